@@ -1,0 +1,2 @@
+-- Placeholder until the identity room brings its tables.
+SELECT 1;
