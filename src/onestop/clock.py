@@ -32,3 +32,8 @@ def set_offset(offset: timedelta) -> None:
 def offset() -> timedelta:
     """Return by how much the sandbox moved the clock; zero otherwise."""
     return _offset
+
+
+def real_now() -> datetime:
+    """Return the present instant in UTC, never moved: for leases and waits, which are not legal times."""
+    return datetime.now(UTC)

@@ -77,90 +77,90 @@ class OnestopError(Exception):
 
 class Malformed(OnestopError):
     code = "request.malformed"
-    stage = "schema"
-    who_acts = "caller"
+    stage: ClassVar[Stage] = "schema"
+    who_acts: ClassVar[Actor] = "caller"
 
 
 class Unauthenticated(OnestopError):
     code = "auth.required"
-    stage = "identity"
-    who_acts = "caller"
+    stage: ClassVar[Stage] = "identity"
+    who_acts: ClassVar[Actor] = "caller"
 
 
 class Forbidden(OnestopError):
     code = "auth.forbidden"
-    stage = "mandate"
-    who_acts = "caller"
+    stage: ClassVar[Stage] = "mandate"
+    who_acts: ClassVar[Actor] = "caller"
 
 
 class NotFound(OnestopError):
     code = "not_found"
-    stage = "schema"
-    who_acts = "caller"
+    stage: ClassVar[Stage] = "schema"
+    who_acts: ClassVar[Actor] = "caller"
 
 
 class Conflict(OnestopError):
     code = "conflict"
-    stage = "conflict"
-    who_acts = "caller"
+    stage: ClassVar[Stage] = "conflict"
+    who_acts: ClassVar[Actor] = "caller"
 
 
 class Stale(OnestopError):
     code = "version.stale"
-    stage = "conflict"
-    who_acts = "caller"
+    stage: ClassVar[Stage] = "conflict"
+    who_acts: ClassVar[Actor] = "caller"
 
 
 class TooLarge(OnestopError):
     code = "request.too_large"
-    stage = "schema"
-    who_acts = "caller"
+    stage: ClassVar[Stage] = "schema"
+    who_acts: ClassVar[Actor] = "caller"
 
 
 class UnsupportedType(OnestopError):
     code = "request.unsupported_type"
-    stage = "schema"
-    who_acts = "caller"
+    stage: ClassVar[Stage] = "schema"
+    who_acts: ClassVar[Actor] = "caller"
 
 
 class Invalid(OnestopError):
     code = "form.invalid"
-    stage = "schema"
-    who_acts = "caller"
+    stage: ClassVar[Stage] = "schema"
+    who_acts: ClassVar[Actor] = "caller"
 
 
 class PreconditionRequired(OnestopError):
     code = "version.required"
-    stage = "conflict"
-    who_acts = "caller"
+    stage: ClassVar[Stage] = "conflict"
+    who_acts: ClassVar[Actor] = "caller"
 
 
 class TooMany(OnestopError):
     code = "rate.limited"
-    stage = "quota"
-    who_acts = "caller"
-    retry = "after"
+    stage: ClassVar[Stage] = "quota"
+    who_acts: ClassVar[Actor] = "caller"
+    retry: ClassVar[Retry] = "after"
 
 
 class UpstreamFailed(OnestopError):
     code = "upstream.bad_reply"
-    stage = "upstream"
-    who_acts = "department"
-    retry = "after"
+    stage: ClassVar[Stage] = "upstream"
+    who_acts: ClassVar[Actor] = "department"
+    retry: ClassVar[Retry] = "after"
 
 
 class UpstreamTimeout(OnestopError):
     code = "upstream.timeout"
-    stage = "upstream"
-    who_acts = "department"
-    retry = "after"
+    stage: ClassVar[Stage] = "upstream"
+    who_acts: ClassVar[Actor] = "department"
+    retry: ClassVar[Retry] = "after"
 
 
 class Unavailable(OnestopError):
     code = "overload.shed"
-    stage = "internal"
-    who_acts = "operator"
-    retry = "after"
+    stage: ClassVar[Stage] = "internal"
+    who_acts: ClassVar[Actor] = "operator"
+    retry: ClassVar[Retry] = "after"
 
 
 class Internal(OnestopError):

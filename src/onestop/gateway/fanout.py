@@ -1,0 +1,324 @@
+"""Fan-out: all questions at once, none cancels another, one budget, an outcome for every part.
+
+`gather` never raises and never waits longer than its deadline. A part that is not there yet may still come: whoever
+asked with `on_late` hears of it once.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import structlog
+
+from onestop import clock
+from onestop.gateway.line import Call, CallFailed, Line
+from onestop.gateway.manifest import Manifest, Operation
+from onestop.gateway.models import Ask, Part, PartProblem, PartState, Source
+from onestop.gateway.operations import Answer
+from onestop.texts import Language, text
+
+log = structlog.get_logger(__name__)
+
+OnLate = Callable[[Part], None]
+
+# Failure of a call → state of the part and the code of its problem.
+_FAILURES: dict[str, tuple[PartState, str]] = {
+    "paused": ("unavailable", "upstream.paused"),
+    "full": ("unavailable", "upstream.busy"),
+    "unreachable": ("unavailable", "upstream.unreachable"),
+    "timeout": ("unavailable", "upstream.timeout"),
+    "cut": ("unavailable", "upstream.cut"),
+    "bad_reply": ("unavailable", "upstream.bad_reply"),
+    "no_token": ("unavailable", "upstream.no_token"),
+    "unmappable": ("unavailable", "upstream.unmappable"),
+}
+_ANSWERS: dict[str, tuple[PartState, str]] = {
+    "denied": ("denied", "upstream.denied"),
+    "invalid": ("unavailable", "upstream.refused"),
+    "declined": ("denied", "upstream.refused"),
+    "correction": ("unavailable", "upstream.refused"),
+    "busy": ("unavailable", "upstream.busy"),
+    "down": ("unavailable", "upstream.down"),
+    "bad_reply": ("unavailable", "upstream.bad_reply"),
+}
+_WHO_ACTS = {"upstream.unmappable": "operator", "upstream.paused": "department"}
+
+
+class Person(msgspec.Struct, frozen=True):
+    """The person asked about, in the clear, for the time of one call."""
+
+    number: str
+    name: str | None = None
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One bar of the waterfall and one link of the explanation: what happened to one question."""
+
+    adapter: str
+    operation: str
+    version: str
+    outcome: str  # ok, not_found, or the reason there is nothing
+    start_ms: float  # since the fan-out began
+    took_ms: float
+    queue_ms: float = 0.0
+    connect_ms: float = 0.0
+    wait_ms: float = 0.0
+    read_ms: float = 0.0
+    attempts: int = 1
+
+
+class Gathered:
+    """What came of a fan-out by its deadline."""
+
+    __slots__ = ("complete", "parts", "records")
+
+    def __init__(self, parts: list[Part], records: list[Record]) -> None:
+        self.parts = parts
+        self.records = records
+        self.complete = all(part.state == "ok" for part in parts)
+
+
+class _Fan:
+    """One fan-out under way."""
+
+    __slots__ = ("asks", "begun", "calls", "future", "lang", "late", "left", "loop", "parts", "records", "timer")
+
+    def __init__(self, asks: Sequence[Ask], lang: Language, late: OnLate | None) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.asks = asks
+        self.lang: Language = lang
+        self.late = late
+        self.begun = self.loop.time()
+        self.left = len(asks)
+        self.parts: list[Part | None] = [None] * len(asks)
+        self.calls: list[Call | None] = [None] * len(asks)
+        self.records: list[Record] = []
+        self.future: asyncio.Future[None] = self.loop.create_future()
+        self.timer: asyncio.TimerHandle | None = None
+
+    def put(self, i: int, part: Part) -> None:
+        """Take one part; the last one ends the fan-out."""
+        self.parts[i] = part
+        self.left -= 1
+        if not self.left and not self.future.done():
+            self.future.set_result(None)
+
+    def heard(self, i: int, call: Call, outcome: Answer | CallFailed) -> None:
+        """Take the outcome of one call, in time or late."""
+        manifest, operation = call.line.manifest, call.prepared.spec
+        try:
+            part = _part(self.asks[i].want, manifest, operation, outcome, call.took_ms, self.lang)
+            if len(self.records) < 256:
+                self.records.append(_record(self, call, outcome))
+        except Exception:
+            # The one broad except of the house: a defect in one adapter is one part, not everybody's answer.
+            log.exception("part_failed", adapter=manifest.id, operation=operation.id)
+            part = _failed(self.asks[i].want, manifest, "upstream.unmappable", "unavailable", call.took_ms, self.lang)
+        if not self.future.done():
+            self.put(i, part)
+        elif self.late is not None:
+            self.late(part)
+
+    def time_is_up(self) -> None:
+        """End the fan-out: what is not there becomes `pending` where it may still come, else `unavailable`."""
+        # A timer that fires late because this process stalled lets the sockets be read once more before it counts.
+        self.loop.call_soon(self._close)
+
+    def _close(self) -> None:
+        if self.future.done():
+            return
+        missing = [(i, call) for i, call in enumerate(self.calls) if self.parts[i] is None and call is not None]
+        for i, call in missing:
+            call.overdue()
+            self.parts[i] = self._not_yet(i, call)
+            spec = call.prepared.spec
+            self.records.append(
+                Record(
+                    call.line.manifest.id,
+                    spec.id,
+                    call.line.manifest.version,
+                    "pending" if self.late else "timeout",
+                    round((call.started - self.begun) * 1000, 2),
+                    round(call.took_ms, 2),
+                    attempts=call.attempts,
+                )
+            )
+        self.future.set_result(None)
+        if self.late is None:
+            for _, call in missing:
+                call.cancel()
+
+    def _not_yet(self, i: int, call: Call) -> Part:
+        state: PartState = "pending" if self.late is not None else "unavailable"
+        return _failed(
+            self.asks[i].want, call.line.manifest, "upstream.timeout", state, call.took_ms, self.lang,
+            waited_ms=round(call.took_ms),
+        )  # fmt: skip
+
+
+async def gather(
+    lines: Mapping[str, Line],
+    asks: Sequence[Ask],
+    person: Person,
+    *,
+    deadline: float,
+    lang: Language = "zh",
+    traceparent: str | None = None,
+    on_late: OnLate | None = None,
+) -> Gathered:
+    """Ask every question at once and return one part for each, in the order of `asks`, at the latest at `deadline`.
+
+    `deadline` is loop time. With `on_late`, calls go on to their operation's `late_s` and each late part is handed to
+    it once; without, they are cut at the deadline. Never raises for anything a department does.
+    """
+    fan = _Fan(asks, lang, on_late)
+    subject = {"number": person.number, "name": person.name}
+    values: dict[str, Any] = {"subject": subject, "traceparent": traceparent}
+    for i, ask in enumerate(asks):
+        line = lines.get(ask.adapter)
+        if line is None:
+            fan.put(i, _unknown(ask, lang))
+            continue
+        spec = line.operations[ask.operation].spec
+        until = deadline if on_late is None else max(deadline, fan.begun + spec.late_s)
+        started = line.start(ask.operation, values, until, _listener(fan, i), person.number)
+        if isinstance(started, CallFailed):
+            state, code = _FAILURES[started.kind]
+            part = _failed(ask.want, line.manifest, code, state, 0.0, lang, retry_after_s=started.retry_after_s)
+            fan.records.append(
+                Record(ask.adapter, ask.operation, line.manifest.version, started.kind, 0.0, 0.0, attempts=0)
+            )
+            fan.put(i, part)
+        else:
+            fan.calls[i] = started
+    if fan.left:
+        fan.timer = fan.loop.call_at(deadline, fan.time_is_up)
+        try:
+            await fan.future
+        finally:
+            fan.timer.cancel()
+            if not fan.future.done():  # our own caller went away
+                fan._close()
+    return Gathered([part for part in fan.parts if part is not None], fan.records)
+
+
+def _listener(fan: _Fan, i: int) -> Callable[[Call, Answer | CallFailed], None]:
+    return lambda call, outcome: fan.heard(i, call, outcome)
+
+
+_sources: dict[tuple[str, str, Language], Source] = {}
+
+
+def source(manifest: Manifest, lang: Language) -> Source:
+    """Return who answers, in the caller's language."""
+    key = (manifest.id, manifest.version, lang)
+    found = _sources.get(key)
+    if found is None:
+        name, system = manifest.department.name, manifest.department.system
+        found = _sources[key] = Source(
+            adapter=manifest.id,
+            department=name.zh if lang == "zh" else name.en,
+            system=system.zh if lang == "zh" else system.en,
+            version=manifest.version,
+        )
+    return found
+
+
+def _part(
+    want: str, manifest: Manifest, operation: Operation, outcome: Answer | CallFailed, took_ms: float, lang: Language
+) -> Part:
+    """Turn what came of one call into a part."""
+    if isinstance(outcome, CallFailed):
+        state, code = _FAILURES[outcome.kind]
+        return _failed(want, manifest, code, state, took_ms, lang, retry_after_s=outcome.retry_after_s)
+    if outcome.kind == "ok":
+        return Part(
+            want=want,
+            state="ok",
+            source=source(manifest, lang),
+            found=True,
+            as_of=outcome.as_of,
+            age_s=_age_s(outcome.as_of),
+            took_ms=round(took_ms, 1),
+            data=outcome.fields,
+        )
+    if outcome.kind == "not_found":
+        return Part(want=want, state="ok", source=source(manifest, lang), found=False, took_ms=round(took_ms, 1))
+    state, code = _ANSWERS[outcome.kind]
+    return _failed(want, manifest, code, state, took_ms, lang, retry_after_s=outcome.retry_after_s)
+
+
+def _age_s(as_of: str | None) -> float | None:
+    if as_of is None:
+        return None
+    try:
+        return max(round((clock.now() - datetime.fromisoformat(as_of)).total_seconds()), 0)
+    except (ValueError, TypeError):
+        return None
+
+
+def _failed(
+    want: str,
+    manifest: Manifest,
+    code: str,
+    state: PartState,
+    took_ms: float,
+    lang: Language,
+    *,
+    retry_after_s: float | None = None,
+    waited_ms: int | None = None,
+) -> Part:
+    who = source(manifest, lang)
+    waited = round((waited_ms if waited_ms is not None else took_ms) / 1000, 1)
+    problem = PartProblem(
+        code=code,
+        title=text(f"problem.{code}.title", lang),
+        detail=text(f"part.{code}", lang, department=who.department, system=who.system, waited_s=waited),
+        who_acts=_WHO_ACTS.get(code, "department"),
+        retry="never" if state == "denied" else "after",
+        retry_after_s=None if state == "denied" else retry_after_s or 30.0,
+    )
+    return Part(want=want, state=state, source=who, took_ms=round(took_ms, 1), problem=problem)
+
+
+def _unknown(ask: Ask, lang: Language) -> Part:
+    problem = PartProblem(
+        code="upstream.not_connected",
+        title=text("problem.upstream.not_connected.title", lang),
+        detail=text("part.upstream.not_connected", lang, department=ask.adapter),
+        who_acts="operator",
+        retry="never",
+    )
+    who = Source(adapter=ask.adapter, department=ask.adapter, system="", version="")
+    return Part(want=ask.want, state="unavailable", source=who, took_ms=0.0, problem=problem)
+
+
+def _record(fan: _Fan, call: Call, outcome: Answer | CallFailed) -> Record:
+    reply = outcome.reply if isinstance(outcome, Answer) else None
+    manifest = call.line.manifest
+    start = (call.started - fan.begun) * 1000
+    if reply is None:
+        return Record(
+            manifest.id,
+            call.prepared.spec.id,
+            manifest.version,
+            outcome.kind,
+            start,
+            call.took_ms,
+            attempts=call.attempts,
+        )
+    return Record(
+        manifest.id,
+        call.prepared.spec.id,
+        manifest.version,
+        outcome.kind,
+        start,
+        call.took_ms,
+        reply.queue_ms,
+        reply.connect_ms,
+        reply.wait_ms,
+        reply.read_ms,
+        call.attempts,
+    )

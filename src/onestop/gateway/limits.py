@@ -1,0 +1,135 @@
+"""What keeps one department's bad day its own: a breaker, a retry budget, a pace."""
+
+from collections import deque
+from typing import Literal
+
+BreakerState = Literal["closed", "open", "half_open"]
+
+_BUCKETS = 10  # the window is ten seconds, one bucket a second
+_MIN_CALLS = 10
+_SHARE = 0.5
+_OPEN_S = 1.0
+_MAX_OPEN_S = 8.0
+
+
+class Breaker:
+    """Opens when half of at least ten calls of the last ten seconds failed; one probe at a time closes it again.
+
+    A share over a window, not "n in a row": a stall of this very process makes many calls late at once.
+    Answers that are the caller's fault (4xx) and refusals by rule are successes here.
+    """
+
+    __slots__ = ("_bad", "_good", "_open_s", "_probing", "_second", "opened_at", "state", "until")
+
+    def __init__(self) -> None:
+        self.state: BreakerState = "closed"
+        self.until = 0.0
+        self.opened_at = 0.0
+        self._open_s = _OPEN_S
+        self._probing = False
+        self._second = 0
+        self._good = [0] * _BUCKETS
+        self._bad = [0] * _BUCKETS
+
+    def allows(self, now: float) -> bool:
+        """Tell whether a call may go out now; in half-open exactly one at a time may."""
+        if self.state == "closed":
+            return True
+        if self.state == "open":
+            if now < self.until:
+                return False
+            self.state = "half_open"
+            self._probing = False
+        if self._probing:
+            return False
+        self._probing = True
+        return True
+
+    def succeeded(self, now: float) -> None:
+        """Note an answer."""
+        if self.state != "closed":
+            self._close()
+        self._turn(now)
+        self._good[self._second % _BUCKETS] += 1
+
+    def failed(self, now: float) -> None:
+        """Note a call without a usable answer."""
+        if self.state == "half_open":
+            self._probing = False
+            self._trip(now)
+            return
+        self._turn(now)
+        self._bad[self._second % _BUCKETS] += 1
+        bad = sum(self._bad)
+        if self.state == "closed" and bad >= _MIN_CALLS * _SHARE:
+            total = bad + sum(self._good)
+            if total >= _MIN_CALLS and bad >= total * _SHARE:
+                self.opened_at = now
+                self._trip(now)
+
+    def abandoned(self) -> None:
+        """Note a call that ended without telling anything about the department."""
+        self._probing = False
+
+    def _trip(self, now: float) -> None:
+        self.state = "open"
+        self.until = now + self._open_s
+        self._open_s = min(self._open_s * 2, _MAX_OPEN_S)
+
+    def _close(self) -> None:
+        self.state = "closed"
+        self._probing = False
+        self._open_s = _OPEN_S
+        self._good = [0] * _BUCKETS
+        self._bad = [0] * _BUCKETS
+
+    def _turn(self, now: float) -> None:
+        """Empty the buckets of the seconds that have passed since the last call."""
+        second = int(now)
+        passed = second - self._second
+        if passed <= 0:
+            return
+        for i in range(self._second + 1, self._second + 1 + min(passed, _BUCKETS)):
+            self._good[i % _BUCKETS] = self._bad[i % _BUCKETS] = 0
+        self._second = second
+
+
+class RetryBudget:
+    """Lets at most one call in five be a repetition, with a few to begin with; so retries cannot multiply load."""
+
+    __slots__ = ("_tokens",)
+    _MOST = 10.0
+
+    def __init__(self) -> None:
+        self._tokens = 3.0
+
+    def earned(self) -> None:
+        """Note a first attempt."""
+        if self._tokens < self._MOST:
+            self._tokens += 0.2
+
+    def spend(self) -> bool:
+        """Take one repetition; False where the budget is used up."""
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+
+class Pace:
+    """Keeps to a department's own limit of calls per second; who would exceed it is told when to come."""
+
+    __slots__ = ("_per_second", "_sent")
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._sent: deque[float] = deque(maxlen=max(int(per_second), 1))
+
+    def wait_s(self, now: float) -> float:
+        """Return how long to wait before the next call, 0 where it may go now (and counts as gone)."""
+        if len(self._sent) == self._sent.maxlen:
+            wait = self._sent[0] + max(self._sent.maxlen, 1) / self._per_second - now
+            if wait > 0:
+                return wait
+        self._sent.append(now)
+        return 0.0

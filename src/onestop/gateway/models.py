@@ -1,0 +1,99 @@
+"""What the gateway says of a question asked and of an effect intended."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+PartState = Literal["ok", "stale", "pending", "unavailable", "denied", "maintenance", "not_applicable"]
+EffectState = Literal["intended", "sent", "done", "refused", "unknown", "desk"]
+AnswerState = Literal["none", "awaited", "received"]
+Outcome = Literal["completed", "pending", "declined", "correction", "extended", "transferred", "desk"]
+Lane = Literal["window", "citizen", "batch"]
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Who gave a value."""
+
+    adapter: str
+    department: str  # in the caller's language
+    system: str
+    version: str
+
+
+class PartProblem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a part is not there, who acts, and when to look again."""
+
+    code: str
+    title: str
+    detail: str
+    who_acts: str
+    retry: str = "after"
+    retry_after_s: float | None = None
+
+
+class Part(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The outcome of one question; every question has exactly one."""
+
+    want: str
+    state: PartState
+    source: Source
+    found: bool | None = None  # False: the department answered that it holds no record
+    as_of: str | None = None  # RFC 3339: when the department last changed what it said
+    age_s: float | None = None
+    took_ms: float
+    data: dict[str, Any] | None = None
+    problem: PartProblem | None = None
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """One question to one department."""
+
+    want: str
+    adapter: str
+    operation: str
+
+
+class NewEffect(msgspec.Struct, frozen=True, kw_only=True):
+    """An effect about to be written into the ledger; nothing is sent before that is committed."""
+
+    id: str  # eff_…
+    case_id: str
+    step: str
+    adapter: str
+    operation: str
+    key: str  # what the department will know it by
+    payload: dict[str, Any]
+    trace_id: str | None = None
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the ledger, without what is sealed."""
+
+    region: str
+    id: str
+    case_id: str
+    step: str
+    adapter: str
+    operation: str
+    version: str
+    key: str
+    state: EffectState
+    answer: AnswerState
+    attempt: int
+    intended_at: datetime
+    next_at: datetime | None = None
+    sent_at: datetime | None = None
+    settled_at: datetime | None = None
+    reference: str | None = None
+    trace_id: str | None = None
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an effect, in our words."""
+
+    outcome: Outcome
+    reference: str | None = None
+    reason: str | None = None  # the department's own sentence
+    result: dict[str, Any] | None = None
+    problem: str | None = None  # a problem code, where a person has to act

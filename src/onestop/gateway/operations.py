@@ -1,0 +1,189 @@
+"""One operation of a manifest, compiled: values into a request, a reply into an answer."""
+
+from typing import Any, Literal
+from urllib.parse import quote, urlencode
+
+from onestop.gateway import codecs
+from onestop.gateway.manifest import ErrorCase, Manifest, Operation
+from onestop.gateway.mapping import Getter, MappingFailed, Value, expression, tree
+from onestop.gateway.models import Outcome
+from onestop.outbound.errors import BadBody
+from onestop.outbound.models import Limits, Reply
+
+AnswerKind = Literal["ok", "not_found", "denied", "invalid", "declined", "correction", "busy", "down", "bad_reply"]
+_OUTCOMES = frozenset(("completed", "pending", "declined", "correction", "extended", "transferred"))
+
+
+class Answer:
+    """What a department said, in our words."""
+
+    __slots__ = ("as_of", "fields", "kind", "outcome", "reason", "reference", "reply", "retry_after_s")
+
+    def __init__(self, kind: AnswerKind, reply: Reply | None = None) -> None:
+        self.kind = kind
+        self.reply = reply
+        self.fields: dict[str, Any] | None = None
+        self.as_of: str | None = None
+        self.outcome: Outcome | None = None  # of a submission, a status or a look-up
+        self.reference: str | None = None
+        self.reason: str | None = None  # the department's own sentence, or what cannot be read
+        self.retry_after_s: float | None = None
+
+
+class Prepared:
+    """An operation ready to be used many times."""
+
+    def __init__(self, manifest: Manifest, operation: Operation) -> None:
+        codes = manifest.codes
+        self.spec = operation
+        self.limits = Limits(wire_bytes=operation.max_reply_bytes, inflated_bytes=operation.max_reply_bytes)
+        self._path = [(name, expression(source, codes)) for name, source in operation.request.path.items()]
+        self._query = [(name, tree(source, codes)) for name, source in operation.request.query.items()]
+        self._headers = [(name, tree(source, codes)) for name, source in operation.request.headers.items()]
+        self._body = codecs.writer(operation, codes)
+        self._read = codecs.reader(operation)
+        kind = codecs.content_type(operation)
+        self._fixed = [
+            ("Accept", "application/json" if operation.response_codec == "json" else "text/xml, application/xml")
+        ]
+        if kind is not None:
+            self._fixed.append(("Content-Type", kind))
+        reply = operation.reply
+        self._found = _maybe(reply.found, codes)
+        self._as_of = _maybe(reply.as_of, codes)
+        self._subject = _maybe(reply.subject, codes)
+        self._reference = _maybe(reply.reference, codes)
+        self._reason = _maybe(reply.reason, codes)
+        self.key = _maybe(reply.key, codes)
+        self._outcome = _maybe(reply.outcome.path if reply.outcome else None, codes)
+        self._fields = tree(reply.fields, codes)
+        self._errors = [(case, _maybe(case.path, codes), _maybe(case.reason, codes)) for case in operation.errors]
+
+    def request(self, values: dict[str, Any]) -> tuple[str, str, list[tuple[str, str]], bytes]:
+        """Return path, query, headers and body of a request."""
+        path = self.spec.path
+        for name, get in self._path:
+            path = path.replace("{" + name + "}", quote(_text(get(values)), safe=""))
+        query = urlencode([(name, _text(get(values))) for name, get in self._query]) if self._query else ""
+        headers = list(self._fixed)
+        if self._headers:
+            headers += [(name, _text(get(values))) for name, get in self._headers]
+        return path, query, headers, self._body(values)
+
+    def answer(self, reply: Reply, number: str | None) -> Answer:
+        """Read a reply; what cannot be read, mapped or believed is a `bad_reply`, never an exception."""
+        status = reply.status
+        try:
+            body = self._read(reply.body) if status in self.spec.accept else self._read_error(reply)
+            found = self._error(status, body)
+            if found is not None:
+                answer = Answer(found[0].outcome, reply)
+                answer.reason = found[1]
+            elif status not in self.spec.accept:
+                answer = Answer(_by_status(status), reply)
+            else:
+                return self.read(body, number, reply)
+            answer.retry_after_s = _retry_after(reply)
+            return answer
+        except (BadBody, MappingFailed) as fault:
+            answer = Answer("bad_reply", reply)
+            answer.reason = str(fault)
+            return answer
+
+    def read(self, body: Value, number: str | None = None, reply: Reply | None = None) -> Answer:
+        """Map an accepted body.
+
+        Raises:
+            MappingFailed: a value has not the form its expression needs.
+        """
+        answer = Answer("ok", reply)
+        if self._found is not None and self._found(body) in (None, "", [], {}):
+            answer.kind = "not_found"
+            return answer
+        if self._subject is not None and number is not None and self._subject(body) != number:
+            answer.kind, answer.reason = "bad_reply", "the reply is about somebody else"
+            return answer
+        answer.fields = self._fields(body)
+        if self._as_of is not None:
+            answer.as_of = self._as_of(body)
+        if self._reference is not None:
+            answer.reference = _optional_text(self._reference(body))
+        if self._reason is not None:
+            answer.reason = _optional_text(self._reason(body))
+        if self.spec.kind != "query":
+            answer.outcome = self._outcome_of(body)
+        return answer
+
+    def _outcome_of(self, body: Value) -> Outcome:
+        rule = self.spec.reply.outcome
+        if rule is None or self._outcome is None:
+            return "completed" if self.spec.answer == "now" else "pending"
+        said = _text(self._outcome(body))
+        mapped = rule.map.get(said, rule.default)
+        if mapped not in _OUTCOMES:
+            raise MappingFailed(rule.path, said, f"needs one of {', '.join(rule.map)}")
+        return mapped  # type: ignore[return-value]  # one of _OUTCOMES
+
+    def _read_error(self, reply: Reply) -> Value:
+        """Read the body of a refusal as far as it can be read: the status alone may already tell."""
+        try:
+            return self._read(reply.body)
+        except BadBody:
+            return None
+
+    def _error(self, status: int, body: Value) -> tuple[ErrorCase, str | None] | None:
+        for case, path, reason in self._errors:
+            if case.status is not None and case.status != status:
+                continue
+            if path is not None and not _same(path(body), case.equals):
+                continue
+            if case.status is None and path is None:
+                continue
+            return case, _optional_text(reason(body)) if reason is not None else None
+        return None
+
+
+def _same(value: Value, wanted: str | int | bool | None) -> bool:
+    return value == wanted or (
+        value is not None and not isinstance(value, (dict, list)) and _text(value) == _text(wanted)
+    )
+
+
+def _maybe(source: str | None, codes: dict[str, dict[str, str]]) -> Getter | None:
+    return None if source is None else expression(source, codes)
+
+
+def _text(value: Value) -> str:
+    if value is None:
+        return ""
+    if value is True or value is False:
+        return "true" if value else "false"
+    return str(value)
+
+
+def _optional_text(value: Value) -> str | None:
+    return None if value in (None, "") else _text(value)[:500]
+
+
+def _by_status(status: int) -> AnswerKind:
+    if status == 429:
+        return "busy"
+    if status in (401, 403):
+        return "denied"
+    if 500 <= status <= 599:
+        return "down"
+    return "invalid" if 400 <= status <= 499 else "bad_reply"
+
+
+def _retry_after(reply: Reply) -> float | None:
+    told = reply.header(b"retry-after")
+    return float(told) if told is not None and told.isdigit() and len(told) < 6 else None
+
+
+def prepare(manifest: Manifest) -> dict[str, Prepared]:
+    """Compile every operation of a manifest, by id.
+
+    Raises:
+        BadManifest: an expression cannot be compiled.
+    """
+    return {operation.id: Prepared(manifest, operation) for operation in manifest.operations}

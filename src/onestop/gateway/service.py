@@ -1,0 +1,73 @@
+"""The gateway of one process: a line to every department that has a system here."""
+
+import tomllib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Self
+
+import structlog
+
+from onestop.db import Pool
+from onestop.gateway import manifest as manifests
+from onestop.gateway.line import Line, Where, environment
+from onestop.gateway.manifest import Manifest
+from onestop.gateway.models import Ask
+from onestop.outbound.addresses import AllowList
+from onestop.resources import shipped
+from onestop.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+class Gateway:
+    """Manifests, lines, and what citizens call the answers."""
+
+    def __init__(self, known: Mapping[str, Manifest], lines: dict[str, Line]) -> None:
+        self.manifests = dict(known)
+        self.lines = lines
+        self.wants = {
+            operation.want: Ask(want=operation.want, adapter=manifest.id, operation=operation.id)
+            for manifest in self.manifests.values()
+            for operation in manifest.operations
+            if operation.kind == "query" and operation.want
+        }
+        # Told after a commit that changed a case; the front desk's streams listen.
+        self.changed: Callable[[Pool, str], Awaitable[None]] = _nobody_listens
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Read the manifests and open a line to each department the environment file knows.
+
+        Raises:
+            BadManifest: a manifest, or the environment's entry for it, cannot be used.
+        """
+        known = manifests.load(settings.adapters_dir or shipped("adapters"))
+        allow = AllowList(settings.outbound_allow)
+        lines = {}
+        for name, where in places(settings).items():
+            manifest = known.get(name)
+            if manifest is not None and not manifest.desk:
+                lines[name] = Line(manifest, where, allow)
+        missing = [name for name, manifest in known.items() if name not in lines and not manifest.desk]
+        if missing:
+            log.warning("adapters_without_environment", adapters=missing)
+        return cls(known, lines)
+
+    def health(self) -> list[dict[str, Any]]:
+        """Tell how each line is, in order of name."""
+        return [self.lines[name].health() for name in sorted(self.lines)]
+
+    async def close(self) -> None:
+        """Cut all lines."""
+        for line in self.lines.values():
+            await line.close()
+
+
+def places(settings: Settings) -> dict[str, Where]:
+    """Read where each adapter's system is; empty where no environment file is told."""
+    if settings.environment_file is None:
+        return {}
+    return environment(tomllib.loads(settings.environment_file.read_text("utf-8")))
+
+
+async def _nobody_listens(_: Pool, __: str) -> None:
+    return None

@@ -1,0 +1,65 @@
+from onestop.gateway.limits import Breaker, Pace, RetryBudget
+
+
+def test_a_breaker_stays_closed_under_nine_failures():
+    breaker = Breaker()
+    for _ in range(9):
+        breaker.failed(100.0)
+    assert breaker.allows(100.0)
+
+
+def test_a_breaker_opens_at_half_of_ten_and_lets_one_probe_through():
+    breaker = Breaker()
+    for _ in range(5):
+        breaker.succeeded(100.0)
+    for _ in range(5):
+        breaker.failed(100.1)
+    assert not breaker.allows(100.2)
+    assert breaker.allows(101.2)
+    assert not breaker.allows(101.2), "exactly one probe"
+
+
+def test_a_good_probe_closes_it_and_a_bad_one_doubles_the_wait():
+    breaker = Breaker()
+    for _ in range(10):
+        breaker.failed(100.0)
+    assert breaker.allows(101.1)
+    breaker.failed(101.1)
+    assert not breaker.allows(102.5)
+    assert breaker.allows(103.2)
+    breaker.succeeded(103.2)
+    assert breaker.allows(103.2)
+    assert breaker.allows(103.2)
+
+
+def test_old_failures_are_forgotten_after_ten_seconds():
+    breaker = Breaker()
+    for _ in range(9):
+        breaker.failed(100.0)
+    breaker.failed(111.0)
+    assert breaker.allows(111.0)
+
+
+def test_a_probe_that_tells_nothing_makes_room_for_the_next():
+    breaker = Breaker()
+    for _ in range(10):
+        breaker.failed(100.0)
+    assert breaker.allows(101.1)
+    breaker.abandoned()
+    assert breaker.allows(101.1)
+
+
+def test_retries_are_at_most_a_fifth_of_the_calls():
+    budget = RetryBudget()
+    granted = 0
+    for _ in range(1000):
+        budget.earned()
+        granted += budget.spend()
+    assert granted <= 1000 * 0.2 + 3
+
+
+def test_a_pace_of_three_a_second_spaces_the_fourth():
+    pace = Pace(3)
+    assert [pace.wait_s(10.0) for _ in range(3)] == [0, 0, 0]
+    assert 0.99 < pace.wait_s(10.0) <= 1.0
+    assert pace.wait_s(11.01) == 0
