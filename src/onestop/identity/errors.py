@@ -1,0 +1,156 @@
+"""How identity can fail.
+
+Malformed        BadReturn · BadCallback · FlowUnknown · IssuerMixed
+Unauthenticated  BadToken
+Forbidden        SignInRefused · DemoOnly
+NotFound         ProviderUnknown · SessionUnknown · PersonUnknown
+Invalid          BadNumber: BadShape · BadChecksum · BadBirthDate · UnknownRegion · RealIdentity · FictionalNumber
+UpstreamFailed   ProviderFailed
+UpstreamTimeout  ProviderSilent
+"""
+
+from typing import ClassVar
+
+from onestop.errors import (
+    Actor,
+    Forbidden,
+    Invalid,
+    Malformed,
+    NotFound,
+    Stage,
+    Unauthenticated,
+    UpstreamFailed,
+    UpstreamTimeout,
+)
+
+
+class BadReturn(Malformed):
+    """The way back after signing in is not a page of onestop."""
+
+    code = "identity.bad_return"
+    stage: ClassVar[Stage] = "identity"
+
+
+class BadCallback(Malformed):
+    """The answer brought back from the provider lacks a parameter, or has one twice."""
+
+    code = "identity.bad_callback"
+    stage: ClassVar[Stage] = "identity"
+
+
+class FlowUnknown(Malformed):
+    """No sign-in of this browser waits for that answer: it is over, was answered already, or began elsewhere."""
+
+    code = "identity.flow_unknown"
+    stage: ClassVar[Stage] = "identity"
+
+
+class IssuerMixed(Malformed):
+    """The answer comes from another provider than the one asked (RFC 9207)."""
+
+    code = "identity.issuer_mixed"
+    stage: ClassVar[Stage] = "identity"
+
+
+class BadToken(Unauthenticated):
+    """A token was refused; `reason` is one word for logs and tests, never a part of the token."""
+
+    code = "identity.bad_token"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"token refused: {reason}", reason=reason)
+        self.reason = reason
+
+
+class SignInRefused(Forbidden):
+    """The provider did not let the person in, or the person turned back."""
+
+    code = "identity.sign_in_refused"
+    stage: ClassVar[Stage] = "identity"
+
+
+class DemoOnly(Forbidden):
+    """Tokens by name are given out in the demo and sandbox profiles alone."""
+
+    code = "identity.demo_only"
+    stage: ClassVar[Stage] = "identity"
+
+
+class ProviderUnknown(NotFound):
+    """No provider of that name is set up."""
+
+    code = "identity.provider_unknown"
+    stage: ClassVar[Stage] = "identity"
+
+
+class SessionUnknown(NotFound):
+    """No live session of the caller has that id."""
+
+    code = "identity.session_unknown"
+    stage: ClassVar[Stage] = "identity"
+
+
+class PersonUnknown(NotFound):
+    """The demo world has nobody of that name or number."""
+
+    code = "identity.person_unknown"
+    stage: ClassVar[Stage] = "identity"
+
+
+class BadNumber(Invalid):
+    """An identity number that cannot be taken here."""
+
+    code = "identity.bad_number"
+    stage: ClassVar[Stage] = "identity"
+    who_acts: ClassVar[Actor] = "applicant"
+
+
+class BadShape(BadNumber):
+    """Not seventeen digits and a digit or X."""
+
+    code = "identity.bad_shape"
+
+
+class BadChecksum(BadNumber):
+    """The last character does not fit the others (GB 11643, GB 32100)."""
+
+    code = "identity.bad_checksum"
+
+
+class BadBirthDate(BadNumber):
+    """The number holds a birth date that does not exist or has not come."""
+
+    code = "identity.bad_birth_date"
+
+
+class UnknownRegion(BadNumber):
+    """The number begins with an area of no province."""
+
+    code = "identity.unknown_region"
+
+
+class FictionalNumber(BadNumber):
+    """The number begins with 99: a demo person, who does not exist in production."""
+
+    code = "identity.fictional_number"
+
+
+class RealIdentity(BadNumber):
+    """The number may be a real person's; a demo or sandbox takes none and keeps none."""
+
+    code = "sandbox.real_identity"
+    who_acts: ClassVar[Actor] = "caller"
+
+
+class ProviderFailed(UpstreamFailed):
+    """The provider answered, but not with what the protocol asks for."""
+
+    code = "identity.provider_failed"
+    who_acts: ClassVar[Actor] = "operator"
+
+
+class ProviderSilent(UpstreamTimeout):
+    """The provider did not answer in time."""
+
+    code = "identity.provider_silent"
+    who_acts: ClassVar[Actor] = "operator"

@@ -1,0 +1,126 @@
+"""Controllers of identity: signing in and out, who am I, my sessions.
+
+They are handed `sign_in`, `sessions`, `token_desk` and `session` by name; `access` provides the last.
+"""
+
+from typing import Any
+
+from litestar import Controller, Request, Response, delete, get, post
+from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.status_codes import HTTP_201_CREATED, HTTP_204_NO_CONTENT, HTTP_303_SEE_OTHER
+
+from onestop.identity.access import EVERY_ROLE, session_of
+from onestop.identity.models import (
+    FLOW_COOKIE,
+    SESSION_COOKIE,
+    AskToken,
+    Me,
+    OwnSessions,
+    Session,
+    Token,
+)
+from onestop.identity.rules import FLOW_LIFE
+from onestop.identity.service import Sessions
+from onestop.identity.service_sign_in import SignIn, TokenDesk
+
+
+class SignInController(Controller):
+    """Signing in at a provider, once for every department, and out again."""
+
+    path = "/auth"
+    tags = ("identity",)
+
+    @get("/sign-in", operation_id="beginSignIn", status_code=HTTP_303_SEE_OTHER, opt={"public": True})
+    async def begin(
+        self,
+        request: Request[Any, Any, Any],
+        sign_in: NamedDependency[SignIn],
+        provider: FromQuery[str | None] = None,
+        return_to: FromQuery[str | None] = None,
+    ) -> Response[None]:
+        """Go to a sign-in provider and come back to a page of onestop."""
+        begun = await sign_in.begin(
+            provider, return_to, browser=request.cookies.get(FLOW_COOKIE), lang=_language(request)
+        )
+        return _go(begun.location, _cookie(FLOW_COOKIE, begun.browser, max_age=int(FLOW_LIFE.total_seconds())))
+
+    @get("/callback", operation_id="finishSignIn", status_code=HTTP_303_SEE_OTHER, opt={"public": True})
+    async def finish(self, request: Request[Any, Any, Any], sign_in: NamedDependency[SignIn]) -> Response[None]:
+        """Take the provider's answer, open the session and go on to where the person wanted to go."""
+        finished = await sign_in.finish(
+            request.scope["query_string"],
+            browser=request.cookies.get(FLOW_COOKIE),
+            replaces=request.cookies.get(SESSION_COOKIE),
+        )
+        return _go(finished.return_to, _cookie(SESSION_COOKIE, finished.secret))
+
+    @post("/sign-out", operation_id="signOut", status_code=HTTP_303_SEE_OTHER, opt={"public": True})
+    async def sign_out(self, request: Request[Any, Any, Any], sign_in: NamedDependency[SignIn]) -> Response[None]:
+        """End the session here and at the provider; an app's token is ended with 204 and no redirect."""
+        session = session_of(request)
+        location = "/" if session is None else await sign_in.sign_out(session)
+        if session is not None and session.kind == "bearer":
+            return Response(None, status_code=HTTP_204_NO_CONTENT)
+        return _go(location, _cookie(SESSION_COOKIE, "", max_age=0))
+
+    @get("/jwks.json", operation_id="getKeys", opt={"public": True})
+    async def keys(self, sessions: NamedDependency[Sessions]) -> Response[dict[str, Any]]:
+        """The public keys onestop's bearer tokens are checked with."""
+        return Response(sessions.jwks(), headers={"cache-control": "public, max-age=300"})
+
+
+class MeController(Controller):
+    """The one who asks."""
+
+    path = "/v1/me"
+    tags = ("identity",)
+    opt = {"roles": EVERY_ROLE}  # noqa: RUF012 - litestar's name and type
+
+    @get("/", operation_id="getMe")
+    async def me(self, sessions: NamedDependency[Sessions], session: NamedDependency[Session]) -> Me:
+        """Who you are to onestop; your number is masked."""
+        return await sessions.me(session)
+
+    @get("/sessions", operation_id="listMySessions")
+    async def own(self, sessions: NamedDependency[Sessions], session: NamedDependency[Session]) -> OwnSessions:
+        """Where you are signed in, newest first."""
+        return await sessions.list_own(session)
+
+    @delete("/sessions/{session_id:str}", operation_id="endMySession")
+    async def end(
+        self, sessions: NamedDependency[Sessions], session: NamedDependency[Session], session_id: FromPath[str]
+    ) -> None:
+        """End one of your own sessions; it is refused everywhere within two seconds."""
+        await sessions.revoke_own(session, session_id)
+
+
+class TokenController(Controller):
+    """Bearer tokens by name, for developers of the demo and the sandbox."""
+
+    path = "/v1/auth"
+    tags = ("identity",)
+
+    @post("/tokens", operation_id="askToken", status_code=HTTP_201_CREATED, opt={"public": True})
+    async def ask(self, token_desk: NamedDependency[TokenDesk], data: JSONBody[AskToken]) -> Token:
+        """Get a bearer token for a demo person; refused in production."""
+        return await token_desk.ask(data)
+
+
+CONTROLLERS = [SignInController, MeController, TokenController]
+
+
+def _cookie(name: str, value: str, max_age: int | None = None) -> Cookie:
+    # SameSite=Lax: the provider's redirect back is a top-level GET from another site and must bring the flow's cookie.
+    return Cookie(key=name, value=value, max_age=max_age, secure=True, httponly=True, samesite="lax")
+
+
+def _go(location: str, cookie: Cookie) -> Response[None]:
+    headers = {"location": location, "cache-control": "no-store", "referrer-policy": "no-referrer"}
+    return Response(None, status_code=HTTP_303_SEE_OTHER, headers=headers, cookies=[cookie])
+
+
+def _language(request: Request[Any, Any, Any]) -> str:
+    wanted = request.headers.get("accept-language", "").lower()
+    return "en" if wanted.startswith("en") else "zh-CN"

@@ -1,0 +1,390 @@
+"""Sessions: opened, resolved on every request, listed, revoked.
+
+A resolved session is remembered for at most 30 seconds, by a hash of what was presented. Each instance asks the
+database once a second for the sessions revoked in the last minute, so a revocation holds everywhere within two
+seconds; an instance that could not ask for five seconds stops trusting what it remembers.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from datetime import timedelta
+from hashlib import sha256
+from time import monotonic, time
+from typing import Any, Final, Self
+
+import asyncpg
+import msgspec
+
+from onestop.crypto import Keys
+from onestop.db import Pool
+from onestop.identity import rules, store, tokens
+from onestop.identity.errors import BadToken, PersonUnknown, SessionUnknown
+from onestop.identity.models import Bearer, Identified, Me, OwnSession, OwnSessions, Session, Subject
+from onestop.identity.service_keys import SigningKeys
+from onestop.ids import new_id
+from onestop.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+AUDIENCE: Final = "onestop"
+_HOLD_S: Final = 30.0
+_HOLD_COUNT: Final = 100_000
+_PEOPLE_COUNT: Final = 20_000
+_POLL_S: Final = 1.0
+_TRUST_S: Final = 5.0  # without a poll for this long nothing remembered is believed
+_REVOKED_SPAN: Final = timedelta(seconds=60)  # longer than anything is remembered, and than a commit may lag
+_REVOKED_HOLD_S: Final = 120.0
+_CLEAN_EVERY: Final = 300  # polls
+
+
+class _Held(msgspec.Struct, frozen=True):
+    session: Session
+    until: float  # monotonic seconds
+
+
+class Sessions:
+    """All sessions of this installation, as one process sees them."""
+
+    def __init__(self, pool: Pool, keys: Keys, settings: Settings) -> None:
+        self._pool, self._keys, self._settings = pool, keys, settings
+        self._region = settings.region
+        self.signing = SigningKeys(pool, keys)
+        self._held: dict[bytes, _Held] = {}
+        self._revoked: dict[str, float] = {}  # id → when it was first known here, monotonic seconds
+        self._people: dict[str, tuple[float, Subject]] = {}
+        self._polled_at = float("-inf")
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Load the signing keys and begin to watch for revocations; without it nothing is remembered."""
+        await self.signing.load()
+        await self._poll()
+        self._watch = asyncio.create_task(self._watching(), name="identity revocations")
+
+    async def stop(self) -> None:
+        """Stop watching."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+            self._watch = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    # ---- on every request
+
+    def peek(self, authorization: str | None, cookie: str | None) -> Session | None:
+        """Return the remembered session of an Authorization header or a session cookie's value; None: ask `resolve`."""
+        presented = authorization or cookie
+        if presented is None:
+            return None
+        held = self._held.get(sha256(presented.encode()).digest())
+        if held is None:
+            return None
+        now = monotonic()
+        if held.until <= now or now - self._polled_at > _TRUST_S or held.session.id in self._revoked:
+            return None
+        return held.session
+
+    async def resolve(self, authorization: str | None, cookie: str | None) -> Session | None:
+        """Return the live session of an Authorization header or a session cookie's value; the header goes first.
+
+        None: nothing was presented, or it is forged, unknown, ended or revoked. A header that fails is not made good by
+        a cookie.
+        """
+        remembered = self.peek(authorization, cookie)
+        if remembered is not None:
+            return remembered
+        if authorization:
+            row = await self._bearer_row(authorization)
+        elif cookie and len(cookie) <= 128:
+            row = await store.cookie_session(
+                self._pool, self._region, sha256(cookie.encode()).digest(), rules.SESSION_IDLE
+            )
+        else:
+            return None
+        if row is None:
+            return None
+        if row.unseen_s > rules.SEEN_STEP.total_seconds():
+            await store.touch_session(self._pool, self._region, row.id, rules.SEEN_STEP)
+        session = _session(row)
+        self._hold(authorization or cookie or "", session, row.remaining_s)
+        return session
+
+    async def _bearer_row(self, authorization: str) -> store.SessionRow | None:
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            return None
+        try:
+            told = await self._check(token)
+        except BadToken:
+            return None
+        return await store.bearer_session(self._pool, self._region, told.sid, told.sub, told.role)
+
+    async def _check(self, token: str) -> tokens.AccessClaims:
+        issuer = self._settings.public_url
+        try:
+            return tokens.check_access_token(token, self.signing.ring, issuer=issuer, audience=AUDIENCE)
+        except tokens.UnknownKey:
+            if not await self.signing.reload():
+                raise
+            return tokens.check_access_token(token, self.signing.ring, issuer=issuer, audience=AUDIENCE)
+
+    def _hold(self, presented: str, session: Session, remaining_s: float) -> None:
+        if len(self._held) >= _HOLD_COUNT and not self._forget_what_is_over():
+            for oldest in list(self._held)[: _HOLD_COUNT // 10]:
+                del self._held[oldest]
+        key = sha256(presented.encode()).digest()
+        self._held.pop(key, None)  # so that the dictionary stays in the order of holding
+        self._held[key] = _Held(session, monotonic() + min(_HOLD_S, remaining_s))
+
+    def _forget_what_is_over(self) -> int:
+        now = monotonic()
+        over = [key for key, held in self._held.items() if held.until <= now]
+        for key in over:
+            del self._held[key]
+        return len(over)
+
+    # ---- revocations
+
+    async def _watching(self) -> None:
+        polls = 0
+        while True:
+            await asyncio.sleep(_POLL_S)
+            polls += 1
+            try:
+                await self._poll()
+                if polls % _CLEAN_EVERY == 0:
+                    self._forget_what_is_over()
+                    await store.delete_old_flows(self._pool, self._region)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
+                _log.warning("revocations could not be read: %s", type(fault).__name__)
+
+    async def _poll(self) -> None:
+        began = monotonic()
+        for session_id in await store.revoked_within(self._pool, self._region, _REVOKED_SPAN):
+            self._revoked.setdefault(session_id, began)
+        # Kept longer than a session read just before its revocation can still be remembered.
+        self._revoked = {known: at for known, at in self._revoked.items() if began - at < _REVOKED_HOLD_S}
+        self._polled_at = began
+
+    # ---- opening and ending
+
+    async def open_cookie(
+        self, who: Identified, *, provider: str, id_token: str | None = None, replaces: str | None = None
+    ) -> tuple[str, Session]:
+        """Open a browser's session and return the cookie's value; `replaces`, an older cookie's, ends with it."""
+        secret = secrets.token_urlsafe(32)
+        session = await self._open(who, provider, sha256(secret.encode()).digest(), id_token, rules.SESSION_LIFE)
+        if replaces:
+            await store.revoke_cookie(self._pool, self._region, sha256(replaces.encode()).digest())
+        return secret, session
+
+    async def issue_bearer(
+        self, who: Identified, *, provider: str = "demo", life: timedelta = rules.BEARER_LIFE
+    ) -> Bearer:
+        """Open an app's session and return its signed token; both end after `life`."""
+        session = await self._open(who, provider, None, None, life)
+        now = int(time())
+        claims = {
+            "iss": self._settings.public_url,
+            "aud": AUDIENCE,
+            "sub": session.subject_id,
+            "sid": session.id,
+            "role": session.role,
+            "iat": now,
+            "exp": now + int(life.total_seconds()),
+        }
+        return Bearer(token=self.signing.active.sign(claims, "at+jwt"), session=session)
+
+    async def _open(
+        self, who: Identified, provider: str, token_hash: bytes | None, id_token: str | None, life: timedelta
+    ) -> Session:
+        subject_id = await self.know(who)
+        session_id = new_id("ses")
+        new = store.NewSession(
+            region=self._region,
+            id=session_id,
+            token_hash=token_hash,
+            subject_id=subject_id,
+            actor_id=subject_id,
+            role=who.role,
+            department=who.department,
+            level=who.level,
+            provider=provider,
+            kind="bearer" if token_hash is None else "cookie",
+            id_token=None if id_token is None else self._keys.seal(id_token.encode(), _id_token_context(session_id)),
+            life=life,
+        )
+        ends = await store.insert_session(self._pool, new)
+        return Session(
+            id=new.id,
+            subject_id=subject_id,
+            actor_id=subject_id,
+            role=new.role,
+            department=new.department,
+            level=new.level,
+            kind=new.kind,
+            expires_at=ends,
+            principal=rules.principal(subject_id, new.role, new.department),
+        )
+
+    async def revoke(self, session_id: str) -> store.SignOutRow | None:
+        """End a session; return what signing out at its provider needs, None where it had ended already."""
+        ended = await store.revoke_session(self._pool, self._region, session_id)
+        self._revoked[session_id] = monotonic()
+        return ended
+
+    async def sign_out(self, session: Session) -> tuple[str, str | None] | None:
+        """End a session and return its provider and the ID token it came with; None where it had ended already."""
+        row = await self.revoke(session.id)
+        if row is None:
+            return None
+        if row.id_token is None:
+            return row.provider, None
+        return row.provider, self._keys.unseal(row.id_token, _id_token_context(session.id)).decode()
+
+    async def revoke_own(self, session: Session, session_id: str) -> None:
+        """End one of the caller's own sessions.
+
+        Raises:
+            SessionUnknown: it is no live session of this subject.
+        """
+        if not await store.revoke_own_session(self._pool, self._region, session_id, session.subject_id):
+            raise SessionUnknown
+        self._revoked[session_id] = monotonic()
+
+    async def list_own(self, session: Session) -> OwnSessions:
+        """Return the caller's live sessions, newest first, at most 200."""
+        rows = await store.own_sessions(self._pool, self._region, session.subject_id, rules.SESSION_IDLE)
+        return OwnSessions(
+            data=[
+                OwnSession(
+                    id=row.id,
+                    kind=row.kind,
+                    role=row.role,
+                    provider=row.provider,
+                    created_at=row.created_at,
+                    seen_at=row.seen_at,
+                    expires_at=row.expires_at,
+                    current=row.id == session.id,
+                )
+                for row in rows
+            ]
+        )
+
+    # ---- subjects
+
+    async def know(self, who: Identified) -> str:
+        """Return the id of the subject with that number, made at the first time; a changed name is kept."""
+        index = self._keys.blind_index(f"{who.number_type}:{who.number}", "subjects.number")
+        known = await store.subject_by_number(self._pool, self._region, index)
+        if known is None:
+            row = self._seal(new_id("sub"), who)
+            if await store.insert_subject(self._pool, self._region, row, index):
+                return row.id
+            known = await store.subject_by_number(self._pool, self._region, index)
+        if known is None:
+            raise PersonUnknown  # deleted between two statements
+        if self._keys.unseal(known.name, _name_context(known.id)).decode() != who.name:
+            sealed = self._keys.seal(who.name.encode(), _name_context(known.id))
+            await store.rename_subject(self._pool, self._region, known.id, sealed)
+        return known.id
+
+    async def subject(self, subject_id: str) -> Subject:
+        """Open a subject's number and name; the caller writes down that it did.
+
+        Raises:
+            PersonUnknown: there is none of that id.
+        """
+        row = await store.subject(self._pool, self._region, subject_id)
+        if row is None:
+            raise PersonUnknown
+        return Subject(
+            id=row.id,
+            kind=row.kind,
+            number_type=row.number_type,
+            number=self._keys.unseal(row.number, _number_context(row.id)).decode(),
+            name=self._keys.unseal(row.name, _name_context(row.id)).decode(),
+        )
+
+    async def person(self, subject_id: str) -> Subject:
+        """Return what `subject` does, remembered for at most 30 seconds: departments are asked by number all day.
+
+        Raises:
+            PersonUnknown: there is none of that id.
+        """
+        held = self._people.get(subject_id)
+        if held is not None and held[0] > monotonic():
+            return held[1]
+        found = await self.subject(subject_id)
+        if len(self._people) >= _PEOPLE_COUNT:
+            self._people.clear()
+        self._people[subject_id] = (monotonic() + _HOLD_S, found)
+        return found
+
+    async def subject_number(self, session: Session) -> str:
+        """Open the number of the one a session is for; the caller writes down that it did."""
+        return (await self.subject(session.subject_id)).number
+
+    async def me(self, session: Session) -> Me:
+        """Return what the one who asks may see of themselves; one statement."""
+        subject = await self.subject(session.subject_id)
+        return Me(
+            subject_id=subject.id,
+            name=subject.name,
+            number_type=subject.number_type,
+            number_masked=rules.mask_number(subject.number),
+            role=session.role,
+            department=session.department,
+            level=session.level,
+            session_id=session.id,
+            session_expires_at=session.expires_at,
+        )
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the public keys onestop's bearer tokens are checked with."""
+        return self.signing.jwks()
+
+    def _seal(self, subject_id: str, who: Identified) -> store.SubjectRow:
+        return store.SubjectRow(
+            id=subject_id,
+            kind=rules.subject_kind(who.number_type),
+            number_type=who.number_type,
+            number=self._keys.seal(who.number.encode(), _number_context(subject_id)),
+            name=self._keys.seal(who.name.encode(), _name_context(subject_id)),
+        )
+
+
+def _session(row: store.SessionRow) -> Session:
+    return Session(
+        id=row.id,
+        subject_id=row.subject_id,
+        actor_id=row.actor_id,
+        role=row.role,
+        department=row.department,
+        level=row.level,
+        kind=row.kind,
+        expires_at=row.expires_at,
+        principal=rules.principal(row.subject_id, row.role, row.department),
+    )
+
+
+# What a sealed value is bound to: table, column, row. A value moved to another place does not open.
+def _number_context(subject_id: str) -> str:
+    return f"subjects.number:{subject_id}"
+
+
+def _name_context(subject_id: str) -> str:
+    return f"subjects.name:{subject_id}"
+
+
+def _id_token_context(session_id: str) -> str:
+    return f"sessions.id_token:{session_id}"

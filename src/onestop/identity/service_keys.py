@@ -1,0 +1,77 @@
+"""The keys onestop signs its bearer tokens with: made once, sealed in a table, shared by all instances."""
+
+from typing import Any
+
+from onestop import clock
+from onestop.crypto import Keys
+from onestop.db import Pool
+from onestop.errors import Internal
+from onestop.identity import store, tokens
+
+_RELOAD_STEP_S = 5.0
+
+
+class NoSigningKey(Internal):
+    """The table of signing keys has no active key although one was just written."""
+
+    code = "identity.no_signing_key"
+
+
+class SigningKeys:
+    """The active key of one purpose, and the public keys of those retired within a week."""
+
+    def __init__(self, pool: Pool, keys: Keys, purpose: str = "bearer") -> None:
+        self._pool, self._keys, self._purpose = pool, keys, purpose
+        self._active: tokens.SigningKey | None = None
+        self._public: dict[str, Any] = {"keys": []}
+        self.ring = tokens.Keyring([])
+        self._loaded_at = float("-inf")
+
+    async def load(self) -> None:
+        """Read the keys, making the first one; safe for several starters at once."""
+        rows = await store.signing_keys(self._pool, self._purpose)
+        if not rows or rows[0].retired:
+            await self._make(self._pool)
+            rows = await store.signing_keys(self._pool, self._purpose)
+        if not rows or rows[0].retired:
+            raise NoSigningKey
+        private = self._keys.unseal(rows[0].private_jwk, _context(rows[0].kid))
+        self._active = tokens.SigningKey.load(rows[0].kid, private)
+        self._public = {"keys": [row.public_jwk for row in rows]}
+        self.ring = tokens.Keyring.read(self._public)
+        self._loaded_at = clock.monotonic()
+
+    async def reload(self) -> bool:
+        """Read the keys again after a token named an unknown one; False where that was done a moment ago."""
+        if clock.monotonic() - self._loaded_at < _RELOAD_STEP_S:
+            return False
+        await self.load()
+        return True
+
+    async def rotate(self) -> str:
+        """Let a new key sign from now on and return its id; what the old one signed still verifies for seven days."""
+        async with self._pool.acquire() as db, db.transaction():
+            await store.retire_key(db, self._purpose)
+            await self._make(db)
+        await self.load()
+        return self.active.kid
+
+    @property
+    def active(self) -> tokens.SigningKey:
+        """The key that signs."""
+        if self._active is None:
+            raise NoSigningKey
+        return self._active
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the public keys as a JWK set."""
+        return self._public
+
+    async def _make(self, db: Any) -> None:
+        fresh = tokens.SigningKey.generate()
+        sealed = self._keys.seal(fresh.private_bytes(), _context(fresh.kid))
+        await store.insert_key(db, fresh.kid, self._purpose, fresh.algorithm, fresh.public_jwk(), sealed)
+
+
+def _context(kid: str) -> str:
+    return f"signing_keys.private_jwk:{kid}"

@@ -1,0 +1,151 @@
+"""Signing in at a provider and out again: the code flow from onestop's side, and tokens by name for the demo."""
+
+import secrets
+from collections.abc import Callable
+
+import msgspec
+
+from onestop.crypto import Keys, digest
+from onestop.db import Pool
+from onestop.errors import UpstreamFailed, UpstreamTimeout
+from onestop.identity import rules, store
+from onestop.identity.errors import BadNumber, DemoOnly, FlowUnknown, PersonUnknown, ProviderUnknown, SignInRefused
+from onestop.identity.models import AskToken, Begun, Finished, Identified, ProviderChoice, Session, Token
+from onestop.identity.providers import Connection, Providers
+from onestop.identity.service import Sessions
+from onestop.settings import Settings
+
+FindPerson = Callable[[str], Identified | None]
+
+
+class _FlowSecrets(msgspec.Struct, frozen=True):
+    nonce: str
+    verifier: str
+    return_to: str
+
+
+class SignIn:
+    """The way in through OpenID providers."""
+
+    def __init__(self, pool: Pool, keys: Keys, settings: Settings, providers: Providers, sessions: Sessions) -> None:
+        self._pool, self._keys, self._settings = pool, keys, settings
+        self._providers, self._sessions = providers, sessions
+        self._redirect_uri = settings.public_url.rstrip("/") + "/auth/callback"
+
+    def choices(self) -> list[ProviderChoice]:
+        """Return the providers in the order of the identity file, for the sign-in page."""
+        return [ProviderChoice(provider.name, provider.label) for provider in self._providers]
+
+    async def begin(
+        self, provider: str | None, return_to: str | None, *, browser: str | None = None, lang: str | None = None
+    ) -> Begun:
+        """Remember a sign-in and return where the browser goes; `browser` is its flow cookie where it has one.
+
+        Raises:
+            BadReturn: the way back is not onestop's own.
+            ProviderUnknown, ProviderSilent, ProviderFailed: it cannot be begun there.
+        """
+        back = rules.local_path(return_to)
+        connection = self._providers.get(provider)
+        state = secrets.token_urlsafe(32)
+        held = _FlowSecrets(nonce=secrets.token_urlsafe(32), verifier=secrets.token_urlsafe(48), return_to=back)
+        # Two tabs of one browser share its cookie, so that the second does not undo the first.
+        bound = browser if browser is not None and len(browser) == 43 else secrets.token_urlsafe(32)
+        location = await connection.authorization_url(
+            redirect_uri=self._redirect_uri, state=state, nonce=held.nonce, verifier=held.verifier, lang=lang
+        )
+        state_hash = digest(state.encode())
+        await store.insert_flow(
+            self._pool,
+            self._settings.region,
+            state_hash,
+            digest(bound.encode()),
+            connection.provider.name,
+            self._keys.seal(msgspec.json.encode(held), _flow_context(state_hash)),
+            rules.FLOW_LIFE,
+        )
+        return Begun(location, bound)
+
+    async def finish(self, query: bytes, *, browser: str | None, replaces: str | None = None) -> Finished:
+        """Take the provider's answer and open a session; `replaces`, an older session's cookie, ends with it.
+
+        Raises:
+            BadCallback, FlowUnknown, IssuerMixed: the answer does not belong to a sign-in of this browser.
+            SignInRefused: the provider or the person said no.
+            BadToken: the ID token does not hold.
+            BadNumber: the person's number must not be taken here; nothing is stored.
+        """
+        told = rules.read_callback(query)
+        connection, held = await self._take(told.state, browser)
+        metadata = await connection.metadata()
+        rules.check_issuer(told.iss, metadata.issuer, promised=metadata.authorization_response_iss_parameter_supported)
+        if told.code is None:
+            raise SignInRefused(f"{connection.provider.name} said no")
+        reply = await connection.redeem(told.code, redirect_uri=self._redirect_uri, verifier=held.verifier)
+        claims = await connection.claims(reply, held.nonce)
+        if "id_number" not in claims:
+            # The ID token's own members stand; userinfo only adds.
+            claims = {**await connection.userinfo(reply.access_token, claims["sub"]), **claims}
+        who = rules.identify(connection.provider, claims, self._settings.profile)
+        secret, session = await self._sessions.open_cookie(
+            who, provider=connection.provider.name, id_token=reply.id_token, replaces=replaces
+        )
+        return Finished(secret, session, held.return_to)
+
+    async def sign_out(self, session: Session) -> str:
+        """End the session and return where the browser goes: to the provider's sign-out, or home."""
+        home = self._settings.public_url.rstrip("/") + "/"
+        ended = await self._sessions.sign_out(session)
+        if ended is None:
+            return "/"
+        provider, id_token = ended
+        try:
+            return await self._providers.get(provider).sign_out_url(id_token, home) or "/"
+        except (ProviderUnknown, UpstreamFailed, UpstreamTimeout):
+            return "/"  # signed out here; the provider cannot be told now
+
+    async def _take(self, state: str, browser: str | None) -> tuple[Connection, _FlowSecrets]:
+        if not browser:
+            raise FlowUnknown
+        state_hash = digest(state.encode())
+        flow = await store.take_flow(self._pool, self._settings.region, state_hash, digest(browser.encode()))
+        if flow is None:
+            raise FlowUnknown
+        opened = self._keys.unseal(flow.secrets, _flow_context(state_hash))
+        return self._providers.get(flow.provider), msgspec.json.decode(opened, type=_FlowSecrets)
+
+
+class TokenDesk:
+    """Bearer tokens by name, for developers: the demo and sandbox profiles only."""
+
+    def __init__(self, sessions: Sessions, settings: Settings, find: FindPerson) -> None:
+        self._sessions, self._settings, self._find = sessions, settings, find
+
+    async def ask(self, wish: AskToken) -> Token:
+        """Return a token for a demo person, by key, name or number, in the role asked for.
+
+        Raises:
+            DemoOnly: in production.
+            PersonUnknown: nobody of that name.
+            BadNumber: a number that is not of the demo world.
+        """
+        if self._settings.profile == "production":
+            raise DemoOnly
+        who = self._find(wish.person) or self._by_number(wish.person)
+        chosen = msgspec.structs.replace(who, role=wish.role, department=wish.department or who.department)
+        life = rules.DEMO_BEARER_LIFE
+        bearer = await self._sessions.issue_bearer(chosen, life=life)
+        return Token(access_token=bearer.token, expires_in=int(life.total_seconds()))
+
+    def _by_number(self, text: str) -> Identified:
+        try:
+            number = rules.check_number(text, self._settings.profile)
+        except BadNumber:
+            if any(c.isdigit() for c in text):
+                raise
+            raise PersonUnknown from None
+        return Identified(number_type="citizen_id", number=number, name=rules.mask_number(number), level=3)
+
+
+def _flow_context(state_hash: bytes) -> str:
+    return f"sign_in_flows.secrets:{state_hash.hex()}"

@@ -1,0 +1,341 @@
+"""SQL of identity: a constant and the one function that runs it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from onestop.db import Db, execute, many, one, value
+from onestop.identity.models import NumberType, Role, SessionKind, SubjectKind
+
+
+class SubjectRow(msgspec.Struct, frozen=True):
+    """A subject as it lies in its table: number and name sealed."""
+
+    id: str
+    kind: SubjectKind
+    number_type: NumberType
+    number: bytes
+    name: bytes
+
+
+class SessionRow(msgspec.Struct, frozen=True):
+    """A live session."""
+
+    id: str
+    subject_id: str
+    actor_id: str
+    role: Role
+    department: str | None
+    level: int
+    kind: SessionKind
+    expires_at: datetime
+    remaining_s: float  # until it ends or falls idle, by the database's clock
+    unseen_s: float  # since activity was last written down
+
+
+class NewSession(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session is opened with."""
+
+    region: str
+    id: str
+    token_hash: bytes | None
+    subject_id: str
+    actor_id: str
+    role: Role
+    department: str | None
+    level: int
+    provider: str
+    kind: SessionKind
+    id_token: bytes | None
+    life: timedelta
+
+
+class OwnSessionRow(msgspec.Struct, frozen=True):
+    """A session as its owner sees it."""
+
+    id: str
+    kind: SessionKind
+    role: Role
+    provider: str
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+
+
+class SignOutRow(msgspec.Struct, frozen=True):
+    """What signing out at the provider needs."""
+
+    provider: str
+    id_token: bytes | None
+
+
+class FlowRow(msgspec.Struct, frozen=True):
+    """A sign-in under way."""
+
+    provider: str
+    secrets: bytes
+
+
+class KeyRow(msgspec.Struct, frozen=True):
+    """A signing key; `retired` ones only verify."""
+
+    kid: str
+    public_jwk: dict[str, Any]
+    private_jwk: bytes
+    retired: bool
+
+
+SELECT_SUBJECT_BY_NUMBER = """
+    SELECT id, kind, number_type, number, name
+      FROM subjects
+     WHERE region = $1 AND number_index = $2
+"""
+
+
+async def subject_by_number(db: Db, region: str, number_index: bytes) -> SubjectRow | None:
+    """Read a subject by the blind index of its type and number."""
+    return await one(db, SubjectRow, SELECT_SUBJECT_BY_NUMBER, region, number_index)
+
+
+SELECT_SUBJECT = """
+    SELECT id, kind, number_type, number, name
+      FROM subjects
+     WHERE region = $1 AND id = $2
+"""
+
+
+async def subject(db: Db, region: str, subject_id: str) -> SubjectRow | None:
+    """Read a subject by its id."""
+    return await one(db, SubjectRow, SELECT_SUBJECT, region, subject_id)
+
+
+# Two first sign-ins at once: the second finds the first one's row and inserts nothing.
+INSERT_SUBJECT = """
+    INSERT INTO subjects (region, id, kind, number_type, number_index, number, name)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
+    ON CONFLICT (region, number_index) DO NOTHING
+"""
+
+
+async def insert_subject(db: Db, region: str, row: SubjectRow, number_index: bytes) -> bool:
+    """Write a new subject; False where somebody else just did."""
+    done = await execute(
+        db, INSERT_SUBJECT, region, row.id, row.kind, row.number_type, number_index, row.number, row.name
+    )
+    return done == 1
+
+
+UPDATE_SUBJECT_NAME = "UPDATE subjects SET name = $3, changed_at = now() WHERE region = $1 AND id = $2"
+
+
+async def rename_subject(db: Db, region: str, subject_id: str, sealed_name: bytes) -> None:
+    """Keep the name the provider now vouches for."""
+    await execute(db, UPDATE_SUBJECT_NAME, region, subject_id, sealed_name)
+
+
+INSERT_SESSION = """
+    INSERT INTO sessions (region, id, token_hash, subject_id, actor_id, role, department, level, provider, kind,
+                          id_token, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now() + $12)
+    RETURNING expires_at
+"""
+
+
+async def insert_session(db: Db, new: NewSession) -> datetime:
+    """Open a session and return when it ends."""
+    ends: datetime = await value(
+        db,
+        INSERT_SESSION,
+        new.region,
+        new.id,
+        new.token_hash,
+        new.subject_id,
+        new.actor_id,
+        new.role,
+        new.department,
+        new.level,
+        new.provider,
+        new.kind,
+        new.id_token,
+        new.life,
+    )
+    return ends
+
+
+SELECT_COOKIE_SESSION = """
+    SELECT id, subject_id, actor_id, role, department, level, kind, expires_at,
+           extract(epoch FROM least(expires_at, seen_at + $3) - now())::float8 AS remaining_s,
+           extract(epoch FROM now() - seen_at)::float8 AS unseen_s
+      FROM sessions
+     WHERE region = $1 AND token_hash = $2 AND kind = 'cookie'
+       AND revoked_at IS NULL AND expires_at > now() AND seen_at + $3 > now()
+"""
+
+
+async def cookie_session(db: Db, region: str, token_hash: bytes, idle: timedelta) -> SessionRow | None:
+    """Read the live session of a browser's cookie."""
+    return await one(db, SessionRow, SELECT_COOKIE_SESSION, region, token_hash, idle)
+
+
+# The subject and role of the token must still be those of the row.
+SELECT_BEARER_SESSION = """
+    SELECT id, subject_id, actor_id, role, department, level, kind, expires_at,
+           extract(epoch FROM expires_at - now())::float8 AS remaining_s,
+           extract(epoch FROM now() - seen_at)::float8 AS unseen_s
+      FROM sessions
+     WHERE region = $1 AND id = $2 AND subject_id = $3 AND role = $4 AND kind = 'bearer'
+       AND revoked_at IS NULL AND expires_at > now()
+"""
+
+
+async def bearer_session(db: Db, region: str, session_id: str, subject_id: str, role: str) -> SessionRow | None:
+    """Read the live session a verified token names."""
+    return await one(db, SessionRow, SELECT_BEARER_SESSION, region, session_id, subject_id, role)
+
+
+UPDATE_SESSION_SEEN = """
+    UPDATE sessions SET seen_at = now()
+     WHERE region = $1 AND id = $2 AND revoked_at IS NULL AND seen_at + $3 < now()
+"""
+
+
+async def touch_session(db: Db, region: str, session_id: str, step: timedelta) -> None:
+    """Write down that the session was active, unless that was done within `step`."""
+    await execute(db, UPDATE_SESSION_SEEN, region, session_id, step)
+
+
+# The owner is in the WHERE clause: another citizen's session is the same as no session.
+REVOKE_OWN_SESSION = """
+    UPDATE sessions SET revoked_at = now()
+     WHERE region = $1 AND id = $2 AND subject_id = $3 AND revoked_at IS NULL AND expires_at > now()
+"""
+
+
+async def revoke_own_session(db: Db, region: str, session_id: str, subject_id: str) -> bool:
+    """End one of the subject's own live sessions; False where there is none of that id."""
+    return await execute(db, REVOKE_OWN_SESSION, region, session_id, subject_id) == 1
+
+
+REVOKE_SESSION = """
+    UPDATE sessions SET revoked_at = now() WHERE region = $1 AND id = $2 AND revoked_at IS NULL
+    RETURNING provider, id_token
+"""
+
+
+async def revoke_session(db: Db, region: str, session_id: str) -> SignOutRow | None:
+    """End a session and return what signing out at its provider needs; None where it had ended."""
+    return await one(db, SignOutRow, REVOKE_SESSION, region, session_id)
+
+
+REVOKE_COOKIE = "UPDATE sessions SET revoked_at = now() WHERE region = $1 AND token_hash = $2 AND revoked_at IS NULL"
+
+
+async def revoke_cookie(db: Db, region: str, token_hash: bytes) -> None:
+    """End the session of a cookie that is about to be replaced."""
+    await execute(db, REVOKE_COOKIE, region, token_hash)
+
+
+# Always the last seconds again, never "since the newest seen": revoked_at is when the revoking transaction began, and
+# one that commits late would fall behind such a mark.
+SELECT_REVOKED = """
+    SELECT id FROM sessions
+     WHERE region = $1 AND revoked_at > now() - $2::interval
+     ORDER BY revoked_at DESC
+     LIMIT 100000
+"""
+
+
+async def revoked_within(db: Db, region: str, span: timedelta) -> list[str]:
+    """Return the ids of the sessions revoked in the last `span`, newest first."""
+    return [row["id"] for row in await db.fetch(SELECT_REVOKED, region, span)]
+
+
+SELECT_OWN_SESSIONS = """
+    SELECT id, kind, role, provider, created_at, seen_at, expires_at
+      FROM sessions
+     WHERE region = $1 AND subject_id = $2 AND revoked_at IS NULL AND expires_at > now()
+       AND (kind = 'bearer' OR seen_at + $3 > now())
+     ORDER BY id DESC
+     LIMIT 200
+"""
+
+
+async def own_sessions(db: Db, region: str, subject_id: str, idle: timedelta) -> list[OwnSessionRow]:
+    """Return the subject's live sessions, newest first, at most 200."""
+    return await many(db, OwnSessionRow, SELECT_OWN_SESSIONS, region, subject_id, idle)
+
+
+INSERT_FLOW = """
+    INSERT INTO sign_in_flows (region, state_hash, browser_hash, provider, secrets, expires_at)
+    VALUES ($1, $2, $3, $4, $5, now() + $6)
+"""
+
+
+async def insert_flow(
+    db: Db, region: str, state_hash: bytes, browser_hash: bytes, provider: str, secrets: bytes, life: timedelta
+) -> None:
+    """Remember a sign-in under way."""
+    await execute(db, INSERT_FLOW, region, state_hash, browser_hash, provider, secrets, life)
+
+
+# Taken by deleting: of two answers with one state the second finds nothing.
+TAKE_FLOW = """
+    DELETE FROM sign_in_flows
+     WHERE region = $1 AND state_hash = $2 AND browser_hash = $3 AND expires_at > now()
+    RETURNING provider, secrets
+"""
+
+
+async def take_flow(db: Db, region: str, state_hash: bytes, browser_hash: bytes) -> FlowRow | None:
+    """Take the sign-in this browser began with this state; None where there is none or it was taken."""
+    return await one(db, FlowRow, TAKE_FLOW, region, state_hash, browser_hash)
+
+
+DELETE_OLD_FLOWS = """
+    DELETE FROM sign_in_flows
+     WHERE region = $1 AND state_hash IN (
+           SELECT state_hash FROM sign_in_flows WHERE region = $1 AND expires_at < now() ORDER BY expires_at LIMIT 1000)
+"""
+
+
+async def delete_old_flows(db: Db, region: str) -> int:
+    """Forget up to 1,000 sign-ins that nobody finished."""
+    return await execute(db, DELETE_OLD_FLOWS, region)
+
+
+# Two first starters at once: the partial unique index lets one key in, and both then read it.
+INSERT_KEY = """
+    INSERT INTO signing_keys (kid, purpose, algorithm, public_jwk, private_jwk)
+    VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT DO NOTHING
+"""
+
+
+async def insert_key(
+    db: Db, kid: str, purpose: str, algorithm: str, public: dict[str, Any], sealed_private: bytes
+) -> None:
+    """Keep a new signing key unless its purpose has one already."""
+    await execute(db, INSERT_KEY, kid, purpose, algorithm, public, sealed_private)
+
+
+RETIRE_KEY = "UPDATE signing_keys SET retired_at = now() WHERE purpose = $1 AND retired_at IS NULL"
+
+
+async def retire_key(db: Db, purpose: str) -> None:
+    """Let the active key of a purpose sign no more."""
+    await execute(db, RETIRE_KEY, purpose)
+
+
+SELECT_KEYS = """
+    SELECT kid, public_jwk, private_jwk, retired_at IS NOT NULL AS retired
+      FROM signing_keys
+     WHERE purpose = $1 AND (retired_at IS NULL OR retired_at > now() - interval '7 days')
+     ORDER BY retired_at DESC NULLS FIRST
+     LIMIT 16
+"""
+
+
+async def signing_keys(db: Db, purpose: str) -> list[KeyRow]:
+    """Return the active key of a purpose first, then those retired within seven days."""
+    return await many(db, KeyRow, SELECT_KEYS, purpose)
