@@ -1,0 +1,249 @@
+"""Verbs: ask every department at once; keep what comes late; bring it to whoever holds the handle."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+import msgspec
+import structlog
+
+from onestop import clock
+from onestop.audit import service as audit
+from onestop.audit.models import Use
+from onestop.crypto import Keys
+from onestop.db import Pool
+from onestop.errors import FieldError
+from onestop.gateway.fanout import Gathered, Person, gather
+from onestop.gateway.models import Ask, Part
+from onestop.gateway.service import Gateway
+from onestop.http.models import Context
+from onestop.http.streams import Event
+from onestop.ids import new_id
+from onestop.overview import store
+from onestop.overview.errors import NoSuchCompletion, UnknownWant
+from onestop.overview.models import Completion, Kept, Lookups
+from onestop.texts import Language, text
+
+log = structlog.get_logger(__name__)
+
+_parts_out = msgspec.json.Encoder()
+_parts_in = msgspec.json.Decoder(list[Part])
+_part_in = msgspec.json.Decoder(Part)
+
+
+class Overview:
+    """My affairs, for one process."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        keys: Keys,
+        gateway: Gateway,
+        uses: audit.DataUses,
+        region: str,
+        announce: Callable[[str], None],
+    ) -> None:
+        self._pool, self._keys, self._gateway, self._region = pool, keys, gateway, region
+        self._uses = uses
+        self._announce = announce
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def look_up(
+        self,
+        wants: Sequence[str],
+        subject: str,
+        actor: str,
+        person: Person,
+        *,
+        deadline: float,
+        budget_ms: int,
+        lang: Language,
+        trace_id: str,
+        traceparent: str,
+    ) -> tuple[Lookups, Gathered]:
+        """Ask for every want at once; `deadline` is loop time. A want named twice is asked once.
+
+        Raises:
+            UnknownWant: no department on line answers one of them; every such want is named.
+        """
+        asks = self._asks(wants)
+        late = _Late(self, subject, actor, trace_id)
+        gathered = await gather(
+            self._gateway.lines,
+            asks,
+            person,
+            deadline=deadline,
+            lang=lang,
+            traceparent=traceparent,
+            on_late=late.came,
+        )
+        await self.note_uses(gathered.parts, subject, actor, trace_id)
+        completion = await self._hold(gathered.parts, asks, subject, late)
+        answer = Lookups(
+            complete=gathered.complete,
+            budget_ms=budget_ms,
+            completion=completion,
+            parts=gathered.parts,
+            trace_id=trace_id,
+        )
+        return answer, gathered
+
+    def _asks(self, wants: Sequence[str]) -> list[Ask]:
+        known = self._gateway.wants
+        errors = [
+            FieldError(pointer=f"/wants/{i}", code="lookup.unknown_want", params={"want": want})
+            for i, want in enumerate(wants)
+            if want not in known
+        ]
+        if errors:
+            raise UnknownWant(errors=errors, known=", ".join(sorted(known)))
+        return [known[want] for want in dict.fromkeys(wants)]
+
+    async def note_uses(self, parts: Sequence[Part], subject: str, actor: str, trace_id: str) -> None:
+        """Write whose data was read; before anybody sees it."""
+        uses = []
+        for part in parts:
+            if part.state == "ok":
+                use = self.use_of(part)
+                if use is not None:
+                    uses.append(use)
+        await self._uses.note(uses, subject=subject, actor=actor, trace_id=trace_id)
+
+    def use_of(self, part: Part) -> Use | None:
+        """Return the entry of the data-use ledger for one part; None for a want that is no longer on line."""
+        ask = self._gateway.wants.get(part.want)
+        if ask is None:
+            return None
+        operation = self._gateway.manifests[ask.adapter].operation(ask.operation)
+        return Use(
+            adapter=ask.adapter,
+            operation=ask.operation,
+            version=part.source.version,
+            outcome="read" if part.found else "no_record",
+            purpose=operation.purpose.zh,
+            basis=operation.basis.zh,
+        )
+
+    async def _hold(self, parts: list[Part], asks: list[Ask], subject: str, late: "_Late") -> Completion | None:
+        """Make a handle for the parts that are pending; None where none is."""
+        expected = [part.want for part in parts if part.state == "pending"]
+        if not expected:
+            return None
+        longest = max(
+            self._gateway.manifests[ask.adapter].operation(ask.operation).late_s for ask in asks if ask.want in expected
+        )
+        id_ = new_id("cmp")
+        holds_until = clock.real_now() + timedelta(seconds=longest + 5)
+        sealed = self._keys.seal(_parts_out.encode(parts), _context(id_))
+        await store.insert_completion(self._pool, self._region, id_, subject, sealed, expected, holds_until)
+        late.open(id_)
+        return Completion(
+            id=id_, href=f"/v1/completions/{id_}", events=f"/v1/completions/{id_}/events", holds_until=holds_until
+        )
+
+    def keep(self, id_: str, part: Part, subject: str, actor: str, trace_id: str) -> None:
+        """Write a late part in the background and wake whoever waits for it."""
+        task = asyncio.get_running_loop().create_task(self._keep(id_, part, subject, actor, trace_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _keep(self, id_: str, part: Part, subject: str, actor: str, trace_id: str) -> None:
+        try:
+            await self.note_uses([part], subject, actor, trace_id)
+            sealed = self._keys.seal(_parts_out.encode(part), _context(id_))
+            if await store.insert_part(self._pool, self._region, id_, part.want, sealed):
+                self._announce(topic_of(id_))
+        except Exception as fault:
+            # The handle says until when it holds; after that the part reads as not having come.
+            log.warning("late_part_not_kept", completion=id_, fault=type(fault).__name__)
+
+    async def close(self) -> None:
+        """Let what is being written be written."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5)
+
+    async def kept(self, id_: str, subject: str, lang: Language) -> Kept:
+        """Return a handle's parts, with those that came later in their place.
+
+        Raises:
+            NoSuchCompletion: not one of this subject's handles.
+        """
+        row = await store.own(self._pool, self._region, id_, subject)
+        if row is None:
+            raise NoSuchCompletion(id_)
+        parts = _parts_in.decode(self._keys.unseal(row.parts, _context(id_)))
+        came = {
+            late.want: _part_in.decode(self._keys.unseal(late.part, _context(id_)))
+            for late in await store.parts_since(self._pool, self._region, id_, 0)
+        }
+        over = clock.real_now() > row.holds_until
+        parts = [came.get(part.want) or (_did_not_come(part, lang) if over else part) for part in parts]
+        complete = all(part.state == "ok" for part in parts)
+        return Kept(id=id_, complete=complete, holds_until=row.holds_until, parts=parts)
+
+    async def authorise(self, context: Context, parameters: dict[str, str]) -> str:
+        """Return the topic of a handle's stream.
+
+        Raises:
+            NoSuchCompletion: not one of this subject's handles.
+        """
+        if await store.own(self._pool, self._region, parameters["id"], context.session.subject_id) is None:
+            raise NoSuchCompletion(parameters["id"])
+        return topic_of(parameters["id"])
+
+    async def events_since(self, topic: str, last_id: str | None) -> list[Event]:
+        """Return the late parts of a handle as events, after the one with `last_id`."""
+        id_ = topic.removeprefix("completion:")
+        after = int(last_id) if last_id and last_id.isdigit() and len(last_id) < 6 else 0
+        rows = await store.parts_since(self._pool, self._region, id_, after)
+        return [Event(str(row.seq), "part", self._keys.unseal(row.part, _context(id_))) for row in rows]
+
+    async def newest(self, topics: Sequence[str]) -> dict[str, str]:
+        """Return the number of each handle's last late part, for the streams' safety poll."""
+        ids = [topic.removeprefix("completion:") for topic in topics]
+        return {topic_of(row.id): str(row.seq) for row in await store.newest(self._pool, self._region, ids)}
+
+
+class _Late:
+    """The parts of one answer that come after it: held back until the handle is written."""
+
+    def __init__(self, overview: Overview, subject: str, actor: str, trace_id: str) -> None:
+        self._overview, self._subject, self._actor, self._trace_id = overview, subject, actor, trace_id
+        self._id: str | None = None
+        self._waiting: list[Part] = []
+
+    def came(self, part: Part) -> None:
+        if self._id is None:
+            self._waiting.append(part)
+        else:
+            self._overview.keep(self._id, part, self._subject, self._actor, self._trace_id)
+
+    def open(self, id_: str) -> None:
+        self._id = id_
+        for part in self._waiting:
+            self.came(part)
+        self._waiting.clear()
+
+
+def _did_not_come(part: Part, lang: Language) -> Part:
+    if part.state != "pending":
+        return part
+    problem = part.problem
+    if problem is not None:
+        detail = text("part.upstream.never_came", lang, department=part.source.department)
+        problem = msgspec.structs.replace(problem, detail=detail)
+    return msgspec.structs.replace(part, state="unavailable", problem=problem)
+
+
+def topic_of(id_: str) -> str:
+    """Return the topic of a handle's stream."""
+    return f"completion:{id_}"
+
+
+def _context(id_: str) -> str:
+    return f"completions.parts.{id_}"
+
+
+async def forget_old(pool: Pool, region: str) -> int:
+    """Delete the handles nobody will come back for; return how many."""
+    return await store.delete_old(pool, region)
