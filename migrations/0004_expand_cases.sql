@@ -3,23 +3,24 @@
 CREATE TABLE cases (
     region       text NOT NULL,
     id           text NOT NULL,
-    number       text NOT NULL,
-    claim_code   text NOT NULL,
+    number       text NOT NULL,               -- official, with a check character
+    claim_code   text NOT NULL,               -- short, to be said aloud
     subject      text NOT NULL,               -- whose case it is
     actor        text NOT NULL,               -- who opened it
     item         text NOT NULL,
     state        text NOT NULL CHECK (state IN (
-                 'draft', 'submitted', 'in_progress', 'correcting', 'decided', 'closed', 'declined', 'withdrawn')),
+                 'draft', 'submitted', 'in_progress', 'correcting', 'decided', 'withdrawn')),
     outcome      text CHECK (outcome IN ('granted', 'partly', 'denied')),
     version      integer NOT NULL DEFAULT 1,
     answers      bytea NOT NULL,              -- sealed: the form, every value with its source
     opened_at    timestamptz NOT NULL DEFAULT now(),
     submitted_at timestamptz,
-    due_on       date,
+    due_on       date,                        -- the bundle's own promise; every step has another
     decided_at   timestamptz,
     trace_id     text,
     PRIMARY KEY (region, id),
-    UNIQUE (region, number)
+    UNIQUE (region, number),
+    CHECK ((state = 'decided') = (outcome IS NOT NULL))
 );
 CREATE INDEX cases_by_subject ON cases (region, subject, id);
 
@@ -35,16 +36,18 @@ CREATE TABLE case_steps (
     state       text NOT NULL CHECK (state IN (
                 'waiting', 'in_progress', 'completed', 'declined', 'correcting', 'at_desk', 'not_started', 'withdrawn')),
     promised_days integer NOT NULL,           -- working days
-    due_on      date,
+    due_on      date NOT NULL,                -- of a step that waits: a forecast
     started_at  timestamptz,
     settled_at  timestamptz,
-    effect_id   text,
+    round       smallint NOT NULL DEFAULT 1,  -- one more with every resubmission
+    effect_id   text,                         -- of this round
+    heard       text,                         -- the last outcome heard of this round: the same one again changes nothing
     reference   text,
-    result      bytea,                        -- sealed
-    problem     jsonb,
+    result      bytea,                        -- sealed: what the department gave, and its sentence
     PRIMARY KEY (region, case_id, code)
 );
-CREATE INDEX case_steps_open ON case_steps (region, due_on) WHERE state IN ('in_progress', 'at_desk', 'correcting');
+CREATE INDEX case_steps_open ON case_steps (region, due_on)
+    WHERE state IN ('waiting', 'in_progress', 'at_desk', 'correcting');
 
 CREATE TABLE case_events (
     region   text NOT NULL,
@@ -52,7 +55,7 @@ CREATE TABLE case_events (
     seq      integer NOT NULL,
     at       timestamptz NOT NULL DEFAULT now(),
     type     text NOT NULL,
-    by_whom  text NOT NULL,
+    by_whom  text NOT NULL,                   -- applicant, clerk, onestop, or the department
     step     text,
     data     jsonb NOT NULL DEFAULT '{}',     -- never personal data
     trace_id text,
@@ -66,17 +69,20 @@ CREATE TABLE desk_tasks (
     id          text NOT NULL,
     case_id     text NOT NULL,
     step        text NOT NULL,
+    round       smallint NOT NULL DEFAULT 1,
     department  text NOT NULL,
     kind        text NOT NULL CHECK (kind IN ('handle', 'find_out')),
-    state       text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'answered')),
+    reason      text NOT NULL,                -- why a person: a key below `task.reason.` in the texts
+    state       text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'answered', 'dropped')),
     due_on      date NOT NULL,
     opened_at   timestamptz NOT NULL DEFAULT now(),
     answered_at timestamptz,
     answered_by text,
-    PRIMARY KEY (region, id),
-    UNIQUE (region, case_id, step, kind)
+    PRIMARY KEY (region, id)
 );
 CREATE INDEX desk_tasks_open ON desk_tasks (region, department, due_on, id) WHERE state = 'open';
+-- One open task a step: whatever brought it to the desk, one person answers it once.
+CREATE UNIQUE INDEX desk_tasks_of_step ON desk_tasks (region, case_id, step) WHERE state = 'open';
 
 -- Certificates (证照, 办结凭证): signed, and checkable by anyone who holds number and code.
 CREATE TABLE certificates (
@@ -88,8 +94,10 @@ CREATE TABLE certificates (
     subject    text NOT NULL,
     body       bytea NOT NULL,                -- sealed
     digest     bytea NOT NULL,                -- SHA-256 of the body
-    signature  text NOT NULL,                 -- detached JWS over the digest
+    code_index bytea NOT NULL,                -- blind index of number and check code
+    signature  text NOT NULL,                 -- detached JWS over the body
     issued_at  timestamptz NOT NULL DEFAULT now(),
+    revoked_at timestamptz,
     PRIMARY KEY (region, id),
     UNIQUE (region, number),
     UNIQUE (region, case_id, kind)

@@ -28,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     public_url: str = "http://127.0.0.1:8000"
     region: str = "990100"  # division code that owns the rows written here
     adapters_dir: Path | None = None  # None: the adapters shipped with onestop
+    items_dir: Path | None = None  # items of this installation, beside those shipped with onestop
     environment_file: Path | None = None  # where each adapter's system is, and the secrets for it
     outbound_allow: tuple[str, ...] = ()  # CIDR[:ports] that may be called; empty: nothing
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -1,0 +1,320 @@
+"""The assembly: settings in, the portal out. Everything one process shares is opened here, and closed in reverse."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final, Literal
+
+import msgspec
+import structlog
+from litestar.di import Provide
+
+from onestop import embedded, logs, migrate
+from onestop.audit.service import DataUses
+from onestop.cases import routes as case_routes
+from onestop.cases import service as cases
+from onestop.cases.office import Office
+from onestop.certificates import routes as certificate_routes
+from onestop.crypto import Keys
+from onestop.db import Pool, open_pool
+from onestop.errors import OnestopError
+from onestop.gateway import routes as gateway_routes
+from onestop.gateway import store_traces
+from onestop.gateway.effects import Dispatcher
+from onestop.gateway.explain import TraceLog
+from onestop.gateway.limits import BreakerState
+from onestop.gateway.service import Gateway
+from onestop.http import app_parts
+from onestop.http.desk import FrontDesk
+from onestop.http.health import LineHealth
+from onestop.http.models import App, Context, Receive, Scope, Send
+from onestop.http.streams import Event, EventStream, Hub
+from onestop.http.wake import Announcer, Listener
+from onestop.identity import access
+from onestop.identity import routes as identity_routes
+from onestop.identity.models import Identified
+from onestop.identity.providers import Providers, read_providers
+from onestop.identity.service import Sessions
+from onestop.identity.service_sign_in import SignIn, TokenDesk
+from onestop.items import routes as item_routes
+from onestop.items.service import load as load_items
+from onestop.outbound.addresses import AllowList
+from onestop.outbound.transport import open_client
+from onestop.overview import routes as overview_routes
+from onestop.overview import service as overview_service
+from onestop.overview.service import Overview
+from onestop.settings import Settings
+from onestop.web import routes as web_routes
+
+log = structlog.get_logger(__name__)
+
+_SWEEP_EVERY_S = 3600.0
+_KEEP_TRACES_DAYS = 7
+
+
+class Parts:
+    """What one process shares, for the portal and for the worker."""
+
+    def __init__(self, settings: Settings, dsn: str, pool: Pool, keys: Keys, gateway: Gateway) -> None:
+        self.settings, self.dsn, self.pool, self.keys, self.gateway = settings, dsn, pool, keys, gateway
+        self.sessions = Sessions(pool, keys, settings)
+        self.traces = TraceLog(pool, settings.region)
+        catalogue = load_items([settings.items_dir] if settings.items_dir else [])
+        self.office = Office(settings, keys, pool, gateway, catalogue, self.sessions.person, traces=self.traces)
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings, name: str) -> AsyncIterator[Parts]:
+    """Open the database (started, where it is the embedded one, and migrated), the keys and the lines.
+
+    Raises:
+        SchemaProblem: the database is newer than this release, or an applied migration was changed.
+        NoServer: there is no PostgreSQL to start.
+        BadManifest: an adapter cannot be used.
+    """
+    async with AsyncExitStack() as stack:
+        dsn = settings.database_url
+        if dsn is None:
+            dsn = await asyncio.to_thread(embedded.ensure, settings.state_dir)
+        await migrate.upgrade(dsn)
+        pool = await open_pool(dsn, size=settings.pool_size, name=name)
+        stack.push_async_callback(pool.close)
+        gateway = Gateway.open(settings)
+        stack.push_async_callback(gateway.close)
+        parts = Parts(settings, dsn, pool, Keys.load(settings.state_dir), gateway)
+        await parts.office.start()
+        stack.push_async_callback(parts.office.close)
+        yield parts
+
+
+@asynccontextmanager
+async def open_portal(settings: Settings) -> AsyncIterator[FrontDesk]:
+    """Open one gateway process: the app behind its front desk, ready to serve.
+
+    Raises:
+        As `open_parts`; BadSettings where the identity file cannot be used.
+    """
+    logs.configure(settings.log_level)
+    async with AsyncExitStack() as stack:
+        parts = await stack.enter_async_context(open_parts(settings, "onestop gateway"))
+        await stack.enter_async_context(parts.sessions)
+        parts.traces.start()
+        stack.push_async_callback(parts.traces.close)
+        desk = await _desk(parts, stack)
+        await stack.enter_async_context(desk.app.lifespan())  # type: ignore[attr-defined]  # a Litestar app
+        yield desk
+
+
+async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
+    settings, pool, keys, region = parts.settings, parts.pool, parts.keys, parts.settings.region
+    sources: dict[str, _Source] = {}
+    hub = Hub(_since(sources), _newest(sources))
+    announce = Announcer(pool, hub)
+    overview = Overview(pool, keys, parts.gateway, DataUses(pool, region), region, announce)
+    sources["completion"] = _Source(overview.events_since, overview.newest)
+    sources["case"] = _Source(parts.office.events_since, parts.office.newest)
+    parts.gateway.changed = _announcing(announce)
+    providers = await _providers(settings, stack)
+    shared: dict[str, Any] = {
+        "pool": pool,
+        "keys": keys,
+        "settings": settings,
+        "gateway": parts.gateway,
+        "traces": parts.traces,
+        "sessions": parts.sessions,
+        "sign_in": SignIn(pool, keys, settings, providers, parts.sessions),
+        "token_desk": TokenDesk(parts.sessions, settings, _find_person(settings)),
+        "overview": overview,
+        "office": parts.office,
+        "outcome_handler": cases.outcome_handler(parts.office),
+    }
+    dependencies = {name: Provide(_giving(thing), use_cache=True) for name, thing in shared.items()}
+    dependencies["session"] = Provide(access.provide_session)
+    desk = app_parts.build(
+        [
+            *identity_routes.CONTROLLERS,
+            *gateway_routes.CONTROLLERS,
+            *item_routes.CONTROLLERS,
+            *case_routes.CONTROLLERS,
+            *certificate_routes.CONTROLLERS,
+            *overview_routes.CONTROLLERS,
+            *web_routes.handlers(),
+        ],
+        settings=settings,
+        pool=pool,
+        sessions=parts.sessions,
+        dependencies=dependencies,
+        streams=[
+            EventStream("/v1/completions/{id}/events", hub, overview.authorise, roles=frozenset({"citizen"})),
+            EventStream("/v1/cases/{id}/events", hub, parts.office.authorise_stream),
+        ],
+        lines=_lines(parts.gateway),
+        on_end=_noting(parts.traces),
+    )
+    hub.start()
+    listener = Listener(parts.dsn, hub)
+    listener.start()
+    for close in (hub.close, listener.close, announce.close, overview.close):
+        stack.push_async_callback(close)
+    return desk
+
+
+# --- small pieces ----------------------------------------------------------------------------------------------------
+
+
+class _Source(msgspec.Struct, frozen=True):
+    """Where the events of one kind of topic come from."""
+
+    since: Callable[[str, str | None], Awaitable[Sequence[Event]]]
+    newest: Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]
+
+
+def _since(sources: Mapping[str, _Source]) -> Callable[[str, str | None], Awaitable[Sequence[Event]]]:
+    async def since(topic: str, last_id: str | None) -> Sequence[Event]:
+        return await sources[topic.partition(":")[0]].since(topic, last_id)
+
+    return since
+
+
+def _newest(sources: Mapping[str, _Source]) -> Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]:
+    async def newest(topics: Sequence[str]) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        for kind, source in sources.items():
+            own = [topic for topic in topics if topic.startswith(kind + ":")]
+            if own:
+                found |= await source.newest(own)
+        return found
+
+    return newest
+
+
+def _announcing(announce: Callable[[str], None]) -> Callable[[Pool, str], Awaitable[None]]:
+    async def changed(_: Pool, case_id: str) -> None:
+        announce(f"case:{case_id}")
+
+    return changed
+
+
+def _giving(thing: Any) -> Callable[[], Awaitable[Any]]:
+    async def give() -> Any:
+        return thing
+
+    return give
+
+
+async def _providers(settings: Settings, stack: AsyncExitStack) -> Providers:
+    """Open the client that talks to the sign-in providers, over the one door."""
+    client = await stack.enter_async_context(open_client(allow=AllowList(settings.outbound_allow), timeout_s=5.0))
+    return Providers(read_providers(settings.identity_file) if settings.identity_file else [], client)
+
+
+def _find_person(settings: Settings) -> Callable[[str], Identified | None]:
+    """Return who finds the people tokens may be asked for by name: the demo world's, nobody in production."""
+    if settings.profile == "production":
+        return lambda _: None
+    from onestop.demo.accounts import find_person  # the one place where the portal knows the demo world
+
+    return find_person
+
+
+_BREAKER_STATES: Final[dict[BreakerState, Literal["ok", "degraded", "down"]]] = {
+    "closed": "ok",
+    "half_open": "degraded",
+    "open": "down",
+}
+
+
+def _lines(gateway: Gateway) -> Callable[[], Awaitable[Sequence[LineHealth]]]:
+    async def lines() -> Sequence[LineHealth]:
+        return [
+            LineHealth(
+                department=line.manifest.id,
+                operation=name,
+                state=_BREAKER_STATES[breaker.state],
+            )
+            for line in gateway.lines.values()
+            for name, breaker in line.breakers.items()
+        ]
+
+    return lines
+
+
+def _noting(traces: TraceLog) -> Callable[[Scope, Context, int], None]:
+    """Return the hook that notes why a request was refused; answered ones are noted where they fan out."""
+
+    def note(scope: Scope, context: Context, status: int) -> None:
+        if status >= 400 and context.refusal is not None:
+            route = f"{scope['method']} {scope.get('path_template') or '-'}"
+            took_ms = (time.perf_counter() - context.started) * 1000
+            traces.note(context.trace_id, context.principal, route, context.refusal.code, took_ms, [])
+
+    return note
+
+
+# --- what is served and what works ------------------------------------------------------------------------------------
+
+
+class _Portal:
+    """The ASGI app of one process; it opens its parts when the server starts and closes them when it ends."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._desk: FrontDesk | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._desk is not None and scope["type"] != "lifespan":
+            await self._desk(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            async with open_portal(self._settings) as self._desk:
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+                self._desk = None
+        except OnestopError as fault:
+            # A refusal to start is one sentence, not a traceback.
+            log.error("not_started", code=fault.code, sentence=str(fault))
+            await send({"type": "lifespan.startup.failed", "message": str(fault)})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})
+
+
+def create_app(settings: Settings) -> App:
+    """Return the portal as an ASGI app; nothing is opened before the server starts it."""
+    return _Portal(settings)
+
+
+async def work(settings: Settings) -> None:
+    """Be one worker until cancelled: send what the ledger owes, write what came of it, sweep what is old."""
+    logs.configure(settings.log_level)
+    async with open_parts(settings, "onestop worker") as parts:
+        announce = Announcer(parts.pool)
+        parts.gateway.changed = _announcing(announce)
+        worker = Dispatcher(parts.pool, parts.keys, parts.gateway, settings.region, cases.outcome_handler(parts.office))
+        sweeper = asyncio.get_running_loop().create_task(_sweep(parts))
+        running = asyncio.get_running_loop().create_task(worker.run())
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            worker.stop()
+            await running
+            raise
+        finally:
+            sweeper.cancel()
+            await announce.close()
+
+
+async def _sweep(parts: Parts) -> None:
+    """Delete, once an hour, what nobody will ask for again."""
+    region = parts.settings.region
+    while True:
+        try:
+            await store_traces.delete_old(parts.pool, region, _KEEP_TRACES_DAYS)
+            await overview_service.forget_old(parts.pool, region)
+        except Exception as fault:
+            log.warning("not_swept", fault=type(fault).__name__)
+        await asyncio.sleep(_SWEEP_EVERY_S)

@@ -1,0 +1,81 @@
+"""How the case room can fail.
+
+NotFound   CaseUnknown · TaskUnknown · OperationUnknown
+Conflict   CaseClosed · NotDraft · NotCorrecting · TaskAnswered
+Stale      VersionStale
+Invalid    FormInvalid · DeclarationMissing
+Forbidden  NotTheDesk
+"""
+
+from onestop.errors import Conflict, Forbidden, Invalid, NotFound, Stale
+
+
+class CaseUnknown(NotFound):
+    """No case of the caller's has that id; somebody else's reads the same."""
+
+    code = "case.unknown"
+
+
+class OperationUnknown(NotFound):
+    """No operation of the caller's has that id."""
+
+    code = "operation.unknown"
+
+
+class TaskUnknown(NotFound):
+    """The caller's desk has no task of that id."""
+
+    code = "task.unknown"
+
+
+class CaseClosed(Conflict):
+    """The case is decided or withdrawn and takes no further step."""
+
+    code = "case.closed"
+    who_acts = "applicant"
+
+
+class NotDraft(Conflict):
+    """The case was submitted: its form is with the departments and no longer changes."""
+
+    code = "case.not_draft"
+    who_acts = "applicant"
+
+
+class NotCorrecting(Conflict):
+    """The step waits for no correction, or the one correction was already sent."""
+
+    code = "case.not_correcting"
+    who_acts = "applicant"
+
+
+class TaskAnswered(Conflict):
+    """Somebody at the desk has answered this task already."""
+
+    code = "task.answered"
+    who_acts = "clerk"
+
+
+class VersionStale(Stale):
+    """The caller edits a version that is no longer the newest."""
+
+    code = "case.version_stale"
+
+
+class FormInvalid(Invalid):
+    """Values of the form cannot be taken; every one is named."""
+
+    who_acts = "applicant"
+
+
+class DeclarationMissing(Invalid):
+    """The applicant has not declared that everything is true."""
+
+    code = "case.declaration_missing"
+    who_acts = "applicant"
+
+
+class NotTheDesk(Forbidden):
+    """Only a clerk or department officer with a desk does this."""
+
+    code = "task.not_the_desk"

@@ -1,0 +1,178 @@
+"""What the case room works with: pool, keys, items, calendar, gateway, and the one who opens people's numbers."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from onestop.audit.models import Use
+from onestop.cases import store_numbers
+from onestop.cases.streams import CaseStreams
+from onestop.cases.writer import Writer
+from onestop.certificates.service import Issuer
+from onestop.crypto import Keys
+from onestop.db import Pool
+from onestop.directory.models import Calendar, Department, Directory
+from onestop.directory.service import calendar as national_calendar
+from onestop.directory.service import directory as directory_of
+from onestop.gateway import fanout
+from onestop.gateway.explain import TraceLog
+from onestop.gateway.fanout import Gathered, Person
+from onestop.gateway.manifest import Manifest
+from onestop.gateway.models import Ask
+from onestop.gateway.service import Gateway
+from onestop.identity.models import Subject
+from onestop.items.service import Catalogue
+from onestop.settings import Settings
+from onestop.texts import Language, text
+
+DESK = "desk"  # the adapter of a step whose department has no system
+_BLOCK = 1000
+
+People = Callable[[str], Awaitable[Subject]]  # opens a subject's number and name
+
+
+class Gather(Protocol):
+    """Asks departments, as `gateway.fanout.gather` does."""
+
+    async def __call__(
+        self, asks: Sequence[Ask], person: Person, *, deadline: float, lang: Language, traceparent: str | None
+    ) -> Gathered: ...
+
+
+class Authority(msgspec.Struct, frozen=True):
+    """Who vouches for a value and by what right it was asked, in one language."""
+
+    source: str
+    basis: str
+
+
+class Serials:
+    """Serial numbers for official numbers, fetched a thousand at a time; those of a process that ends are lost."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._next = self._end = 0
+
+    async def take(self) -> int:
+        """Return the next serial."""
+        if self._next >= self._end:
+            first = await store_numbers.next_block(self._pool)
+            # Another task may have fetched a block meanwhile: the later one goes on, the rest of the earlier is lost.
+            self._next, self._end = first, first + _BLOCK
+        self._next += 1
+        return self._next - 1
+
+
+class Office:
+    """The case room of one process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        keys: Keys,
+        pool: Pool,
+        gateway: Gateway,
+        catalogue: Catalogue,
+        people: People,
+        *,
+        gather: Gather | None = None,
+        traces: TraceLog | None = None,
+        calendar: Calendar | None = None,
+    ) -> None:
+        self.settings = settings
+        self.region = settings.region
+        self.profile = settings.profile
+        self.keys = keys
+        self.pool = pool
+        self.gateway = gateway
+        self.catalogue = catalogue
+        self.people = people
+        self.traces = traces
+        self.calendar = calendar or national_calendar()
+        self.directory = departments(gateway.manifests)
+        self.gather: Gather = gather or self._gather
+        self.serials = Serials(pool)
+        self.issuer = Issuer(pool, keys)
+        self.writer = Writer(pool, self.region)
+        streams = CaseStreams(pool, self.region)
+        self.events_since, self.newest, self.authorise_stream = streams.since, streams.newest, streams.authorise
+        self._authorities: dict[tuple[str, str], Authority] = {}
+        self._uses: dict[tuple[str, str, str, str], str] = {}
+
+    async def start(self) -> None:
+        """Load the certificate keys."""
+        await self.issuer.load()
+
+    async def close(self) -> None:
+        """Write what was taken."""
+        await self.writer.close()
+
+    async def _gather(
+        self, asks: Sequence[Ask], person: Person, *, deadline: float, lang: Language, traceparent: str | None
+    ) -> Gathered:
+        return await fanout.gather(
+            self.gateway.lines, asks, person, deadline=deadline, lang=lang, traceparent=traceparent
+        )
+
+    def is_desk(self, adapter: str) -> bool:
+        """Tell whether a department answers at onestop's own desk."""
+        manifest = self.gateway.manifests.get(adapter)
+        return manifest is not None and manifest.desk
+
+    def asks(self, wants: Sequence[str]) -> list[Ask]:
+        """Return the question behind each want; a want nobody answers here asks an adapter that is not on line."""
+        known = self.gateway.wants
+        return [known.get(want) or Ask(want=want, adapter=want, operation=want) for want in wants]
+
+    def authority(self, origin: str, lang: Language) -> Authority:
+        """Return who vouches for a value of this origin (a want, `identity` or `applicant`)."""
+        key = (origin, lang)
+        found = self._authorities.get(key)
+        if found is None:
+            found = self._authorities[key] = self._authority(origin, lang)
+        return found
+
+    def use(self, want: str, adapter: str, version: str, outcome: str) -> str:
+        """Return one use of data as JSON: which department was asked, why, by what right, and what came of it."""
+        key = (want, adapter, version, outcome)
+        found = self._uses.get(key)
+        if found is None:
+            found = self._uses[key] = self._use(*key)
+        return found
+
+    def _use(self, want: str, adapter: str, version: str, outcome: str) -> str:
+        ask = self.gateway.wants.get(want)
+        spec = self.gateway.manifests[ask.adapter].operation(ask.operation) if ask else None
+        use = Use(
+            adapter=adapter,
+            operation=spec.id if spec else want,
+            version=version,
+            outcome=outcome,
+            purpose=spec.purpose.zh if spec else "",
+            basis=spec.basis.zh if spec else "",
+        )
+        return msgspec.json.encode(use).decode()
+
+    def _authority(self, origin: str, lang: Language) -> Authority:
+        ask = self.gateway.wants.get(origin)
+        if ask is None:
+            return Authority(text(f"cases.source.{origin}", lang), text(f"cases.basis.{origin}", lang))
+        basis = self.gateway.manifests[ask.adapter].operation(ask.operation).basis
+        return Authority(self.directory.name(ask.adapter, lang), basis.en if lang == "en" else basis.zh)
+
+
+def departments(manifests: Mapping[str, Manifest]) -> Directory:
+    """Return the directory of the departments whose manifests are here."""
+    return directory_of(
+        Department(
+            id=manifest.id,
+            uscc=manifest.department.code,
+            name_zh=manifest.department.name.zh,
+            name_en=manifest.department.name.en,
+            officer_zh=manifest.department.officer.zh,
+            officer_en=manifest.department.officer.en,
+            desk=manifest.desk,
+        )
+        for manifest in manifests.values()
+    )

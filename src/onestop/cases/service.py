@@ -1,0 +1,39 @@
+"""The verbs of the case room, by name; each is written in one of the `service_…` files."""
+
+from onestop.cases.office import Office as Office
+from onestop.cases.service_desk import answer as answer_task
+from onestop.cases.service_desk import task, tasks
+from onestop.cases.service_open import open_case
+from onestop.cases.service_outcomes import outcome_handler, record_outcome
+from onestop.cases.service_read import (
+    certificate,
+    operation,
+    orphans,
+    own_case,
+    own_cases,
+    show,
+    timeline,
+)
+from onestop.cases.service_submit import change_answers, resubmit, submit, wait, withdraw
+
+__all__ = (
+    "Office",
+    "answer_task",
+    "certificate",
+    "change_answers",
+    "open_case",
+    "operation",
+    "orphans",
+    "outcome_handler",
+    "own_case",
+    "own_cases",
+    "record_outcome",
+    "resubmit",
+    "show",
+    "submit",
+    "task",
+    "tasks",
+    "timeline",
+    "wait",
+    "withdraw",
+)

@@ -1,0 +1,274 @@
+"""Opening a case: ask every department at once, fill the form, write it all in one statement.
+
+With `submit` the same call submits: the steps begin and their effects are intended in that very statement.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from onestop import clock
+from onestop.cases import present, rules, rules_form, sealing, store, store_desk
+from onestop.cases.errors import DeclarationMissing, FormInvalid
+from onestop.cases.models import Answer, Case, Event, Form, NewEvent, Step
+from onestop.cases.office import Office
+from onestop.cases.service_begin import Owed, Whose, begin, merged, plan
+from onestop.cases.store_opening import Opening
+from onestop.cases.views import OpenCase, Parts
+from onestop.directory.rules import due_on
+from onestop.errors import FieldError, Internal
+from onestop.gateway import effects
+from onestop.gateway.fanout import Person
+from onestop.gateway.models import Part
+from onestop.http import idempotency
+from onestop.http.idempotency import Keyed, Reply
+from onestop.http.models import Context
+from onestop.identity.models import Session, Subject
+from onestop.ids import new_id
+from onestop.items.ready import IDENTITY, ReadyItem
+
+log = structlog.get_logger(__name__)
+
+OPENED: Final = "cn.onestop.case.opened"
+SUBMITTED: Final = "cn.onestop.case.submitted"
+APPLICANT_BY: Final = "applicant"
+_json = msgspec.json.Encoder()
+
+
+async def open_case(office: Office, session: Session, context: Context, keyed: Keyed, wanted: OpenCase) -> Reply:
+    """Open a case for the session's subject and answer once it is committed; 201 with the case.
+
+    Departments are asked until the request's deadline; a part that did not come leaves its fields open to fill by hand.
+
+    Raises:
+        ItemUnknown: no item of that code is offered.
+        FormInvalid: values cannot be taken or, with `submit`, are missing; every one is named.
+        DeclarationMissing: with `submit`, the item asks for a declaration that was not made.
+        KeyReused: the key came before with another body.
+        Unavailable: too many cases are being opened.
+    """
+    ready = office.catalogue.get(wanted.item)
+    _check_situation(ready, wanted)
+    subject = await office.people(session.subject_id)
+    parts: list[Part] = []
+    complete = True
+    if ready.wants:
+        gathered = await office.gather(
+            office.asks(ready.wants),
+            Person(subject.number, subject.name),
+            deadline=context.deadline,
+            lang=context.lang,
+            traceparent=context.traceparent,
+        )
+        parts, complete = gathered.parts, gathered.complete
+        if office.traces is not None:
+            outcome = "complete" if complete else "partial"
+            took = max((part.took_ms for part in parts), default=0.0)
+            office.traces.note(
+                context.trace_id, context.principal, "POST /v1/cases", outcome, took, gathered.records
+            )  # fmt: skip
+    now = clock.now()
+    answers = _answers(office, ready, wanted, subject, parts, now)
+    if wanted.submit:
+        check_complete(ready, answers, wanted.declarations)
+    seen = Parts(complete, context.budget_ms, parts)
+    opening, reply = await _prepare(office, session, context, keyed, ready, subject, answers, seen, wanted.submit, now)
+    if await office.writer.write(opening):
+        return reply
+    kept = await idempotency.find(office.pool, office.keys, keyed)
+    if kept is None:
+        raise Internal("the key was there and is gone")
+    return kept
+
+
+def _check_situation(ready: ReadyItem, wanted: OpenCase) -> None:
+    known = {question.code for question in ready.spec.questions}
+    faults = [
+        FieldError(pointer=f"/situation/{code}", code="form.unknown") for code in wanted.situation if code not in known
+    ]
+    if faults:
+        raise FormInvalid(errors=faults, count=len(faults))
+
+
+def check_complete(ready: ReadyItem, answers: Mapping[str, Answer], declared: Sequence[str]) -> None:
+    """Check that a form can be submitted.
+
+    Raises:
+        FormInvalid: required values are missing; every one is named.
+        DeclarationMissing: the item asks for a declaration that was not made.
+    """
+    missing = rules_form.missing(ready, answers)
+    if missing:
+        faults = [FieldError(pointer=rules_form.pointer(field.code), code="form.required") for field in missing]
+        raise FormInvalid(errors=faults, count=len(faults))
+    if not set(ready.spec.declarations) <= set(declared):
+        raise DeclarationMissing
+
+
+def _answers(
+    office: Office, ready: ReadyItem, wanted: OpenCase, subject: Subject, parts: Sequence[Part], now: datetime
+) -> dict[str, Answer]:
+    """Fill the form: what departments said, then the situation's questions, then what the applicant gave.
+
+    Raises:
+        FormInvalid: values the applicant gave cannot be taken.
+    """
+    today, said_at = now.astimezone(clock.CHINA).date(), now.isoformat(timespec="seconds")
+    answers = prefill(office, ready, subject, parts, today, said_at)
+    given = {group: dict(values) for group, values in wanted.answers.items()}
+    for question in ready.spec.questions:
+        told = wanted.situation.get(question.code)
+        if told is not None and question.fills not in answers:
+            group, _, name = question.fills.partition(".")
+            given.setdefault(group, {}).setdefault(name, told)
+    if not given:
+        return answers
+    answers, faults = rules_form.change(
+        ready, answers, given, today=today, now=said_at, profile=office.profile
+    )  # fmt: skip
+    if faults:
+        raise FormInvalid(errors=faults, count=len(faults))
+    return answers
+
+
+def prefill(
+    office: Office, ready: ReadyItem, subject: Subject, parts: Sequence[Part], today: date, now: str
+) -> dict[str, Answer]:
+    """Return the values departments gave, each from the first of its sources that has one.
+
+    A value that its own field could not hold is left out and logged by its field: the applicant is asked instead.
+    """
+    by_want = {part.want: part for part in parts if part.data is not None and part.state in ("ok", "stale")}
+    vouched = {"name": subject.name, "number": subject.number}
+    answers: dict[str, Answer] = {}
+    for field, sources in ready.fields:
+        for want, get in sources:
+            part = by_want.get(want)
+            data: dict[str, Any] | None = vouched if want == IDENTITY else part.data if part else None
+            value = get(data) if data is not None else None
+            if value is None or value == "":
+                continue
+            if field.type != "record":
+                try:
+                    typed = value if field.type in ("boolean", "integer") else str(value)
+                    value = rules_form.clean(field, typed, today, office.profile)
+                except rules_form.Refused as refused:
+                    log.warning("prefill_refused", field=field.code, want=want, fault=refused.code)
+                    continue
+            if part is None:
+                answers[field.code] = Answer(value, IDENTITY, now)
+            else:
+                answers[field.code] = Answer(
+                    value, want, part.as_of or now, part.source.adapter, part.source.version
+                )  # fmt: skip
+            break
+    return answers
+
+
+async def _prepare(
+    office: Office,
+    session: Session,
+    context: Context,
+    keyed: Keyed,
+    ready: ReadyItem,
+    subject: Subject,
+    answers: dict[str, Answer],
+    seen: Parts,
+    submit: bool,
+    now: datetime,
+) -> tuple[Opening, Reply]:
+    """Return the case as rows, and the answer that is kept under the key."""
+    case_id = new_id("case")
+    today = now.astimezone(clock.CHINA).date()
+    form = Form(answers=answers, number=subject.number, name=subject.name)
+    number = rules.case_number(office.region, today.strftime("%Y%m%d"), await office.serials.take())
+    owed, steps = Owed(), list[Step]()
+    events = [NewEvent(type=SUBMITTED if submit else OPENED, by_whom=APPLICANT_BY)]
+    if submit:
+        planned = plan(office, ready, answers, today)
+        first = [step for step in planned if not step.needs]
+        whose = Whose(case_id=case_id, number=number, form=form, trace_id=context.trace_id)
+        owed = begin(office, ready, whose, first, {}, today)
+        steps = merged(planned, owed.steps)
+        events += owed.events
+    case = Case(
+        id=case_id,
+        number=number,
+        claim_code=rules.claim_code(os.urandom(8)),
+        subject=session.subject_id,
+        actor=session.actor_id,
+        item=ready.spec.code,
+        state="submitted" if submit else "draft",
+        version=1,
+        answers=sealing.seal_form(office.keys, case_id, form),
+        opened_at=now,
+        submitted_at=now if submit else None,
+        due_on=due_on(today, ready.spec.promised_days, office.calendar) if submit else None,
+        trace_id=context.trace_id,
+    )
+    told = [
+        Event(seq=n, at=now, type=e.type, by_whom=e.by_whom, step=e.step, data=e.data) for n, e in enumerate(events, 1)
+    ]
+    shown = [step if step.state == "waiting" else msgspec.structs.replace(step, started_at=now) for step in steps]
+    view = present.case_view(office, ready, case, form, shown, {}, told, context.lang, seen)
+    reply = Reply(
+        status=201,
+        body=_json.encode(view),
+        made_id=case_id,
+        headers={"location": f"/v1/cases/{case_id}", "etag": '"v1"', "content-language": context.lang},
+    )
+    return _opening(office, case, keyed, reply, seen.parts, steps, owed, events), reply
+
+
+def _told(nth: int, at: datetime, event: NewEvent) -> Event:
+    return Event(seq=nth, at=at, type=event.type, by_whom=event.by_whom, step=event.step, data=event.data)
+
+
+def _opening(
+    office: Office,
+    case: Case,
+    keyed: Keyed,
+    reply: Reply,
+    parts: Sequence[Part],
+    steps: Sequence[Step],
+    owed: Owed,
+    events: Sequence[NewEvent],
+) -> Opening:
+    uses = used(office, parts)
+    return Opening(
+        id=case.id,
+        number=case.number,
+        claim_code=case.claim_code,
+        subject=case.subject,
+        actor=case.actor,
+        item=case.item,
+        state=case.state,
+        answers=case.answers,
+        due_on=case.due_on,
+        trace_id=case.trace_id,
+        principal=keyed.principal,
+        route=keyed.route,
+        key=keyed.key,
+        body_hash=keyed.body_hash,
+        status=reply.status,
+        reply=idempotency.seal(office.keys, keyed, reply),
+        headers=_json.encode(reply.headers).decode(),
+        audit_id=new_id("aud"),
+        action="case.opened" if case.state == "draft" else "case.submitted",
+        detail=f'{{"item":"{case.item}"}}',
+        use_id=new_id("use") if uses else None,
+        uses=f"[{','.join(uses)}]",
+        steps=[store.step_row(step) for step in steps],
+        effects=[effects.row(office.keys, office.gateway, effect) for effect in owed.effects],
+        tasks=[store_desk.task_row(task) for task in owed.tasks],
+        events=[store.event_row(event) for event in events],
+    )
+
+
+def used(office: Office, parts: Sequence[Part]) -> list[str]:
+    """Return what was read of the person, one JSON object a department that was asked."""
+    return [office.use(part.want, part.source.adapter, part.source.version, part.state) for part in parts]

@@ -1,0 +1,158 @@
+"""Verbs of certificates: issue in the transaction that decides a case, show to the holder, check for anyone."""
+
+import base64
+import hashlib
+import hmac
+from typing import Any
+
+import msgspec
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from onestop.certificates import store
+from onestop.certificates.errors import CertificateUnknown
+from onestop.certificates.models import (
+    CertificateRow,
+    CertificateView,
+    CheckCertificate,
+    CheckResult,
+    Completion,
+    Held,
+)
+from onestop.crypto import Keys
+from onestop.db import Connection, Db, Pool
+from onestop.identity.service_keys import SigningKeys
+from onestop.ids import new_id
+from onestop.texts import Language, text
+
+COMPLETION = "completion"
+_held_out = msgspec.json.Encoder()
+_held_in = msgspec.json.Decoder(Held)
+_TYPE = "certificate+jws"
+
+
+class Issuer:
+    """Signs certificates with a key of this installation's own (ES256); its public half is published."""
+
+    def __init__(self, pool: Pool, keys: Keys) -> None:
+        self.keys = keys
+        self._signing = SigningKeys(pool, keys, "certificates")
+
+    async def load(self) -> None:
+        """Read the key, making it at the first start."""
+        await self._signing.load()
+
+    def sign(self, body: dict[str, Any]) -> tuple[bytes, str]:
+        """Return the bytes of the body and a JWS over them with the payload left out."""
+        header, payload, signature = self._signing.active.sign(body, _TYPE).split(".")
+        return _unpadded(payload), f"{header}..{signature}"
+
+    def is_genuine(self, body: bytes, signature: str) -> bool:
+        """Tell whether one of this installation's published keys signed these bytes."""
+        header, _, rest = signature.partition("..")
+        token = f"{header}.{_base64url(body)}.{rest}"
+        return any(_verifies(token, key) for key in self._signing.jwks()["keys"])
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the public keys certificates are checked with."""
+        return self._signing.jwks()
+
+
+def _verifies(token: str, key: dict[str, Any]) -> bool:
+    try:
+        jws.deserialize_compact(token, ECKey.import_key(key), ["ES256"])
+    except (JoseError, ValueError):
+        return False
+    return True
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _unpadded(text_: str) -> bytes:
+    return base64.urlsafe_b64decode(text_ + "=" * (-len(text_) % 4))
+
+
+def _context(certificate_id: str) -> str:
+    return f"certificates.body:{certificate_id}"
+
+
+def _code_index(keys: Keys, number: str, code: str) -> bytes:
+    return keys.blind_index(f"{number}:{code.replace('-', '').upper()}", "certificates.code")
+
+
+async def issue(
+    db: Connection, issuer: Issuer, region: str, completion: Completion, code: str, *, case_id: str, subject: str
+) -> str | None:
+    """Write the certificate of a decided case, in the deciding transaction; None where it has one already.
+
+    `code` is eight characters that let whoever is given them check it.
+    """
+    body, signature = issuer.sign(msgspec.to_builtins(completion))
+    certificate_id = new_id("cert")
+    held = _held_out.encode(Held(body=body, code=code))
+    new = await store.insert_certificate(
+        db,
+        region,
+        certificate_id,
+        completion.number,
+        COMPLETION,
+        case_id,
+        subject,
+        issuer.keys.seal(held, _context(certificate_id)),
+        hashlib.sha256(body).digest(),
+        _code_index(issuer.keys, completion.number, code),
+        signature,
+    )
+    return certificate_id if new else None
+
+
+def _open(issuer: Issuer, row: CertificateRow) -> Held:
+    return _held_in.decode(issuer.keys.unseal(row.body, _context(row.id)))
+
+
+async def show(db: Db, issuer: Issuer, region: str, case_id: str, subject: str) -> CertificateView:
+    """Return the completion certificate of one of the holder's own cases.
+
+    Raises:
+        CertificateUnknown: the case is not decided, or not the holder's.
+    """
+    row = await store.own_certificate(db, region, case_id, COMPLETION, subject)
+    if row is None:
+        raise CertificateUnknown(case_id)
+    held = _open(issuer, row)
+    return CertificateView(
+        number=row.number,
+        code=f"{held.code[:4]}-{held.code[4:]}",
+        certificate=msgspec.json.decode(held.body),
+        signature=row.signature,
+        payload=_base64url(held.body),
+        issued_at=row.issued_at,
+        revoked_at=row.revoked_at,
+        links={"case": f"/v1/cases/{case_id}", "check": "/v1/certificate-checks", "keys": "/v1/certificate-keys"},
+    )
+
+
+async def check(db: Db, issuer: Issuer, region: str, asked: CheckCertificate, lang: Language) -> CheckResult:
+    """Tell whether a certificate is genuine. An unknown number and a wrong code are told apart by nobody."""
+    row = await store.by_number(db, region, asked.number)
+    index = _code_index(issuer.keys, asked.number, asked.code)
+    if row is None or not hmac.compare_digest(row.code_index, index):
+        return CheckResult(valid=False, says=text("certificates.not_valid", lang))
+    body = _open(issuer, row).body
+    genuine = hashlib.sha256(body).digest() == row.digest and issuer.is_genuine(body, row.signature)
+    if not genuine:
+        return CheckResult(valid=False, says=text("certificates.not_valid", lang))
+    told = msgspec.json.decode(body, type=Completion)
+    revoked = row.revoked_at is not None
+    return CheckResult(
+        valid=not revoked,
+        says=text("certificates.revoked" if revoked else "certificates.valid", lang),
+        kind=row.kind,
+        item=told.item.en if lang == "en" else told.item.zh,
+        outcome=told.outcome,
+        issued_on=told.issued_at[:10],
+        revoked=revoked,
+    )

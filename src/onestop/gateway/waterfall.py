@@ -1,0 +1,59 @@
+"""The waterfall of a request as a picture: one bar a department, drawn by the server, readable without colour."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any, Final
+
+from onestop.gateway.explain import Explanation
+from onestop.texts import Language, text
+
+_WIDTH: Final = 720
+_LABEL: Final = 190
+_ROW: Final = 26
+# The parts of a call in their order; each has a colour and a pattern of its own height, so that grey tells as well.
+_PARTS: Final = (
+    ("queue_ms", "#b1b4b6", 6),
+    ("connect_ms", "#f4a261", 10),
+    ("wait_ms", "#1d70b8", 14),
+    ("read_ms", "#00703c", 14),
+)
+
+
+def svg(explanations: Sequence[Explanation], lang: Language) -> str:
+    """Draw all questions of a trace on one time axis, in milliseconds, the first request first."""
+    bars = [bar for explanation in explanations for bar in explanation.waterfall]
+    longest = max([bar["start_ms"] + bar["took_ms"] for bar in bars] + [1.0])
+    height = 40 + _ROW * len(bars) + 24
+    title = text("waterfall.title", lang, count=len(bars), took_ms=round(longest))
+    rows = [_row(bar, 40 + i * _ROW, longest, lang) for i, bar in enumerate(bars)]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
+        f'font-family="sans-serif" font-size="13"><title>{escape(title)}</title>'
+        f'<text x="8" y="20" font-size="15">{escape(title)}</text>{"".join(rows)}</svg>'
+    )
+
+
+def _row(bar: dict[str, Any], y: int, longest: float, lang: Language) -> str:
+    scale = (_WIDTH - _LABEL - 90) / longest
+    x = _LABEL + bar["start_ms"] * scale
+    outcome = bar["outcome"]
+    failed = outcome not in ("ok", "not_found")
+    pieces = []
+    if failed:
+        width = max(bar["took_ms"] * scale, 3)
+        pieces.append(f'<rect x="{x:.1f}" y="{y + 2}" width="{width:.1f}" height="14" fill="#d4351c"/>')
+        x += width
+    else:
+        for name, colour, thick in _PARTS:
+            width = bar.get(name, 0.0) * scale
+            if width > 0.2:
+                top = y + 9 - thick / 2
+                pieces.append(f'<rect x="{x:.1f}" y="{top:.1f}" width="{width:.1f}" height="{thick}" fill="{colour}"/>')
+                x += width
+    word = text(f"waterfall.outcome.{outcome}", lang)
+    label = escape(f"{bar['department']}")
+    said = escape(f"{round(bar['took_ms'])} ms · {word}")
+    return (
+        f'<g><text x="{_LABEL - 8}" y="{y + 14}" text-anchor="end">{label}</text>{"".join(pieces)}'
+        f'<text x="{x + 6:.1f}" y="{y + 14}" fill="{"#d4351c" if failed else "#0b0c0c"}">{said}</text></g>'
+    )
