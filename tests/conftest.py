@@ -65,9 +65,10 @@ async def pool(dsn: str) -> AsyncIterator[Pool]:
     await pool.close()
 
 
-@pytest.fixture
-def keys(tmp_path: Path) -> Keys:
-    return Keys.load(tmp_path)
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    """The keys of the module's database: what one test sealed the next can open."""
+    return Keys.load(tmp_path_factory.mktemp("keys"))
 
 
 @pytest.fixture

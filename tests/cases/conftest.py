@@ -1,4 +1,4 @@
-"""The case room on PostgreSQL with the shipped manifests: departments are asked by a stand-in, effects are settled by hand."""
+"""The case room on PostgreSQL with the shipped manifests: departments and the worker are stand-ins."""
 
 import asyncio
 import hashlib
@@ -228,7 +228,7 @@ async def tell(office: Office, case_id: str, step: str, outcome: str, **rest: An
 
 
 async def play(dsn: str, keys: Any, told: Any, order: list[tuple[int, str]]) -> None:
-    """Submit a bundle, let its steps hear outcomes in this order, then let whoever is left answer; check all the while."""
+    """Submit a bundle, let its steps hear outcomes in this order, then let whoever is left answer."""
     from onestop.cases import rules
     from onestop.cases.views import AnswerTask, Resubmit
     from onestop.db import open_pool

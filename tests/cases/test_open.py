@@ -48,7 +48,7 @@ async def test_every_value_says_who_when_and_why_or_is_null_and_says_whether_it_
     assert case["answers"]["mother"]["id_number"]["value"] == "9901********0221"
     assert case["answers"]["mother"]["insured"]["value"] is True
     assert case["answers"]["baby"]["name"] == {"value": None, "label": "孩子姓名", "editable": True, "required": True}
-    assert case["fields"] == {"prefilled": 13, "to_fill": 3}
+    assert case["fields"] == {"prefilled": 12, "to_fill": 3}
     assert case["action"]["kind"] == "fill"
 
 

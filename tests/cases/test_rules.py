@@ -17,8 +17,8 @@ BIRTH = load().get("birth")
 
 def step(code="a", state="in_progress", position=0, needs=(), **rest) -> Step:
     return Step(
-        code=code, position=position, department="gongan", adapter="gongan", operation="o", needs=list(needs), state=state,
-        promised_days=5, due_on=TODAY, **rest,
+        code=code, position=position, department="gongan", adapter="gongan", operation="o", needs=list(needs),
+        state=state, promised_days=5, due_on=TODAY, **rest,
     )  # fmt: skip
 
 

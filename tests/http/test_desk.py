@@ -151,7 +151,7 @@ async def test_pages_carry_a_strict_policy(nobody: httpx.AsyncClient) -> None:
         assert "default-src 'self'" in policy
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
-        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["referrer-policy"] == "same-origin"
         assert "<script" not in answer.text
         assert not re.search(r"(?:src|href)=\"(?:https?:)?//", answer.text)
         assert "style=" not in answer.text

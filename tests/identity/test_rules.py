@@ -198,3 +198,16 @@ def test_unreadable_claims_let_nobody_in(claims):
 
 def test_one_person_in_two_roles_is_two_principals():
     assert len({rules.principal("sub_1", "citizen", None), rules.principal("sub_1", "clerk", "zwfw")}) == 2
+
+
+def test_every_refusal_of_the_room_is_told_in_both_languages():
+    from onestop.errors import OnestopError
+    from onestop.texts import has
+
+    codes = {kind.code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, OnestopError)}
+    room = {code for code in codes if code.startswith(("identity.", "sandbox."))}
+    assert len(room) >= 19
+    missing = [f"problem.{c}.{part}" for c in room for part in ("title", "detail", "cause", "fix")]
+    assert [key for key in missing if not has(key)] == []
+    numbers = {kind.code for kind in errors.BadNumber.__subclasses__()}
+    assert [code for code in numbers if not has(f"field.{code}")] == []

@@ -243,6 +243,19 @@ async def test_only_own_sessions_are_listed_and_ended(sessions):
     assert await sessions.resolve(None, lin_secret)
 
 
+async def test_opening_and_ending_a_session_is_on_record_without_personal_data(sessions, pool):
+    _, session = await cookie_of(sessions, CHEN)
+    issued = await sessions.issue_bearer(CHEN)
+    await sessions.revoke(session.id)
+    await sessions.revoke_own(issued.session, issued.session.id)
+    found = await pool.fetch("SELECT * FROM audit_entries WHERE object = ANY($1)", [session.id, issued.session.id])
+    assert sorted((row["action"], row["object"]) for row in found) == sorted(
+        (action, ended.id) for ended in (session, issued.session) for action in ("session.opened", "session.ended")
+    )
+    assert CHEN.number not in str(found)
+    assert CHEN.name not in str(found)
+
+
 async def test_several_starters_share_one_signing_key(pool, keys, settings):
     await pool.execute("DELETE FROM signing_keys")
     starters = [Sessions(pool, keys, settings) for _ in range(6)]

@@ -20,25 +20,33 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 @asynccontextmanager
 async def department(handle: Handle, tls: object = None) -> AsyncIterator[int]:
     """Serve every connection with `handle`; gives the port."""
-    tasks: set[asyncio.Task[None]] = set()
+    tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        tasks.add(task)
-        with suppress(OSError, EOFError, asyncio.CancelledError):
+        tasks[task] = writer
+        with suppress(OSError, EOFError, RuntimeError, asyncio.CancelledError):  # RuntimeError: uvloop, after abort
             await handle(reader, writer)
         writer.transport.abort()
-        tasks.discard(task)
+        with suppress(OSError, asyncio.CancelledError):
+            await writer.wait_closed()  # reads the failure, which nobody else does
+        del tasks[task]
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)  # type: ignore[arg-type]
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        for task in list(tasks):
+        # Cut first and cancel only what is left: a handler cancelled while its drain fails leaves that failure unread.
+        for writer in tasks.values():
+            writer.transport.abort()
+        left = list(tasks)
+        if left:
+            await asyncio.wait(left, timeout=0.2)
+        for task in left:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 async def request(reader: asyncio.StreamReader) -> bytes:

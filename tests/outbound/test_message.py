@@ -35,7 +35,7 @@ class Read:
         self.targets.append(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.decode(), value.decode()))
+        self.headers.append((name.decode(), value.decode().strip("\t ")))  # blanks around a value are not part of it
 
     def on_body(self, body: bytes) -> None:
         self.body += body

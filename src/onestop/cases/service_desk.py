@@ -7,12 +7,12 @@ from onestop.cases import present, sealing, store, store_desk
 from onestop.cases.errors import NotTheDesk, TaskAnswered, TaskUnknown
 from onestop.cases.models import Task
 from onestop.cases.office import Office
+from onestop.cases.repetition import once
 from onestop.cases.service_outcomes import Heard, settle
 from onestop.cases.service_submit import inputs_of
 from onestop.cases.views import AnswerTask, TaskList, TaskView
 from onestop.cases.views import TaskAnswered as TaskAnsweredView
 from onestop.db import Connection
-from onestop.http import idempotency
 from onestop.http.idempotency import Keyed, Reply
 from onestop.http.models import Context
 from onestop.identity.models import Session
@@ -146,7 +146,7 @@ async def answer(
         view = TaskAnsweredView(task=task_id, step_state=step.state, case_state=case.state)
         return Reply(status=200, body=_json.encode(view), made_id=task_id)
 
-    reply = await idempotency.once(office.pool, office.keys, keyed, write)
+    reply = await once(office, keyed, write)
     if not reply.replayed and case_id:
         await office.gateway.changed(office.pool, case_id)
     return reply

@@ -75,6 +75,8 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
     answers = _answers(office, ready, wanted, subject, parts, now)
     if wanted.submit:
         check_complete(ready, answers, wanted.declarations)
+    for part in parts:
+        part.data = None  # what was said stands in the form, once, with its source
     seen = Parts(complete, context.budget_ms, parts)
     opening, reply = await _prepare(office, session, context, keyed, ready, subject, answers, seen, wanted.submit, now)
     if await office.writer.write(opening):

@@ -12,6 +12,7 @@ from onestop.cases import present, rules, rules_form, sealing, store, store_desk
 from onestop.cases.errors import CaseClosed, CaseUnknown, FormInvalid, NotCorrecting, NotDraft, VersionStale
 from onestop.cases.models import Case, NewEvent, Step
 from onestop.cases.office import Office
+from onestop.cases.repetition import once
 from onestop.cases.service_begin import Owed, Whose, begin, merged, plan
 from onestop.cases.service_open import APPLICANT_BY, SUBMITTED, check_complete
 from onestop.cases.service_read import view_of
@@ -20,7 +21,6 @@ from onestop.db import Connection
 from onestop.directory.rules import due_on
 from onestop.errors import FieldError
 from onestop.gateway import effects
-from onestop.http import idempotency
 from onestop.http.idempotency import Keyed, Reply
 from onestop.http.models import Context
 from onestop.identity.models import Session
@@ -113,7 +113,7 @@ async def submit(
         )
         return _accepted(present.operation_view(office, ready, submitted, steps, context.lang))
 
-    reply = await idempotency.once(office.pool, office.keys, keyed, write)
+    reply = await once(office, keyed, write)
     if not reply.replayed:
         await office.gateway.changed(office.pool, case_id)
     return reply
@@ -204,7 +204,7 @@ async def resubmit(
         changed = msgspec.structs.replace(case, state=state, version=case.version + 1)
         return _accepted(present.operation_view(office, ready, changed, now_steps, context.lang))
 
-    reply = await idempotency.once(office.pool, office.keys, keyed, write)
+    reply = await once(office, keyed, write)
     if not reply.replayed:
         await office.gateway.changed(office.pool, case_id)
     return reply
@@ -285,7 +285,7 @@ async def withdraw(office: Office, session: Session, context: Context, keyed: Ke
         headers = {"etag": f'"v{changed.version}"'}
         return Reply(status=200, body=_json.encode(view), made_id=case.id, headers=headers)
 
-    reply = await idempotency.once(office.pool, office.keys, keyed, write)
+    reply = await once(office, keyed, write)
     if not reply.replayed:
         await office.gateway.changed(office.pool, case_id)
     return reply

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -40,7 +40,7 @@ def advanced(now: datetime, step: str, calendar: Calendar) -> datetime:
     if unit == "wd":
         local = now.astimezone(clock.CHINA)
         day: date = rules.due_on(local.date(), count, calendar)
-        return datetime.combine(day, time(local.hour, local.minute, local.second), clock.CHINA)
+        return datetime.combine(day, local.time(), clock.CHINA)
     return now + count * {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}[unit]
 
 

@@ -99,14 +99,14 @@ def move_clock(speaker: Speaker, what: str | None, step: str | None, state: Path
 @json_option
 @click.pass_obj
 def token(speaker: Speaker, person: str, role: str, department: str | None, state: Path | None, as_json: bool) -> None:
-    given = ask_token(running_demo(state).url, person, role, department)
+    given = ask_token(speaker, running_demo(state).url, person, role, department)
     if as_json:
         speaker.show(given)
     else:
         speaker.line(given["access_token"])
 
 
-def ask_token(url: str, person: str, role: str = "citizen", department: str | None = None) -> dict[str, Any]:
+def ask_token(speaker: Speaker, url: str, person: str, role: str, department: str | None) -> dict[str, Any]:
     """Ask the demo for a bearer token in somebody's name.
 
     Raises:
@@ -116,12 +116,12 @@ def ask_token(url: str, person: str, role: str = "citizen", department: str | No
 
     wanted = {"person": person, "role": role} | ({"department": department} if department else {})
     try:
-        answer = Visitor(url).post("/v1/auth/tokens", wanted)
+        answer = Visitor(url, lang=speaker.lang).post("/v1/auth/tokens", wanted)
     except Unreachable as fault:
         raise Halt("gateway_silent", Exit.UNREACHABLE, url=url) from fault
     if answer.status != 201:
         problem = answer.json() or {}
-        raise Halt("no_token", Exit.FAILED, person=person, reason=problem.get("detail") or answer)
+        raise Halt("no_token", Exit.FAILED, person=person, reason=str(problem.get("detail") or answer).rstrip(".。"))
     given: dict[str, Any] = answer.json()
     return given
 

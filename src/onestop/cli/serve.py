@@ -12,6 +12,7 @@ import click
 import uvicorn
 
 from onestop.cli.moved_clock import follow
+from onestop.cli.place import database
 from onestop.cli.speech import Exit, Halt, Speaker
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ async def _serve(speaker: Speaker, settings: "Settings", drain_s: int, with_work
     from onestop.app import create_app
 
     listener = _listen(settings)
+    await _reach_database(settings)
     config = uvicorn.Config(
         create_app(settings),
         http="httptools",
@@ -118,6 +120,17 @@ def _listen(settings: "Settings") -> socket.socket:
         raise Halt("cannot_listen", Exit.FAILED, where=where, reason=fault.strerror or fault) from fault
 
 
+async def _reach_database(settings: "Settings") -> None:
+    """Say in one sentence that the database told is silent; the embedded one is started later.
+
+    Raises:
+        Halt: it does not answer.
+    """
+    if settings.database_url is not None:
+        async with database(settings):
+            return
+
+
 async def _work_alone(settings: "Settings") -> int:
     ended = asyncio.Event()
     ended_by: list[int] = []
@@ -128,6 +141,7 @@ async def _work_alone(settings: "Settings") -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end, number)
+    await _reach_database(settings)
     tasks = [asyncio.create_task(_work(settings)), asyncio.create_task(follow(settings))]
     waiting = asyncio.create_task(ended.wait())
     done, _ = await asyncio.wait({tasks[0], waiting}, return_when=asyncio.FIRST_COMPLETED)

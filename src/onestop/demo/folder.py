@@ -82,7 +82,7 @@ class Folder:
 
     def clear(self) -> None:
         """Remove everything in the folder but the hold on it; stops a server that a killed demo left behind."""
-        embedded.stop(self.path)
+        embedded.remove(self.path)
         for entry in self.path.iterdir():
             if entry.name in (MARKER, _LOCK):
                 continue

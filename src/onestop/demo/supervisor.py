@@ -1,6 +1,7 @@
 """`onestop demo`: a whole city on one machine, started in order, kept alive, and gone when it is told to go.
 
-Events told: `step` (number, of, name, took_s and what the step says), `ready`, `ended`, `back`, `stopping`.
+Events told: `step` (number, of, name, took_s and what the step says), `ready`, `ended`, `back`, `stopping`,
+`database_stays`.
 """
 
 import asyncio
@@ -245,8 +246,10 @@ class Supervisor:
         self._save()
         await asyncio.gather(*(child.stop(_END_PATIENCE_S) for child in self._children.values()))
         if self._city.own_server:
-            with suppress(OnestopError):
+            try:
                 await asyncio.to_thread(embedded.stop, self._city.folder)
+            except OnestopError as fault:
+                self._tell("database_stays", reason=str(fault))
         self._record.state = "stopped"
         self._record.processes = {}
         self._folder.write(self._record)

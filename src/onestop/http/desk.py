@@ -33,7 +33,7 @@ _HTML_HEADERS: Final = (
         b"content-security-policy",
         b"default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
     ),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
 )
 STREAM_HEADERS: Final = ((b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no"))
@@ -309,7 +309,7 @@ def _check_address(scope: Scope) -> None:
 async def _open(
     stream: Stream, parameters: dict[str, str], scope: Scope, context: Context, reply: Send
 ) -> Callable[[Receive, Send], Awaitable[None]]:
-    """Authorise and begin a stream, and let go of what it does not need while it waits: 2 KiB, for each of thousands."""
+    """Authorise and begin a stream, and let go of what it does not need while it waits: 2 KiB each, of thousands."""
     scope["path_template"] = stream.template
     topic = await stream.authorise(context, parameters)
     last = context.headers.get(b"last-event-id")

@@ -66,9 +66,14 @@ class _JsonDocument(OpenAPIRenderPlugin):
 
 class _Page(OpenAPIRenderPlugin):
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        document = document_of(request.app)
-        operations = sorted(_operations(document), key=lambda o: (o["tag"], o["path"], o["method"]))
-        return render("schema.html", context_of(request.scope).lang, document=document, operations=operations)
+        lang = context_of(request.scope).lang
+        page: bytes | None = request.app.state.get(f"openapi_page_{lang}")
+        if page is None:  # tens of milliseconds: once for each language
+            document = document_of(request.app)
+            operations = sorted(_operations(document), key=lambda o: (o["tag"], o["path"], o["method"]))
+            page = render("schema.html", lang, document=document, operations=operations)
+            request.app.state[f"openapi_page_{lang}"] = page
+        return page
 
 
 def _operations(document: Document) -> Iterator[dict[str, Any]]:

@@ -17,12 +17,14 @@ from typing import Any, Final, Self
 import asyncpg
 import msgspec
 
+from onestop.audit import service as audit
 from onestop.crypto import Keys
-from onestop.db import Pool
+from onestop.db import Db, Pool
 from onestop.identity import rules, store, tokens
-from onestop.identity.errors import BadToken, PersonUnknown, SessionUnknown
+from onestop.identity.errors import BadToken, SessionUnknown
 from onestop.identity.models import Bearer, Identified, Me, OwnSession, OwnSessions, Session, Subject
 from onestop.identity.service_keys import SigningKeys
+from onestop.identity.service_subjects import Subjects
 from onestop.ids import new_id
 from onestop.settings import Settings
 
@@ -31,7 +33,6 @@ _log = logging.getLogger(__name__)
 AUDIENCE: Final = "onestop"
 _HOLD_S: Final = 30.0
 _HOLD_COUNT: Final = 100_000
-_PEOPLE_COUNT: Final = 20_000
 _POLL_S: Final = 1.0
 _TRUST_S: Final = 5.0  # without a poll for this long nothing remembered is believed
 _REVOKED_SPAN: Final = timedelta(seconds=60)  # longer than anything is remembered, and than a commit may lag
@@ -53,7 +54,7 @@ class Sessions:
         self.signing = SigningKeys(pool, keys)
         self._held: dict[bytes, _Held] = {}
         self._revoked: dict[str, float] = {}  # id → when it was first known here, monotonic seconds
-        self._people: dict[str, tuple[float, Subject]] = {}
+        self._subjects = Subjects(pool, keys, settings.region)
         self._polled_at = float("-inf")
         self._watch: asyncio.Task[None] | None = None
 
@@ -184,7 +185,8 @@ class Sessions:
         secret = secrets.token_urlsafe(32)
         session = await self._open(who, provider, sha256(secret.encode()).digest(), id_token, rules.SESSION_LIFE)
         if replaces:
-            await store.revoke_cookie(self._pool, self._region, sha256(replaces.encode()).digest())
+            replaced = await store.revoke_cookie(self._pool, self._region, sha256(replaces.encode()).digest())
+            self._revoked |= dict.fromkeys(replaced, monotonic())
         return secret, session
 
     async def issue_bearer(
@@ -223,7 +225,9 @@ class Sessions:
             id_token=None if id_token is None else self._keys.seal(id_token.encode(), _id_token_context(session_id)),
             life=life,
         )
-        ends = await store.insert_session(self._pool, new)
+        async with self._pool.acquire() as db, db.transaction():
+            ends = await store.insert_session(db, new)
+            await self._record(db, "session.opened", subject_id, new.id, {"kind": new.kind, "provider": provider})
         return Session(
             id=new.id,
             subject_id=subject_id,
@@ -238,7 +242,10 @@ class Sessions:
 
     async def revoke(self, session_id: str) -> store.SignOutRow | None:
         """End a session; return what signing out at its provider needs, None where it had ended already."""
-        ended = await store.revoke_session(self._pool, self._region, session_id)
+        async with self._pool.acquire() as db, db.transaction():
+            ended = await store.revoke_session(db, self._region, session_id)
+            if ended is not None:
+                await self._record(db, "session.ended", ended.subject_id, session_id, {})
         self._revoked[session_id] = monotonic()
         return ended
 
@@ -257,9 +264,16 @@ class Sessions:
         Raises:
             SessionUnknown: it is no live session of this subject.
         """
-        if not await store.revoke_own_session(self._pool, self._region, session_id, session.subject_id):
-            raise SessionUnknown
+        async with self._pool.acquire() as db, db.transaction():
+            if not await store.revoke_own_session(db, self._region, session_id, session.subject_id):
+                raise SessionUnknown
+            await self._record(db, "session.ended", session.subject_id, session_id, {"by": session.id})
         self._revoked[session_id] = monotonic()
+
+    async def _record(self, db: Db, action: str, subject_id: str, session_id: str, detail: dict[str, Any]) -> None:
+        await audit.record(
+            db, self._region, actor=subject_id, subject=subject_id, action=action, object=session_id, detail=detail
+        )
 
     async def list_own(self, session: Session) -> OwnSessions:
         """Return the caller's live sessions, newest first, at most 200."""
@@ -284,19 +298,7 @@ class Sessions:
 
     async def know(self, who: Identified) -> str:
         """Return the id of the subject with that number, made at the first time; a changed name is kept."""
-        index = self._keys.blind_index(f"{who.number_type}:{who.number}", "subjects.number")
-        known = await store.subject_by_number(self._pool, self._region, index)
-        if known is None:
-            row = self._seal(new_id("sub"), who)
-            if await store.insert_subject(self._pool, self._region, row, index):
-                return row.id
-            known = await store.subject_by_number(self._pool, self._region, index)
-        if known is None:
-            raise PersonUnknown  # deleted between two statements
-        if self._keys.unseal(known.name, _name_context(known.id)).decode() != who.name:
-            sealed = self._keys.seal(who.name.encode(), _name_context(known.id))
-            await store.rename_subject(self._pool, self._region, known.id, sealed)
-        return known.id
+        return await self._subjects.know(who)
 
     async def subject(self, subject_id: str) -> Subject:
         """Open a subject's number and name; the caller writes down that it did.
@@ -304,16 +306,7 @@ class Sessions:
         Raises:
             PersonUnknown: there is none of that id.
         """
-        row = await store.subject(self._pool, self._region, subject_id)
-        if row is None:
-            raise PersonUnknown
-        return Subject(
-            id=row.id,
-            kind=row.kind,
-            number_type=row.number_type,
-            number=self._keys.unseal(row.number, _number_context(row.id)).decode(),
-            name=self._keys.unseal(row.name, _name_context(row.id)).decode(),
-        )
+        return await self._subjects.read(subject_id)
 
     async def person(self, subject_id: str) -> Subject:
         """Return what `subject` does, remembered for at most 30 seconds: departments are asked by number all day.
@@ -321,14 +314,7 @@ class Sessions:
         Raises:
             PersonUnknown: there is none of that id.
         """
-        held = self._people.get(subject_id)
-        if held is not None and held[0] > monotonic():
-            return held[1]
-        found = await self.subject(subject_id)
-        if len(self._people) >= _PEOPLE_COUNT:
-            self._people.clear()
-        self._people[subject_id] = (monotonic() + _HOLD_S, found)
-        return found
+        return await self._subjects.held(subject_id)
 
     async def subject_number(self, session: Session) -> str:
         """Open the number of the one a session is for; the caller writes down that it did."""
@@ -353,15 +339,6 @@ class Sessions:
         """Return the public keys onestop's bearer tokens are checked with."""
         return self.signing.jwks()
 
-    def _seal(self, subject_id: str, who: Identified) -> store.SubjectRow:
-        return store.SubjectRow(
-            id=subject_id,
-            kind=rules.subject_kind(who.number_type),
-            number_type=who.number_type,
-            number=self._keys.seal(who.number.encode(), _number_context(subject_id)),
-            name=self._keys.seal(who.name.encode(), _name_context(subject_id)),
-        )
-
 
 def _session(row: store.SessionRow) -> Session:
     return Session(
@@ -377,14 +354,6 @@ def _session(row: store.SessionRow) -> Session:
     )
 
 
-# What a sealed value is bound to: table, column, row. A value moved to another place does not open.
-def _number_context(subject_id: str) -> str:
-    return f"subjects.number:{subject_id}"
-
-
-def _name_context(subject_id: str) -> str:
-    return f"subjects.name:{subject_id}"
-
-
+# Bound to table, column and row: an ID token moved to another session does not open.
 def _id_token_context(session_id: str) -> str:
     return f"sessions.id_token:{session_id}"

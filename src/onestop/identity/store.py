@@ -66,6 +66,7 @@ class OwnSessionRow(msgspec.Struct, frozen=True):
 class SignOutRow(msgspec.Struct, frozen=True):
     """What signing out at the provider needs."""
 
+    subject_id: str
     provider: str
     id_token: bytes | None
 
@@ -219,7 +220,7 @@ async def revoke_own_session(db: Db, region: str, session_id: str, subject_id: s
 
 REVOKE_SESSION = """
     UPDATE sessions SET revoked_at = now() WHERE region = $1 AND id = $2 AND revoked_at IS NULL
-    RETURNING provider, id_token
+    RETURNING subject_id, provider, id_token
 """
 
 
@@ -228,12 +229,15 @@ async def revoke_session(db: Db, region: str, session_id: str) -> SignOutRow | N
     return await one(db, SignOutRow, REVOKE_SESSION, region, session_id)
 
 
-REVOKE_COOKIE = "UPDATE sessions SET revoked_at = now() WHERE region = $1 AND token_hash = $2 AND revoked_at IS NULL"
+REVOKE_COOKIE = """
+    UPDATE sessions SET revoked_at = now() WHERE region = $1 AND token_hash = $2 AND revoked_at IS NULL
+    RETURNING id
+"""
 
 
-async def revoke_cookie(db: Db, region: str, token_hash: bytes) -> None:
-    """End the session of a cookie that is about to be replaced."""
-    await execute(db, REVOKE_COOKIE, region, token_hash)
+async def revoke_cookie(db: Db, region: str, token_hash: bytes) -> list[str]:
+    """End the session of a cookie that is about to be replaced, and return its id."""
+    return [row["id"] for row in await db.fetch(REVOKE_COOKIE, region, token_hash)]
 
 
 # Always the last seconds again, never "since the newest seen": revoked_at is when the revoking transaction began, and

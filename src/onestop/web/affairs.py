@@ -15,7 +15,13 @@ from onestop.web import words
 # Whom a record is about is known to the one who reads it; the heading of the page says it once.
 _OWN: Final = frozenset(("id_number", "name", "total"))
 _MOST_ROWS: Final = 20
-_COLOURS: Final = {"ok": "green", "stale": "yellow", "pending": "blue", "maintenance": "yellow", "not_applicable": "grey"}
+_COLOURS: Final = {
+    "ok": "green",
+    "stale": "yellow",
+    "pending": "blue",
+    "maintenance": "yellow",
+    "not_applicable": "grey",
+}
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -80,13 +86,11 @@ def card(part: Part, lang: Language) -> Card:
 def cards(parts: Sequence[Part], lang: Language) -> list[Card]:
     """Return every part as a card; those that hold something first, in the order they came."""
     told = [card(part, lang) for part in parts]
-    return sorted(told, key=lambda one: (one.state in ("ok", "stale") and one.none))
+    return sorted(told, key=lambda one: one.state in ("ok", "stale") and one.none)
 
 
 def explained(records: Sequence[Record], trace_id: str, took_ms: float, names: dict[str, str]) -> Explanation:
     """Return what the waterfall picture draws of a fan-out that has just ended."""
-    from onestop import clock
-
     bars = [{**msgspec.to_builtins(one), "department": names.get(one.adapter, one.adapter)} for one in records]
     for bar in bars:
         for name in ("queue_ms", "connect_ms", "wait_ms", "read_ms"):

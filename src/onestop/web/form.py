@@ -40,13 +40,27 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     max_length: int
 
 
+class Known(msgspec.Struct, frozen=True):
+    """Values that one source vouches for as of one time."""
+
+    source: str
+    as_of: str
+    basis: str
+    rows: list[Row]
+
+
 class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of one group, in the item's order: what is known already, and what is asked."""
+    """The fields of one group, in the item's order: what an authority said, and what the applicant says."""
 
     code: str
     title: str
-    known: list[Row]
+    known: list[Known]
     asked: list[Row]
+
+    @property
+    def rows(self) -> list[Row]:
+        """Return every field of the section."""
+        return [row for known in self.known for row in known.rows] + self.asked
 
 
 class Slip(msgspec.Struct, frozen=True):
@@ -99,12 +113,22 @@ def _is_asked(field: Field, answers: AnswerTree) -> bool:
 
 def _section(group: str, members: list[Row], lang: Language) -> Section:
     key = f"web.group.{group}"
+    own = text("cases.source.applicant", lang)
+    vouched = [row for row in members if row.shown is not None and row.source != own]
     return Section(
         code=group,
         title=text(key, lang) if has(key) else "",
-        known=[row for row in members if not row.editable and row.shown is not None],
-        asked=[row for row in members if row.editable],
+        known=_by_source(vouched),
+        asked=[row for row in members if row not in vouched and (row.editable or row.shown is not None)],
     )
+
+
+def _by_source(rows: Iterable[Row]) -> list[Known]:
+    """Return rows under the source each comes from, so that a page names it once."""
+    found: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row.source, row.as_of, row.basis), []).append(row)
+    return [Known(*source, members) for source, members in found.items()]
 
 
 def _row(field: Field, view: AnswerView, lang: Language, typed: Typed | None, error: str | None) -> Row:
@@ -151,7 +175,7 @@ def in_words(field: Field, value: Any, lang: Language) -> str:
 def read(item: Item, answers: AnswerTree, typed: Typed) -> dict[str, dict[str, Given]]:
     """Return what was typed as answers: only values that differ from those that stand.
 
-    A number left empty stays as it is, because it is never shown in full; any other text that was emptied is taken back.
+    A number left empty stays as it is, because it is never shown in full; any other emptied text is taken back.
     """
     given: dict[str, dict[str, Given]] = {}
     for field in item.fields:
@@ -197,5 +221,5 @@ def missing(item: Item, answers: AnswerTree, lang: Language) -> dict[str, str]:
 
 def slips(all_sections: Iterable[Section]) -> list[Slip]:
     """Return the summary of what is wrong, in the order of the fields."""
-    rows = [row for section in all_sections for row in (*section.known, *section.asked)]
+    rows = [row for section in all_sections for row in section.rows]
     return [Slip(row.id, f"{row.label}: {row.error}") for row in rows if row.error]

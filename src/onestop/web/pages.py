@@ -1,6 +1,5 @@
 """The paper pages are printed on: the templates' environment, the frame every page has, the ways to answer."""
 
-from collections.abc import Mapping
 from importlib import resources
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
@@ -73,7 +72,7 @@ class Paper:
         """Return a page."""
         headers = {"content-language": LANGUAGE_TAGS[self.lang], "vary": "Accept-Language, Cookie"}
         body = _templates.get_template(template).render(self._frame() | values).encode()
-        media = "text/html; charset=utf-8"
+        media = "text/html"
         return Response(body, status_code=status, media_type=media, headers=headers, cookies=self._all_cookies())
 
     def go(self, location: str) -> Response[None]:
@@ -81,7 +80,7 @@ class Paper:
         headers = {"location": location}
         return Response(None, status_code=HTTP_303_SEE_OTHER, headers=headers, cookies=self._all_cookies())
 
-    def _frame(self) -> Mapping[str, object]:
+    def _frame(self) -> dict[str, object]:
         session = self.context.session
         return {
             "t": self.say,

@@ -1,6 +1,7 @@
 """My affairs: every department asked at once, a card each; what comes late comes into the same page."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from litestar import Controller, Response, get
@@ -105,11 +106,11 @@ class AffairsPages(Controller):
         )
 
 
-def _counts(states: list[str]) -> dict[str, int]:
+def _counts(states: Sequence[str]) -> dict[str, int]:
     return {
         "total": len(states),
         "here": sum(state in ("ok", "stale") for state in states),
-        "pending": states.count("pending"),
+        "pending": sum(state == "pending" for state in states),
     }
 
 

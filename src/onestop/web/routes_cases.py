@@ -87,9 +87,7 @@ class CasePages(Controller):
         """The completion certificate, to be printed."""
         shown = await cases.certificate(office, session, case_id)
         verify_at = f"{settings.public_url.rstrip('/')}/verify"
-        return paper.show(
-            "certificate.html", held=shown, body=shown.certificate, case_id=case_id, verify_at=verify_at
-        )
+        return paper.show("certificate.html", held=shown, body=shown.certificate, case_id=case_id, verify_at=verify_at)
 
     @get("/{case_id:str}/withdraw", opt=_CITIZEN)
     async def ask_withdrawal(

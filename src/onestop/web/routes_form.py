@@ -1,4 +1,4 @@
-"""The form of a draft: fill, check, send. What was typed is never lost: not to a mistake, a stale page or a time-out."""
+"""The form of a draft: fill, check, send. What was typed is not lost to a mistake, a stale page or a time-out."""
 
 from collections.abc import Mapping
 from typing import Any, Final

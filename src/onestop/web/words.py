@@ -14,7 +14,7 @@ _MONTHS: Final = (
     *("July", "August", "September", "October", "November", "December"),
 )
 _DAY: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
-_MONTH: Final = re.compile(r"(\d{4})-(\d{2})")
+_MONTH: Final = re.compile(r"(20\d{2})-?(\d{2})")
 # Person numbers stand under these names; anything that looks like one is masked under every name.
 _NUMBERS: Final = frozenset(("id_number", "spouse_id", "student_id", "account_no"))
 _NUMBER_SHAPE: Final = re.compile(r"(?<![0-9A-Z])\d{17}[0-9Xx](?![0-9A-Z])")
@@ -32,14 +32,13 @@ def instant(value: datetime | str | None, lang: Language) -> str:
     """Return an instant in China Standard Time, to the minute; a text that is none is returned as it came."""
     if value is None:
         return ""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return value
-    if value.tzinfo is None:
-        return day(value.date(), lang)
-    local = value.astimezone(clock.CHINA)
+    try:
+        told = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return str(value)
+    if told.tzinfo is None:
+        return day(told.date(), lang)
+    local = told.astimezone(clock.CHINA)
     return f"{day(local.date(), lang)}{' ' if lang == 'zh' else ', '}{local:%H:%M}"
 
 
@@ -81,9 +80,11 @@ def value(name: str, given: Any, lang: Language) -> str:
         return text(key, lang)
     if _DAY.fullmatch(said):
         return _day_text(said, lang)
-    if found := _MONTH.fullmatch(said):
+    if (found := _MONTH.fullmatch(said)) and (name.endswith("_month") or name == "paid_through"):
         month = int(found[2])
-        return f"{found[1]}年{month}月" if lang == "zh" else f"{_MONTHS[month - 1] if 0 < month < 13 else ''} {found[1]}"
+        return (
+            f"{found[1]}年{month}月" if lang == "zh" else f"{_MONTHS[month - 1] if 0 < month < 13 else ''} {found[1]}"
+        )
     if said.startswith("20") and "T" in said:
         return instant(said, lang)
     return masked(said)
