@@ -25,6 +25,7 @@ from onestop.gateway.effects import Dispatcher
 from onestop.gateway.explain import TraceLog
 from onestop.gateway.limits import BreakerState
 from onestop.gateway.service import Gateway
+from onestop.http import access as access_log
 from onestop.http import app_parts
 from onestop.http.desk import FrontDesk
 from onestop.http.health import LineHealth
@@ -97,6 +98,7 @@ async def open_portal(settings: Settings) -> AsyncIterator[FrontDesk]:
     """
     logs.configure(settings.log_level)
     async with AsyncExitStack() as stack:
+        stack.callback(access_log.flush)
         parts = await stack.enter_async_context(open_parts(settings, "onestop gateway"))
         await stack.enter_async_context(parts.sessions)
         parts.traces.start()
@@ -129,8 +131,6 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "office": parts.office,
         "outcome_handler": cases.outcome_handler(parts.office),
     }
-    dependencies = {name: Provide(_giving(thing), use_cache=True) for name, thing in shared.items()}
-    dependencies["session"] = Provide(access.provide_session)
     desk = app_parts.build(
         [
             *identity_routes.CONTROLLERS,
@@ -144,7 +144,8 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         settings=settings,
         pool=pool,
         sessions=parts.sessions,
-        dependencies=dependencies,
+        dependencies={"session": Provide(access.provide_session)},
+        shared=shared,
         streams=[
             EventStream("/v1/completions/{id}/events", hub, overview.authorise, roles=frozenset({"citizen"})),
             EventStream("/v1/cases/{id}/events", hub, parts.office.authorise_stream),
@@ -194,13 +195,6 @@ def _announcing(announce: Callable[[str], None]) -> Callable[[Pool, str], Awaita
         announce(f"case:{case_id}")
 
     return changed
-
-
-def _giving(thing: Any) -> Callable[[], Awaitable[Any]]:
-    async def give() -> Any:
-        return thing
-
-    return give
 
 
 async def _providers(settings: Settings, stack: AsyncExitStack) -> Providers:

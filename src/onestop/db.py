@@ -27,6 +27,20 @@ def _encode_json(value: Any) -> str:
     return _json_out.encode(value).decode()
 
 
+class _Connection(asyncpg.Connection):
+    """A connection that is given back as it is: onestop never changes a session's state outside a transaction.
+
+    asyncpg's own reset is a statement of its own at every giving back: a third of what a small read costs. An open
+    transaction is still rolled back.
+    """
+
+    __slots__ = ()
+
+    def get_reset_query(self) -> str:
+        """Return nothing to run."""
+        return ""
+
+
 async def _prepare(connection: Any) -> None:
     for kind in ("json", "jsonb"):
         await connection.set_type_codec(kind, schema="pg_catalog", encoder=_encode_json, decoder=msgspec.json.decode)
@@ -39,6 +53,7 @@ async def open_pool(dsn: str, *, size: int = 16, name: str = "onestop") -> Pool:
         min_size=min(2, size),
         max_size=size,
         init=_prepare,
+        connection_class=_Connection,
         command_timeout=30,
         server_settings={
             "application_name": name,

@@ -5,6 +5,7 @@ import hashlib
 import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from onestop.resources import shipped
 
 AS_OF = "2026-03-02T08:00:00+08:00"
 LIN = "990102199203140221"
+ITEMS = Path(__file__).parent / "items"
 BIRTH = {
     "household": {
         "name": "林晓舟",
@@ -167,7 +169,7 @@ async def office(pool: Pool, keys, settings) -> AsyncIterator[Office]:
         return people[subject_id]
 
     await pool.execute("TRUNCATE signing_keys")  # each test has keys of its own
-    office = Office(settings, keys, pool, gateway, load(), person, gather=Departments(gateway))
+    office = Office(settings, keys, pool, gateway, load([ITEMS]), person, gather=Departments(gateway))
     await office.start()
     yield office
     await office.close()

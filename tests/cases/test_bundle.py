@@ -443,7 +443,7 @@ MOVES = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=MOVES)
 def test_any_order_of_outcomes_ends_in_a_consistent_decided_case_and_never_orphans_a_step(order, anyio_runner_play):
     anyio_runner_play(order)

@@ -1,6 +1,7 @@
 """What the case room works with: pool, keys, items, calendar, gateway, and the one who opens people's numbers."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import date
 from typing import Protocol
 
 import msgspec
@@ -13,6 +14,7 @@ from onestop.certificates.service import Issuer
 from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.directory.models import Calendar, Department, Directory
+from onestop.directory.rules import due_on, working_days_between
 from onestop.directory.service import calendar as national_calendar
 from onestop.directory.service import directory as directory_of
 from onestop.gateway import fanout
@@ -99,6 +101,8 @@ class Office:
         self.events_since, self.newest, self.authorise_stream = streams.since, streams.newest, streams.authorise
         self._authorities: dict[tuple[str, str], Authority] = {}
         self._uses: dict[tuple[str, str, str, str], str] = {}
+        self._due: dict[tuple[date, int], date] = {}
+        self._left: dict[tuple[date, date], int] = {}
 
     async def start(self) -> None:
         """Load the certificate keys."""
@@ -114,6 +118,26 @@ class Office:
         return await fanout.gather(
             self.gateway.lines, asks, person, deadline=deadline, lang=lang, traceparent=traceparent
         )
+
+    def due_on(self, accepted: date, working_days: int) -> date:
+        """Return the last day of a term, as `directory.rules.due_on`; remembered, for every case of a day asks it."""
+        key = (accepted, working_days)
+        found = self._due.get(key)
+        if found is None:
+            if len(self._due) > 10_000:
+                self._due.clear()
+            found = self._due[key] = due_on(accepted, working_days, self.calendar)
+        return found
+
+    def days_left(self, today: date, due: date) -> int:
+        """Return the working days from today to a due day, negative when it is over; remembered."""
+        key = (today, due)
+        found = self._left.get(key)
+        if found is None:
+            if len(self._left) > 10_000:
+                self._left.clear()
+            found = self._left[key] = working_days_between(today, due, self.calendar)
+        return found
 
     def is_desk(self, adapter: str) -> bool:
         """Tell whether a department answers at onestop's own desk."""

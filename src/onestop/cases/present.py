@@ -1,6 +1,7 @@
 """Rows into views: the words of the applicant's language, who vouches for what, numbers masked."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from msgspec import UNSET
@@ -26,7 +27,7 @@ from onestop.cases.views import (
     StepView,
     Term,
 )
-from onestop.directory.rules import is_provisional, working_days_between
+from onestop.directory.rules import is_provisional
 from onestop.identity.rules import mask_number
 from onestop.items.ready import ReadyItem
 from onestop.texts import Language, text
@@ -116,18 +117,24 @@ def event_view(office: Office, ready: ReadyItem, event: Event, steps: Mapping[st
     step = steps.get(event.step) if event.step else None
     department = office.directory.name(step.department, lang) if step else ""
     name = step_name(ready, event.step, lang) if event.step else ""
-    params = {"step": name, "department": department, "due_on": event.data.get("due_on", "")}
-    by_when = text(f"event.{event.type}.by_when", lang, **params)
+    means, you_do, by_when = _event_words(event.type, lang, name, department, str(event.data.get("due_on", "")))
     return EventView(
         seq=event.seq,
         at=event.at,
         type=event.type,
         by=event.by_whom,
         step=event.step,
-        means=text(f"event.{event.type}.means", lang, **params),
-        you_do=text(f"event.{event.type}.you_do", lang, **params),
+        means=means,
+        you_do=you_do,
         by_when=by_when or None,
     )
+
+
+@lru_cache(8192)
+def _event_words(kind: str, lang: Language, step: str, department: str, due_on: str) -> tuple[str, str, str]:
+    params = {"step": step, "department": department, "due_on": due_on}
+    means, you_do, by_when = (text(f"event.{kind}.{part}", lang, **params) for part in ("means", "you_do", "by_when"))
+    return means, you_do, by_when
 
 
 def clock_view(office: Office, case: Case) -> Clock | None:
@@ -137,7 +144,7 @@ def clock_view(office: Office, case: Case) -> Clock | None:
     """
     if case.due_on is None or case.state in rules.CLOSED:
         return None
-    left = working_days_between(clock.today(), case.due_on, office.calendar)
+    left = office.days_left(clock.today(), case.due_on)
     lamp = rules.lamp(left)
     return Clock(due_on=case.due_on, left=left, lamp=lamp, provisional=is_provisional(case.due_on, office.calendar))
 
@@ -161,7 +168,8 @@ def says(office: Office, case: Case, steps: Sequence[Step], lang: Language) -> s
     )
 
 
-def _sentence(key: str, lang: Language, **params: object) -> str:
+@lru_cache(8192)
+def _sentence(key: str, lang: Language, **params: str | int) -> str:
     """Return meaning, duty and deadline as one text; the parts are apart in the catalogue so that none is forgotten."""
     parts = [text(f"{key}.{part}", lang, **params) for part in ("means", "you_do", "by_when")]
     return ("" if lang == "zh" else " ").join(part for part in parts if part)

@@ -51,7 +51,7 @@ class CaseController(Controller):
     @post(
         "/",
         operation_id="openCase",
-        opt={**_CITIZEN, "fanout": True, "idempotent": True, "returns": CaseView, "max_body": 65_536},
+        opt={**_CITIZEN, "fanout": True, "idempotent": True, "returns": CaseView, "max_body": 65_536, "express": True},
     )
     async def open(
         self,

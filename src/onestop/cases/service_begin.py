@@ -9,7 +9,6 @@ import msgspec
 from onestop.cases import rules_form
 from onestop.cases.models import Answer, Form, NewEvent, NewTask, Step, StepState, TaskKind
 from onestop.cases.office import DESK, Office
-from onestop.directory.rules import due_on
 from onestop.gateway.models import NewEffect
 from onestop.ids import new_id
 from onestop.items.ready import ReadyItem
@@ -49,7 +48,7 @@ def plan(office: Office, ready: ReadyItem, answers: Mapping[str, Answer], today:
     for position, part in enumerate(chosen):
         needs = [code for code in part.needs if code in codes]
         begins = max((due[code] for code in needs), default=today)
-        due[part.code] = due_on(begins, part.days, office.calendar)
+        due[part.code] = office.due_on(begins, part.days)
         steps.append(
             Step(
                 code=part.code,
@@ -87,7 +86,7 @@ def begin(
         "case": {"number": whose.number},
     }
     for step in steps:
-        due = due_on(today, step.promised_days, office.calendar)
+        due = office.due_on(today, step.promised_days)
         begun = msgspec.structs.replace(step, due_on=due, heard=None, effect_id=None)
         if step.adapter == DESK:
             _to_desk(owed, begun, "handle", "no_system")
@@ -150,7 +149,7 @@ def forecast(office: Office, steps: Sequence[Step]) -> list[Step]:
     moved = []
     for step in steps:
         if step.state == "waiting" and step.needs:
-            day = due_on(max(due[code] for code in step.needs), step.promised_days, office.calendar)
+            day = office.due_on(max(due[code] for code in step.needs), step.promised_days)
             if day != step.due_on:
                 due[step.code] = day
                 moved.append(msgspec.structs.replace(step, due_on=day))

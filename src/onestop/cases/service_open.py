@@ -19,7 +19,6 @@ from onestop.cases.office import Office
 from onestop.cases.service_begin import Owed, Whose, begin, merged, plan
 from onestop.cases.store_opening import Opening
 from onestop.cases.views import OpenCase, Parts
-from onestop.directory.rules import due_on
 from onestop.errors import FieldError, Internal
 from onestop.gateway import effects
 from onestop.gateway.fanout import Person
@@ -209,7 +208,7 @@ async def _prepare(
         answers=sealing.seal_form(office.keys, case_id, form),
         opened_at=now,
         submitted_at=now if submit else None,
-        due_on=due_on(today, ready.spec.promised_days, office.calendar) if submit else None,
+        due_on=office.due_on(today, ready.spec.promised_days) if submit else None,
         trace_id=context.trace_id,
     )
     told = [

@@ -20,7 +20,6 @@ from onestop.cases.service_begin import ONESTOP, Owed, Whose, begin, desk_task, 
 from onestop.cases.service_certify import certify
 from onestop.cases.service_submit import correction_due, write_owed
 from onestop.db import Connection
-from onestop.directory.rules import due_on
 from onestop.gateway.effects import Handler
 from onestop.gateway.models import Effect, Settled
 
@@ -119,9 +118,9 @@ def _settled(office: Office, case: Case, step: Step, heard: Heard, target: StepS
     if target == "correcting":
         due = correction_due(office, today)
     elif heard.outcome == "extended":
-        due = due_on(step.due_on, rules.EXTENSION_DAYS, office.calendar)
+        due = office.due_on(step.due_on, rules.EXTENSION_DAYS)
     elif target == "at_desk":
-        due = due_on(today, rules.DESK_DAYS, office.calendar)
+        due = office.due_on(today, rules.DESK_DAYS)
     if target == "at_desk" and step.state != "at_desk":
         owed.tasks.append(desk_task(step, "find_out", _REASONS.get(heard.outcome, "unknown_outcome"), due))
     kind = "cn.onestop.step.withdrawn" if target == "withdrawn" else _EVENTS[heard.outcome]

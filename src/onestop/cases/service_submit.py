@@ -18,7 +18,6 @@ from onestop.cases.service_open import APPLICANT_BY, SUBMITTED, check_complete
 from onestop.cases.service_read import view_of
 from onestop.cases.views import Answers, CaseView, Operation, Resubmit, Submit
 from onestop.db import Connection
-from onestop.directory.rules import due_on
 from onestop.errors import FieldError
 from onestop.gateway import effects
 from onestop.http.idempotency import Keyed, Reply
@@ -101,7 +100,7 @@ async def submit(
         whose = Whose(case_id=case.id, number=case.number, form=form, trace_id=context.trace_id)
         owed = begin(office, ready, whose, [step for step in planned if not step.needs], {}, today)
         steps = merged(planned, owed.steps)
-        due = due_on(today, ready.spec.promised_days, office.calendar)
+        due = office.due_on(today, ready.spec.promised_days)
         await store.update_submitted(db, office.region, case.id, "submitted", due)
         await store.insert_steps(db, office.region, case.id, steps)
         owed.events.insert(0, NewEvent(type=SUBMITTED, by_whom=APPLICANT_BY))
@@ -296,4 +295,4 @@ def correction_due(office: Office, today: date) -> date:
 
     Rule: R-031, the applicant has fifteen working days; the department's own term starts anew with what is sent.
     """
-    return due_on(today, rules.CORRECTION_DAYS, office.calendar)
+    return office.due_on(today, rules.CORRECTION_DAYS)

@@ -24,6 +24,7 @@ Codes = Mapping[str, Mapping[str, str]]
 _MAX_LENGTH = 200
 _MAX_FUNCTIONS = 8
 _MAX_RECORDS = 1000
+_NAME = re.compile(r"[A-Za-z_][\w-]*")
 _PATH = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+)*|\.")
 _CALL = re.compile(r"([a-z][a-z0-9]*)(?:\((.*)\))?", re.DOTALL)
 _PLACE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
@@ -351,12 +352,34 @@ def tree(source: Any, codes: Codes | None = None) -> Getter:
     if isinstance(source, dict):
         if set(source) == {"each", "fields"}:
             return _each(expression(source["each"], codes), tree(source["fields"], codes))
-        parts = [(name, tree(part, codes)) for name, part in source.items()]
-        return lambda root: {name: get(root) for name, get in parts}
+        return _table(source, codes)
     if isinstance(source, list):
         items = [tree(item, codes) for item in source]
         return lambda root: [get(root) for get in items]
     return lambda _: source
+
+
+def _table(source: dict[str, Any], codes: Codes | None) -> Getter:
+    """Compile a table; members that are a plain name are read together, without a call for each.
+
+    Most members of most replies are plain names, and every reply of every department comes through here.
+    """
+    plain = {name: path for name, path in source.items() if isinstance(path, str) and _NAME.fullmatch(path)}
+    rest = [(name, tree(part, codes)) for name, part in source.items() if name not in plain]
+    order = list(source) if rest and plain else None
+
+    def convert(root: Value) -> Value:
+        if type(root) is dict:
+            get = root.get
+            table = {name: get(path) for name, path in pairs}
+        else:
+            table = {name: _step(root, path) for name, path in pairs}
+        for name, read in rest:
+            table[name] = read(root)
+        return table if order is None else {name: table[name] for name in order}
+
+    pairs = list(plain.items())
+    return convert
 
 
 def _each(records: Getter, fields: Getter) -> Getter:

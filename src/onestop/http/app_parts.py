@@ -11,7 +11,7 @@ from litestar.di import Provide
 
 import onestop
 from onestop.db import Pool
-from onestop.http import assets, health, idempotency, openapi, problem_pages, problems
+from onestop.http import assets, express, health, idempotency, openapi, problem_pages, problems
 from onestop.http.desk import EndHook, FrontDesk
 from onestop.http.gate import Gate, mark_routes
 from onestop.http.models import Context, Sessions
@@ -23,6 +23,13 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 async def _context(request: Request[Any, Any, Any]) -> Context:
     return problems.context_of(request.scope)
+
+
+def _giving(thing: Any) -> Callable[[], Awaitable[Any]]:
+    async def give() -> Any:
+        return thing
+
+    return give
 
 
 def _closing(close: Sequence[Callable[[], Awaitable[None]]]) -> Lifespan:
@@ -42,6 +49,7 @@ def build(
     pool: Pool,
     sessions: Sessions | None = None,
     dependencies: Mapping[str, Provide] | None = None,
+    shared: Mapping[str, Any] | None = None,
     streams: Sequence[EventStream] = (),
     lines: health.Lines | None = None,
     lifespan: Sequence[Lifespan] = (),
@@ -52,8 +60,9 @@ def build(
     """Return the app behind its front desk; `desk.app` is the Litestar app.
 
     The dependencies `context` (`Context`) and `keyed` (`Keyed`, on routes with `opt={"idempotent": True}`) are there
-    for every handler. A route's `opt` may hold: public, roles, fanout, idempotent, max_body (bytes), raw (the handler
-    reads the body itself), and for the document: edits, versioned, returns, replies {status: sentence}, refusals.
+    for every handler, and everything in `shared` by its name. A route's `opt` may hold: public, roles, fanout,
+    idempotent, express, max_body (bytes), raw (the handler reads the body itself), and for the document: edits,
+    versioned, returns, replies {status: sentence}, refusals.
     """
     base = settings.public_url.rstrip("/")
     own = [
@@ -68,6 +77,7 @@ def build(
         dependencies={
             "context": Provide(_context),
             "keyed": Provide(idempotency.provide_keyed(settings.region)),
+            **{name: Provide(_giving(thing)) for name, thing in (shared or {}).items()},
             **(dependencies or {}),
         },
         middleware=[gate],
@@ -81,6 +91,7 @@ def build(
         debug=False,
     )
     mark_routes(app)
+    express.one_after_another(app)
     desk = FrontDesk(
         app,  # type: ignore[arg-type]
         public_url=base,
@@ -90,6 +101,7 @@ def build(
         session_cookie=session_cookie,
         access_log=settings.log_level in ("debug", "info"),
         on_end=on_end,
+        express=express.lanes(app, gate, shared or {}, settings.region),
     )
     for stream in streams:
         desk.register_stream(stream, stream.tail)

@@ -8,15 +8,13 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any, Final, Protocol
 from urllib.parse import unquote_to_bytes, urlsplit
 
-import structlog
-
 from onestop.errors import OnestopError, Unauthenticated
-from onestop.http import problems
+from onestop.http import access, problems
 from onestop.http.errors import BadAddress, BadHeader, CrossSite
 from onestop.http.models import App, Context, Message, Receive, Scope, Send, Session, Sessions
 from onestop.ids import new_id
@@ -41,7 +39,6 @@ _LANGUAGE_COOKIE: Final = b"onestop-lang"
 # Names of requests, not secrets: a fast generator, seeded anew in every process.
 _random_bits = random.Random().getrandbits  # noqa: S311
 
-_log = structlog.get_logger("onestop.access")
 
 EndHook = Callable[[Scope, Context, int], None]
 
@@ -104,8 +101,10 @@ class FrontDesk:
         session_cookie: str = "__Host-onestop",
         access_log: bool = True,
         on_end: EndHook | None = None,
+        express: Mapping[tuple[str, str], App] | None = None,
     ) -> None:
         self.app = app
+        self._express = dict(express or {})
         self.on_end = on_end
         self._base = public_url.rstrip("/")
         self._origin = "{0.scheme}://{0.netloc}".format(urlsplit(public_url)).encode()
@@ -157,7 +156,8 @@ class FrontDesk:
                 self._check_origin(context, scope)
             if self._streams and (stream := self._stream(scope, context)) is not None:
                 return await _open(stream[0], stream[1], scope, context, reply)
-            await self.app(scope, receive, reply)
+            app = self._express.get((scope["method"], context.path), self.app)
+            await app(scope, receive, reply)
         except Exception as failure:
             if context.status:
                 raise
@@ -276,14 +276,8 @@ class FrontDesk:
         await reply({"type": "http.response.body", "body": told.body, "more_body": False})
 
     def _line(self, scope: Scope, context: Context) -> None:
-        _log.info(
-            "request",
-            method=scope["method"],
-            route=scope.get("path_template", "-"),
-            status=context.status,
-            duration_ms=round((time.perf_counter() - context.started) * 1000, 1),
-            request_id=context.request_id,
-        )
+        took_ms = round((time.perf_counter() - context.started) * 1000, 1)
+        access.line(scope["method"], scope.get("path_template", "-"), context.status, took_ms, context.request_id)
 
 
 def _page_language(scope: Scope, headers: dict[bytes, bytes], lang: Language) -> Language:

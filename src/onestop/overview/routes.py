@@ -25,7 +25,7 @@ class OverviewController(Controller):
         "/lookups",
         operation_id="lookUpMyAffairs",
         status_code=200,
-        opt={"roles": ("citizen",), "fanout": True, "max_body": 4096},
+        opt={"roles": ("citizen",), "fanout": True, "max_body": 4096, "express": True},
     )
     async def look_up(
         self,

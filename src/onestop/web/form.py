@@ -209,12 +209,12 @@ def complaints(errors: Iterable[FieldError], lang: Language) -> dict[str, str]:
     return found
 
 
-def missing(item: Item, answers: AnswerTree, lang: Language) -> dict[str, str]:
-    """Return every required field without a value, as complaints."""
+def missing(item: Item, answers: AnswerTree, lang: Language, typed: Typed | None = None) -> dict[str, str]:
+    """Return every required field without a value, as complaints; what is typed but not saved yet counts."""
     found = {}
     for field in item.fields:
         view = view_of(answers, field.code)
-        if view is not None and view.value is None and view.required:
+        if view is not None and view.value is None and view.required and not first(typed or {}, field.code).strip():
             found[field.code] = text("web.form.required", lang, label=view.label)
     return found
 

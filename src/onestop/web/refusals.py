@@ -7,7 +7,7 @@ from litestar import Request, Response
 
 from onestop.errors import OnestopError, Unauthenticated
 from onestop.http import problems
-from onestop.texts import text
+from onestop.texts import Language, has, text
 from onestop.web.pages import Paper
 
 
@@ -43,11 +43,16 @@ def page(paper: Paper, error: OnestopError) -> Response[bytes]:
         status=told.status,
         problem=told,
         cause=text(f"problem.{error.code}.cause", context.lang),
-        fix=text(f"problem.{error.code}.fix", context.lang),
-        who_acts=text(f"http.actor.{error.who_acts}", context.lang),
+        fix=_said(f"web.fix.{error.code}", f"problem.{error.code}.fix", context.lang),
+        who_acts=_said(f"web.actor.{error.who_acts}", f"http.actor.{error.who_acts}", context.lang),
         signing_in=signing_in,
     )
     for name in ("retry-after", "allow"):
         if name in headers:
             shown.headers[name] = headers[name]
     return shown
+
+
+def _said(own: str, common: str, lang: Language) -> str:
+    """Return a text written for people at a page, where there is one, else the one programs get as well."""
+    return text(own if has(own) else common, lang)

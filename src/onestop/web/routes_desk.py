@@ -12,7 +12,7 @@ from onestop.cases.views import AnswerTask, TaskView
 from onestop.http.models import Context
 from onestop.identity.models import Session
 from onestop.ids import new_id
-from onestop.web.form import first
+from onestop.web.form import first, in_words
 from onestop.web.keyed import keyed
 from onestop.web.pages import Paper
 from onestop.web.words import masked
@@ -107,7 +107,7 @@ def _task_page(
         "task.html",
         status=status,
         task=task,
-        payload=[(label, masked(_plain(value, paper))) for label, value in payload.items()],
+        payload=_in_words(office, task, payload, paper),
         results=[(name, label, first(told, f"result.{name}")) for name, label in _results(office, task, paper)],
         errors=errors,
         typed={name: first(told, name) for name in ("outcome", "text", "reference")},
@@ -115,7 +115,11 @@ def _task_page(
     )
 
 
-def _plain(value: Any, paper: Paper) -> str:
-    if isinstance(value, bool):
-        return paper.say("yes" if value else "no")
-    return str(value)
+def _in_words(office: Office, task: TaskView, payload: dict[str, Any], paper: Paper) -> list[tuple[str, str]]:
+    """Return the values of a task, which come under their labels, as the form's own words."""
+    spec = office.catalogue.get(task.item.code).spec
+    fields = {field.label.say(paper.lang): field for field in spec.fields}
+    return [
+        (label, masked(in_words(fields[label], value, paper.lang) if label in fields else str(value)))
+        for label, value in payload.items()
+    ]

@@ -77,7 +77,8 @@ class FormPages(Controller):
             try:
                 view = await cases.change_answers(office, session, context, case_id, [version], given)
             except FormInvalid as refused:
-                errors = form.complaints(refused.errors, paper.lang)
+                errors = form.missing(item, view.answers, paper.lang, data)
+                errors |= form.complaints(refused.errors, paper.lang)
                 return _form_page(paper, office, view, typed=data, errors=errors, status=422)
             except VersionStale:
                 return _form_page(paper, office, view, typed=data, notice="stale", status=412)

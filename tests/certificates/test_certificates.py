@@ -1,0 +1,113 @@
+"""Certificates: signed, shown to the holder, checked by number and code, telling nothing else."""
+
+import base64
+
+import pytest
+from joserfc import jws
+from joserfc.jwk import ECKey
+
+from onestop.certificates import service
+from onestop.certificates.errors import CertificateUnknown
+from onestop.certificates.models import CheckCertificate, Completion, ComponentResult, Words
+
+pytestmark = pytest.mark.anyio
+REGION = "990100"
+
+
+@pytest.fixture
+async def issuer(pool, keys):
+    await pool.execute("TRUNCATE signing_keys")
+    issuer = service.Issuer(pool, keys)
+    await issuer.load()
+    return issuer
+
+
+def completion(number):
+    return Completion(
+        number=number,
+        case_number="99010020260302000000170",
+        item=Words("新生儿出生一件事", "Having a baby"),
+        outcome="granted",
+        holder="林**",
+        issued_at="2026-03-09T10:00:00+00:00",
+        region=REGION,
+        components=[
+            ComponentResult(
+                code="register_birth",
+                name=Words("出生登记", "Registration"),
+                department=Words("公安局", "Police"),
+                state="completed",
+            )
+        ],
+    )
+
+
+async def issue(pool, issuer, number, case_id, subject="sub_lin", code="K7M42Q9P"):
+    async with pool.acquire() as db, db.transaction():
+        return await service.issue(db, issuer, REGION, completion(number), code, case_id=case_id, subject=subject)
+
+
+async def check(pool, issuer, number, code):
+    return await service.check(pool, issuer, REGION, CheckCertificate(number=number, code=code), "zh")
+
+
+async def test_an_unknown_number_and_a_wrong_code_get_the_same_answer(pool, issuer):
+    number = "9901002026030200000017011"
+    await issue(pool, issuer, number, "case_1")
+    wrong = await check(pool, issuer, number, "AAAA-AAAA")
+    unknown = await check(pool, issuer, "9901002026030200000099011", "K7M4-2Q9P")
+    assert wrong == unknown
+    assert wrong.valid is False
+    assert wrong.item is None
+
+
+async def test_number_and_code_prove_a_certificate_and_nothing_personal_is_told(pool, issuer):
+    number = "9901002026030200000018012"
+    await issue(pool, issuer, number, "case_2")
+    for code in ("K7M4-2Q9P", "k7m42q9p"):
+        told = await check(pool, issuer, number, code)
+        assert (told.valid, told.outcome, told.issued_on) == (True, "granted", "2026-03-09")
+        assert "林" not in str(told)
+
+
+async def test_an_altered_body_or_signature_is_not_genuine(pool, issuer, keys):
+    number = "9901002026030200000019013"
+    certificate_id = await issue(pool, issuer, number, "case_3")
+    row = await pool.fetchrow("SELECT body, signature FROM certificates WHERE id = $1", certificate_id)
+    held = service._open(issuer, await service.store.by_number(pool, REGION, number))
+    forged = service.Held(body=held.body.replace(b"granted", b"denied!"), code=held.code)
+    sealed = keys.seal(service._held_out.encode(forged), f"certificates.body:{certificate_id}")
+    await pool.execute("UPDATE certificates SET body = $2 WHERE id = $1", certificate_id, sealed)
+    assert (await check(pool, issuer, number, "K7M4-2Q9P")).valid is False
+    await pool.execute(
+        "UPDATE certificates SET body = $2, signature = 'e30..AAAA' WHERE id = $1", certificate_id, row["body"]
+    )
+    assert (await check(pool, issuer, number, "K7M4-2Q9P")).valid is False
+
+
+async def test_a_revoked_certificate_is_told_as_revoked(pool, issuer):
+    number = "9901002026030200000020014"
+    await issue(pool, issuer, number, "case_4")
+    await pool.execute("UPDATE certificates SET revoked_at = now() WHERE number = $1", number)
+    told = await check(pool, issuer, number, "K7M4-2Q9P")
+    assert (told.valid, told.revoked) == (False, True)
+
+
+async def test_a_case_has_one_certificate_and_only_its_holder_sees_it(pool, issuer):
+    number = "9901002026030200000021015"
+    assert await issue(pool, issuer, number, "case_5") is not None
+    assert await issue(pool, issuer, "9901002026030200000022016", "case_5") is None
+    assert (await service.show(pool, issuer, REGION, "case_5", "sub_lin")).number == number
+    with pytest.raises(CertificateUnknown):
+        await service.show(pool, issuer, REGION, "case_5", "sub_chen")
+
+
+async def test_anyone_with_the_public_key_can_check_the_signature_without_onestop(pool, issuer):
+    await issue(pool, issuer, "9901002026030200000023017", "case_6")
+    shown = await service.show(pool, issuer, REGION, "case_6", "sub_lin")
+    header, signature = shown.signature.split("..")
+    [public] = issuer.jwks()["keys"]
+    assert "d" not in public
+    told = jws.deserialize_compact(f"{header}.{shown.payload}.{signature}", ECKey.import_key(public), ["ES256"])
+    assert told.payload == base64.urlsafe_b64decode(shown.payload + "=" * (-len(shown.payload) % 4))
+    assert shown.certificate["holder"] == "林**"
