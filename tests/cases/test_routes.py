@@ -30,13 +30,6 @@ class Sessions:
         return None
 
 
-def giving(thing):
-    async def give():
-        return thing
-
-    return Provide(give)
-
-
 @pytest.fixture
 async def desk(office, lin, chen, clerk, pool, settings) -> AsyncIterator[httpx.AsyncClient]:
     known = {"lin": lin.session, "chen": chen.session, "clerk": clerk.session}
@@ -45,12 +38,8 @@ async def desk(office, lin, chen, clerk, pool, settings) -> AsyncIterator[httpx.
         settings=settings,
         pool=pool,
         sessions=Sessions(known),
-        dependencies={
-            "office": giving(office),
-            "pool": giving(pool),
-            "settings": giving(settings),
-            "session": Provide(provide_session),
-        },
+        shared={"office": office, "pool": pool, "settings": settings},
+        dependencies={"session": Provide(provide_session)},
     )
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:

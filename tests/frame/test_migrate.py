@@ -39,7 +39,7 @@ async def test_a_changed_file_is_refused_by_name(empty, tmp_path):
     folder = _folder(tmp_path, ("0001_expand_a.sql", "CREATE TABLE a (n int);"))
     await migrate.upgrade(empty, folder)
     _folder(tmp_path, ("0001_expand_a.sql", "CREATE TABLE a (n bigint);"))
-    with pytest.raises(migrate.SchemaProblem, match="0001_expand_a.sql changed after it was applied"):
+    with pytest.raises(migrate.SchemaProblem, match=r"0001_expand_a\.sql changed after it was applied"):
         await migrate.upgrade(empty, folder)
 
 

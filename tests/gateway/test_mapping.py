@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onestop.gateway.manifest import BadManifest
-from onestop.gateway.mapping import MappingFailed, expression, template, tree
+from onestop.gateway.mapping import MappingFailed, expression, masked, template, tree
 
 CODES = {"relation": {"01": "self", "02": "spouse"}}
 
@@ -80,7 +80,19 @@ def test_a_conversion_gives_a_value_or_says_what_it_needs(value, source):
     try:
         expression(source)(value)
     except MappingFailed as failed:
-        assert source in str(failed)
+        said = str(failed)
+    else:
+        said = source
+    assert source in said
+
+
+def test_person_numbers_are_masked_at_any_depth_and_nothing_else():
+    value = {"id_number": "990102199203140221", "name": "林", "members": [{"id_number": "990102199008210351", "n": 1}]}
+    assert masked(value, frozenset({"id_number"})) == {
+        "id_number": "9901**********0221",
+        "name": "林",
+        "members": [{"id_number": "9901**********0351", "n": 1}],
+    }
 
 
 @given(st.text(max_size=40))

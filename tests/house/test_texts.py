@@ -39,7 +39,7 @@ def every_failure():
     for module in pkgutil.walk_packages([str(SOURCE)], "onestop."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    return [kind for kind in leaves() if kind.__module__.startswith("onestop.")]
+    return [kind for kind in leaves()[1:] if kind.__module__.startswith("onestop.")]  # the root is not a leaf
 
 
 def test_every_code_is_used_once_and_has_all_its_words(every_failure):

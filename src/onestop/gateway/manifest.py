@@ -140,6 +140,7 @@ class Reply(Strict, frozen=True, kw_only=True):
     outcome: OutcomeMap | None = None
     reason: str | None = None
     fields: Tree = {}
+    person_numbers: tuple[str, ...] = ("id_number",)  # members of `fields`, at any depth, that are masked when shown
 
 
 class ErrorCase(Strict, frozen=True, kw_only=True):

@@ -231,12 +231,7 @@ def _day(pattern: str, source: str) -> Getter:
 
 
 def _mask(_: str, __: str) -> Getter:
-    def convert(value: Value) -> Value:
-        if not isinstance(value, str):
-            return value
-        return value[:4] + "*" * max(len(value) - 8, 1) + value[-4:] if len(value) > 8 else "*" * len(value)
-
-    return convert
+    return lambda value: mask(value) if isinstance(value, str) else value
 
 
 def _first(_: str, __: str) -> Getter:
@@ -417,3 +412,20 @@ def template(source: str, codes: Codes | None = None) -> Callable[[Value], str]:
         return "".join([*parts, tail])
 
     return fill
+
+
+def mask(number: str) -> str:
+    """Return a number with all but its first and last four characters hidden; short ones are hidden whole."""
+    return number[:4] + "*" * (len(number) - 8) + number[-4:] if len(number) > 8 else "*" * len(number)
+
+
+def masked(value: Value, names: frozenset[str]) -> Value:
+    """Return a copy of nested values in which the texts under these names are masked, at any depth."""
+    if isinstance(value, dict):
+        return {
+            name: mask(item) if name in names and isinstance(item, str) else masked(item, names)
+            for name, item in value.items()
+        }
+    if isinstance(value, list):
+        return [masked(item, names) for item in value]
+    return value

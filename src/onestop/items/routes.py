@@ -1,4 +1,4 @@
-"""Controllers of items: the public catalogue. They are handed `office`, whose catalogue it is, and `context` by name."""
+"""Controllers of items: the public catalogue. They are handed `office`, whose items these are, and `context`."""
 
 from typing import Any
 

@@ -14,6 +14,7 @@ from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.errors import FieldError
 from onestop.gateway.fanout import Gathered, Person, gather
+from onestop.gateway.mapping import masked
 from onestop.gateway.models import Ask, Part
 from onestop.gateway.service import Gateway
 from onestop.http.models import Context
@@ -78,6 +79,8 @@ class Overview:
             on_late=late.came,
         )
         await self.note_uses(gathered.parts, subject, actor, trace_id)
+        for part in gathered.parts:
+            self.mask(part)
         completion = await self._hold(gathered.parts, asks, subject, late)
         answer = Lookups(
             complete=gathered.complete,
@@ -108,6 +111,13 @@ class Overview:
                 if use is not None:
                     uses.append(use)
         await self._uses.note(uses, subject=subject, actor=actor, trace_id=trace_id)
+
+    def mask(self, part: Part) -> None:
+        """Mask the person numbers in a part: whole numbers are for filling forms, not for showing."""
+        ask = self._gateway.wants.get(part.want)
+        if ask is not None and part.data:
+            names = self._gateway.manifests[ask.adapter].operation(ask.operation).reply.person_numbers
+            part.data = masked(part.data, frozenset(names))
 
     def use_of(self, part: Part) -> Use | None:
         """Return the entry of the data-use ledger for one part; None for a want that is no longer on line."""
@@ -150,6 +160,7 @@ class Overview:
     async def _keep(self, id_: str, part: Part, subject: str, actor: str, trace_id: str) -> None:
         try:
             await self.note_uses([part], subject, actor, trace_id)
+            self.mask(part)
             sealed = self._keys.seal(_parts_out.encode(part), _context(id_))
             if await store.insert_part(self._pool, self._region, id_, part.want, sealed):
                 self._announce(topic_of(id_))

@@ -138,7 +138,7 @@ class CorrectionPages(Controller):
         """What the department asks, and the values this step uses."""
         view = await _own(office, session, case_id, paper)
         typed = kept.take(paper, keys, f"/cases/{case_id}/steps/{code}", request)
-        return _correction_page(paper, office, view, code, typed=typed)
+        return _correction_page(paper, office, view, code, typed=typed, back=typed is not None)
 
     # Open for the same reason as the form's: see `FormPages.save`.
     @post("/{code:str}", opt={"public": True})
@@ -183,6 +183,7 @@ def _correction_page(
     *,
     typed: form.Typed | None = None,
     errors: Mapping[str, str] | None = None,
+    back: bool = False,
     status: int = 200,
 ) -> Response[bytes]:
     """Return the page of one step's correction.
@@ -202,6 +203,7 @@ def _correction_page(
         status=status,
         case=view,
         step=step,
+        back=back,
         sections=sections,
         slips=form.slips(sections),
         version=view.version,
