@@ -161,6 +161,8 @@ async def test_pages_carry_a_strict_policy(nobody: httpx.AsyncClient) -> None:
 async def test_one_line_is_written_that_names_route_and_nobody(
     desk: FrontDesk, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    access.flush()
+    capsys.readouterr()
     desk._access_log = True
     async with client_of(desk) as ana:
         await ana.get("/v1/notes/case_990100199001010011?limit=990100199001010011")

@@ -53,13 +53,6 @@ async def by_dependency(clerk: NamedDependency[Session]) -> str:
     return str(clerk.subject_id)
 
 
-def _giving(thing: Any) -> Callable[[], Any]:
-    def give() -> Any:
-        return thing
-
-    return give
-
-
 class Portal:
     """One instance of onestop, as far as identity goes."""
 
@@ -74,8 +67,8 @@ class Portal:
             settings=settings,
             pool=pool,
             sessions=self.sessions,
+            shared=given,
             dependencies={
-                **{name: Provide(_giving(thing), sync_to_thread=False) for name, thing in given.items()},
                 "session": Provide(provide_session),
                 "citizen": Provide(provide_citizen),
                 "clerk": Provide(provide_clerk),

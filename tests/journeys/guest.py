@@ -75,9 +75,15 @@ class Guest:
         raise AssertionError(f"{selector} is not reached with {most} tabs")
 
     def press(self, selector: str) -> None:
-        """Go to a link or button by tab key and press enter."""
+        """Go to something on this page by tab key and press enter."""
         self.tab_to(selector)
         self.page.keyboard.press("Enter")
+
+    def follow(self, selector: str) -> None:
+        """Go to a link or button by tab key, press enter and wait for the page it leads to."""
+        self.tab_to(selector)
+        with self.page.expect_navigation():
+            self.page.keyboard.press("Enter")
 
     def type_into(self, selector: str, words: str) -> None:
         """Go to a field by tab key and type in place of what it holds."""

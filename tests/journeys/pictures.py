@@ -42,7 +42,7 @@ def draw(url: str) -> None:
         fill(lin)
         lin.page.locator("#baby-name").evaluate("one => { one.blur(); scrollTo(0, 150) }")
         keep(lin, "form")
-        lin.press('button[value="check"]')
+        lin.follow('button[value="check"]')
         lin.page.wait_for_url(re.compile(r"/check$"))
         send(lin)
         expect(lin.page.locator(".os-step--completed")).to_have_count(4, timeout=60_000)

@@ -16,7 +16,7 @@ AXE = Path(__file__).parents[1] / ".cache/axe.min.js"
 
 def start(person: Guest) -> None:
     """Press start on the guide, whether or not there is a draft already."""
-    person.press("main form button")
+    person.follow("main form button")
     person.page.wait_for_url(re.compile(r"/cases/case_[a-z0-9]+/form$"))
 
 
@@ -31,7 +31,7 @@ def fill(person: Guest) -> None:
 def send(person: Guest) -> None:
     person.tab_to("#all_true")
     person.page.keyboard.press("Space")
-    person.press("main form button")
+    person.follow("main form button")
     person.page.wait_for_url(re.compile(r"/cases/case_[a-z0-9]+$"))
 
 
@@ -48,9 +48,9 @@ def test_birth_by_keyboard_on_a_phone(city: City, chromium: Browser) -> None:
         lin.open("/")
         assert page.get_attribute("html", "lang") == "zh-CN"
         lin.picture("start")
-        lin.press('main a[href="/me"]')
+        lin.follow('main a[href="/me"]')
         expect(page).to_have_url(f"{city.url}/sign-in?return_to=/me&why=needed")
-        lin.press("main a.govuk-button")
+        lin.follow("main a.govuk-button")
         lin.choose(LIN)
 
         expect(page).to_have_url(f"{city.url}/me")
@@ -59,26 +59,26 @@ def test_birth_by_keyboard_on_a_phone(city: City, chromium: Browser) -> None:
         assert NUMBER not in page.content()
         lin.picture("my-affairs")
 
-        lin.press('main a[href="/items/birth"]')
+        lin.follow('main a[href="/items/birth"]')
         start(lin)
         expect(page.locator("main")).to_contain_text("来源：公安局")
         lin.picture("form")
         lin.type_into("#baby-name", "周沐禾")
         lin.press(".os-change:has(#father-id_number) > summary")
         lin.type_into("#father-id_number", "990102199008210352")
-        lin.press('button[value="check"]')
+        lin.follow('button[value="check"]')
         slip = page.locator("#error-summary a", has_text="父亲公民身份号码")
         expect(slip).to_contain_text("最后一位")
         expect(page.locator("#error-summary")).to_be_focused()
         lin.picture("form-wrong-number")
         lin.press('#error-summary a[href="#father-id_number"]')
         lin.type_into("#father-id_number", "11010519491231002X")
-        lin.press('button[value="check"]')
+        lin.follow('button[value="check"]')
         expect(slip).to_contain_text("99")
         assert page.input_value("#baby-name") == "周沐禾"
         lin.type_into("#father-id_number", "")
         fill(lin)
-        lin.press('button[value="check"]')
+        lin.follow('button[value="check"]')
 
         page.wait_for_url(re.compile(r"/check$"))
         expect(page.locator("main")).to_contain_text("《户口登记条例》第七条")
@@ -100,7 +100,7 @@ def follow_to_the_certificate(city: City, lin: Guest) -> None:
     assert city.answer_tasks() >= 1
     expect(page.locator("#case-state")).to_contain_text("全部办结", timeout=30_000)
     expect(page.locator("#case-steps")).to_contain_text("9901********0465")
-    lin.press('main a[href$="/certificate"]')
+    lin.follow('main a[href$="/certificate"]')
     page.wait_for_url(re.compile(r"/certificate$"))
     certificate = page.locator(".os-certificate")
     expect(certificate).to_contain_text("办结凭证")
@@ -115,7 +115,7 @@ def follow_to_the_certificate(city: City, lin: Guest) -> None:
     lin.open("/verify")
     lin.type_into("#number", number)
     lin.type_into("#code", code[0])
-    lin.press("main form button")
+    lin.follow("main form button")
     expect(page.locator(".os-panel")).to_contain_text("真实有效")
 
 
@@ -126,13 +126,13 @@ def test_a_session_that_ends_while_typing_brings_back_what_was_typed(city: City,
         form = lin.page.url
         fill(lin)
         lin.page.context.clear_cookies(name="__Host-onestop")
-        lin.press('button[value="check"]')
+        lin.follow('button[value="check"]')
         expect(lin.page.locator("main")).to_contain_text("已加密保存")
-        lin.press("main a.govuk-button")
+        lin.follow("main a.govuk-button")
         lin.choose(LIN)
         expect(lin.page).to_have_url(form)
         assert lin.page.input_value("#baby-name") == "周沐禾"
-        lin.press('button[value="check"]')
+        lin.follow('button[value="check"]')
         expect(lin.page).to_have_url(form.replace("/form", "/check"))
         is_clean(lin)
 
@@ -168,14 +168,14 @@ def test_a_clerk_answers_at_the_desk_page(city: City, chromium: Browser) -> None
         lin.sign_in(LIN, "/items/birth")
         start(lin)
         fill(lin)
-        lin.press('button[value="check"]')
+        lin.follow('button[value="check"]')
         lin.page.wait_for_url(re.compile(r"/check$"))
         send(lin)
         clerk.sign_in("窗口03", "/desk")
         clerk.page.locator(".os-list a").last.click()
         clerk.picture("desk-task")
         clerk.page.locator("#outcome").check()
-        clerk.press("main form button")
+        clerk.follow("main form button")
         expect(clerk.page).to_have_url(f"{city.url}/desk?done=1")
         expect(lin.page.locator("li.os-step", has_text="科学育儿指导")).to_contain_text("已办结", timeout=15_000)
         lin.picture("case-wide")

@@ -11,6 +11,7 @@ from typing import Final
 
 _GATHER_S: Final = 0.1
 _lines: list[str] = []
+_flusher: asyncio.AbstractEventLoop | None = None  # the loop that will write what is gathered
 _second = ("", 0)  # the time of day as text, and the second it belongs to
 
 
@@ -25,16 +26,21 @@ def _stamp() -> str:
 
 def line(method: str, route: str, status: int, duration_ms: float, request_id: str) -> None:
     """Write one line soon: the route's template, never the address, which may name a thing of somebody's."""
+    global _flusher
     _lines.append(
         f'{{"ts":"{_stamp()}","level":"info","event":"request","method":"{method}","route":"{route}",'
         f'"status":{status},"duration_ms":{duration_ms},"request_id":"{request_id}"}}\n'
     )
-    if len(_lines) == 1:
-        asyncio.get_running_loop().call_later(_GATHER_S, flush)
+    loop = asyncio.get_running_loop()
+    if _flusher is not loop:
+        _flusher = loop
+        loop.call_later(_GATHER_S, flush)
 
 
 def flush() -> None:
     """Write what is gathered."""
+    global _flusher
+    _flusher = None
     if _lines:
         text = "".join(_lines)
         _lines.clear()
