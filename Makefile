@@ -53,13 +53,13 @@ $(STAMP): requirements.lock pyproject.toml Makefile
 	if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi
 	if [ -s /etc/ssl/certs/ca-certificates.crt ]; then export UV_SYSTEM_CERTS=1; fi
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
 
 demo: $(STAMP) ## the demo city on this machine; ARGS="--port 9000 --reset --tour"
 	@exec $(BIN)/onestop demo $(ARGS)
 
-test: $(STAMP) ## every test; the browser journey brings Debian's chromium when run as root
+test: $(STAMP) lint ## every test; the browser journey brings Debian's chromium when run as root
 	@if [ -x tests/identity/peer/install ]; then
 	  echo "test: the OpenID provider that sign-in is tested against"
 	  tests/identity/peer/install || echo "test: it could not be installed; the tests that need it are skipped"
