@@ -49,6 +49,7 @@ class Contender:
     case: Ask = field(default=Ask("POST", "/cases", NEW_CASE, keyed=True))
     one: Ask = field(default=Ask("GET", "/pass", bearer=False))
     events: Ask = field(default=Ask("GET", "/events"))
+    event_paths: Path | None = None  # where every citizen has an address of their own: one a line, as `tokens`
     ready: str = "/ready"
     wears_out: bool = False  # too much load does lasting harm, so that every run is on a fresh start
     recovers_within_s: float = 1  # after a department's trouble; one with a breaker may say more

@@ -134,7 +134,7 @@ def prepare(given: Given) -> Contender:
         "ONESTOP_BUDGET_MS": "500",
         "ONESTOP_ADMISSION_LIMIT": "320",
     }
-    handle = asyncio.run(_citizens(env, given.citizens, home / "tokens"))
+    own_events = asyncio.run(_citizens(env, given.citizens, home / "tokens"))
     body = json.dumps(_CASE, separators=(",", ":"), ensure_ascii=False)
     return Contender(
         name="onestop",
@@ -145,7 +145,8 @@ def prepare(given: Given) -> Contender:
         me=Ask("GET", "/v1/me"),
         case=Ask("POST", "/v1/cases", body, keyed=True),
         one=Ask("POST", "/v1/me/lookups", '{"wants":["bench1"],"deadline_ms":500}'),
-        events=Ask("GET", f"/v1/completions/{handle}/events"),
+        events=Ask("GET", own_events),
+        event_paths=home / "events",
         ready="/readyz",
         recovers_within_s=12,
         rows="SELECT (SELECT count(*) FROM cases), (SELECT count(*) FROM audit_entries), "
@@ -173,7 +174,7 @@ def _fields(record: dict[str, object]) -> str:
 
 
 async def _citizens(env: dict[str, str], count: int, tokens: Path) -> str:
-    """Sign `count` citizens in, write a bearer token a line, and return a completion handle of the first."""
+    """Sign `count` citizens in, write a bearer token and an address of events a line; return the first's address."""
     from onestop import migrate
     from onestop.crypto import Keys
     from onestop.db import open_pool
@@ -189,21 +190,23 @@ async def _citizens(env: dict[str, str], count: int, tokens: Path) -> str:
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     pool = await open_pool(dsn, size=4)
     keys = Keys.load(settings.state_dir)
-    handle = new_id("cmp")
+    handles = []
     async with Sessions(pool, keys, settings) as sessions:
         lines = []
         for nth in range(count):
             who = Identified(number_type="citizen_id", number=str(_CITIZEN + nth) + "0", name=f"测试{nth}")
             bearer = await sessions.issue_bearer(who, provider="bench", life=timedelta(hours=12))
             lines.append(bearer.token)
-            if nth == 0:
-                sealed = keys.seal(b"[]", f"completions.parts.{handle}")
-                until = datetime.now(UTC) + timedelta(hours=12)
-                subject = bearer.session.subject_id
-                await store.insert_completion(pool, settings.region, handle, subject, sealed, ["bench1"], until)
+            handle = new_id("cmp")
+            sealed = keys.seal(b"[]", f"completions.parts.{handle}")
+            until = datetime.now(UTC) + timedelta(hours=12)
+            subject = bearer.session.subject_id
+            await store.insert_completion(pool, settings.region, handle, subject, sealed, ["bench1"], until)
+            handles.append(f"/v1/completions/{handle}/events")
     await pool.close()
     _write(tokens, "\n".join(lines) + "\n")
-    return handle
+    _write(tokens.with_name("events"), "\n".join(handles) + "\n")
+    return handles[0]
 
 
 def _write(path: Path, text: str) -> None:

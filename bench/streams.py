@@ -14,6 +14,7 @@ AT_ONCE = 100
 def open_streams(contender: Contender, count: int) -> list[socket.socket]:
     """Open streams, the citizens taking turns, from 127.0.0.2 on; each has had its first answer when this returns."""
     tokens = contender.tokens.read_text().split()
+    own = contender.event_paths.read_text().split() if contender.event_paths else [contender.events.path]
     opened: list[socket.socket] = []
     while len(opened) < count:
         batch = []
@@ -22,7 +23,7 @@ def open_streams(contender: Contender, count: int) -> list[socket.socket]:
                 ("127.0.0.1", contender.port), 20, (f"127.0.0.{2 + number // PER_ADDRESS}", 0)
             )
             stream.sendall(
-                f"GET {contender.events.path} HTTP/1.1\r\nHost: bench.test\r\nAccept: text/event-stream\r\n"
+                f"GET {own[number % len(own)]} HTTP/1.1\r\nHost: bench.test\r\nAccept: text/event-stream\r\n"
                 f"Authorization: Bearer {tokens[number % len(tokens)]}\r\n\r\n".encode()
             )
             batch.append(stream)

@@ -35,12 +35,14 @@ def draw(url: str) -> None:
         keep(lin, "start")
         lin.sign_in(LIN, "/me")
         expect(lin.page.locator("#counts")).to_contain_text("12 项中已取得 12 项", timeout=15_000)
-        lin.page.locator("#held").scroll_into_view_if_needed()
+        lin.page.locator("#held").evaluate("one => one.scrollIntoView()")
         keep(lin, "my-affairs")
         lin.open("/items/birth")
         start(lin)
         fill(lin)
-        lin.page.locator("#baby-name").evaluate("one => { one.blur(); scrollTo(0, 150) }")
+        lin.page.locator("#contact-phone").evaluate(
+            "one => { one.focus(); scrollBy(0, one.getBoundingClientRect().top - 60) }"
+        )
         keep(lin, "form")
         lin.follow('button[value="check"]')
         lin.page.wait_for_url(re.compile(r"/check$"))

@@ -84,7 +84,7 @@ def test_a_complaint_finds_its_field_and_the_summary_follows_the_form_s_order() 
         ],
         "en",
     )
-    slips = form.slips(form.sections(BIRTH, answers(), "en", errors=errors))
+    slips = form.slips(form.sections(BIRTH, answers(), "en", errors=errors), "en")
     assert [slip.id for slip in slips] == ["baby-name", "contact-phone"]
 
 

@@ -1,7 +1,7 @@
 """SQL of opening a case: one statement writes everything that belongs to it, for every case waiting at the moment.
 
 It writes tables of the front desk, the audit and the gateway besides the case room's own; the reason is in
-docs/decisions/one-statement-opens-a-case.md: one statement is one commit, and a case never stands half written.
+docs/decisions/0007-one-statement-opens-a-case.md: one statement is one commit, and a case never stands half written.
 """
 
 from collections.abc import Sequence

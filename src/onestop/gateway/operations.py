@@ -1,5 +1,6 @@
 """One operation of a manifest, compiled: values into a request, a reply into an answer."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
@@ -50,6 +51,7 @@ class Prepared:
             self._fixed.append(("Content-Type", kind))
         reply = operation.reply
         self._found = _maybe(reply.found, codes)
+        self._says_none = _naming(reply.found or ".")
         self._as_of = _maybe(reply.as_of, codes)
         self._subject = _maybe(reply.subject, codes)
         self._reference = _maybe(reply.reference, codes)
@@ -97,10 +99,14 @@ class Prepared:
             MappingFailed: a value has not the form its expression needs.
         """
         answer = Answer("ok", reply)
+        about = self._subject(body) if self._subject is not None and number is not None else None
         if self._found is not None and self._found(body) in (None, "", [], {}):
-            answer.kind = "not_found"
+            # A reply of another shape has no record either; it must not be read as the department's word for "none".
+            known = self._says_none(body) or (about is not None and about == number)
+            answer.kind = "not_found" if known else "bad_reply"
+            answer.reason = None if known else "the reply holds neither a record nor a word that there is none"
             return answer
-        if self._subject is not None and number is not None and self._subject(body) != number:
+        if self._subject is not None and number is not None and about != number:
             answer.kind, answer.reason = "bad_reply", "the reply is about somebody else"
             return answer
         answer.fields = self._fields(body)
@@ -141,6 +147,19 @@ class Prepared:
                 continue
             return case, _optional_text(reason(body)) if reason is not None else None
         return None
+
+
+def _naming(source: str) -> Callable[[Value], bool]:
+    """Return what tells whether a body names the path of an expression at all, whatever stands there."""
+    head = source.partition("|")[0].strip()
+    *parents, last = head.split(".")
+
+    def names(body: Value) -> bool:
+        for step in parents:
+            body = body.get(step) if isinstance(body, dict) else None
+        return isinstance(body, dict) and last in body
+
+    return (lambda _: True) if head == "." or head.startswith("'") else names
 
 
 def _same(value: Value, wanted: str | int | bool | None) -> bool:

@@ -219,7 +219,8 @@ def missing(item: Item, answers: AnswerTree, lang: Language, typed: Typed | None
     return found
 
 
-def slips(all_sections: Iterable[Section]) -> list[Slip]:
+def slips(all_sections: Iterable[Section], lang: Language) -> list[Slip]:
     """Return the summary of what is wrong, in the order of the fields."""
     rows = [row for section in all_sections for row in section.rows]
-    return [Slip(row.id, f"{row.label}: {row.error}") for row in rows if row.error]
+    colon = text("web.colon", lang)
+    return [Slip(row.id, f"{row.label}{colon}{row.error}") for row in rows if row.error]

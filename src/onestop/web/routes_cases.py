@@ -205,7 +205,7 @@ def _correction_page(
         step=step,
         back=back,
         sections=sections,
-        slips=form.slips(sections),
+        slips=form.slips(sections, paper.lang),
         version=view.version,
         key=new_id("key"),
         action=f"/cases/{view.id}/steps/{code}",

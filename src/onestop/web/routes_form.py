@@ -158,7 +158,7 @@ def _form_page(
         status=status,
         case=view,
         sections=sections,
-        slips=form.slips(sections),
+        slips=form.slips(sections, paper.lang),
         notice=notice,
         version=view.version,
         action=f"/cases/{view.id}/form",
