@@ -6,36 +6,40 @@
 import os
 import re
 import time
-from itertools import islice
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-# Ten bits at a time: 1,024 pairs of characters, so that a new id costs 13 look-ups.
+# Ten bits at a time: 1,024 pairs of characters.
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 _SHAPE = re.compile(r"([a-z]{2,5})_([0-7][0-9a-hjkmnp-tv-z]{25})")
-_random = bytearray()
+_SHIFTS = range(70, -1, -10)
+_CHUNKS = 400  # of ten random bytes, asked of the system at once
+_VERSION, _VARIANT = 0x7 << 76, 0b10 << 62
+_RANDOM = ~((0xF << 76) | (0b11 << 62))  # where random bits stay random
+
+_random: list[int] = []
+_instant = (-1, "")  # the last millisecond, and its ten characters
 
 
-def _entropy(count: int) -> bytes:
-    """Return `count` random bytes; asked of the system 4 KiB at a time."""
-    if len(_random) < count:
-        _random.extend(os.urandom(4096))
-    taken = bytes(islice(_random, count))
-    del _random[:count]
-    return taken
-
-
-def new_uuid7() -> int:
-    """Return a UUIDv7 (RFC 9562) as a 128-bit integer: 48 bits of milliseconds, then random bits."""
-    ms = time.time_ns() // 1_000_000
-    rand = int.from_bytes(_entropy(10), "big")
-    return (ms << 80) | (0x7 << 76) | ((rand >> 68 & 0xFFF) << 64) | (0b10 << 62) | (rand & ((1 << 62) - 1))
+def _entropy() -> int:
+    """Return 80 random bits."""
+    if not _random:
+        data = os.urandom(10 * _CHUNKS)
+        _random.extend([int.from_bytes(data[i : i + 10], "big") for i in range(0, len(data), 10)])
+    return _random.pop()
 
 
 def new_id(prefix: str) -> str:
-    """Return a new identifier of the kind named by `prefix`, sorting after those made earlier."""
-    value = new_uuid7()
-    pairs = _PAIRS
-    return prefix + "_" + "".join([pairs[value >> shift & 1023] for shift in range(120, -1, -10)])
+    """Return a new identifier of the kind named by `prefix`, sorting after those of earlier milliseconds.
+
+    The 26 characters are a UUIDv7 (RFC 9562): 48 bits of milliseconds in ten, version, variant and 74 random bits in
+    sixteen.
+    """
+    global _instant
+    ms = time.time_ns() // 1_000_000
+    if ms != _instant[0]:
+        _instant = (ms, "".join([_PAIRS[ms >> shift & 1023] for shift in (40, 30, 20, 10, 0)]))
+    tail = _entropy() & _RANDOM | _VERSION | _VARIANT
+    return f"{prefix}_{_instant[1]}" + "".join([_PAIRS[tail >> shift & 1023] for shift in _SHIFTS])
 
 
 def is_id(prefix: str, text: str) -> bool:

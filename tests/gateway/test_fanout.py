@@ -86,7 +86,8 @@ async def test_somebody_elses_record_is_not_believed():
         (says({}, status=429), "unavailable", "upstream.busy"),
         (says({}, status=401), "denied", "upstream.denied"),
         (says({}, status=500), "unavailable", "upstream.down"),
-        (says("text"), "ok", None),
+        (says("text"), "unavailable", "upstream.bad_reply"),
+        (says({"another": "shape"}), "unavailable", "upstream.bad_reply"),
         (says({"data": {"id_number": PERSON.number, "as_of": 7, "answer": 1}}), "unavailable", "upstream.bad_reply"),
     ],
 )

@@ -5,7 +5,6 @@ size of the value it reads. docs/manifest.md is the reference.
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -285,7 +284,7 @@ def _unb64(_: str, source: str) -> Getter:
             return None
         try:
             return base64.b64decode(_plain(value), validate=True).decode("utf-8")
-        except (binascii.Error, UnicodeDecodeError) as fault:
+        except ValueError as fault:  # binascii.Error and UnicodeDecodeError are; so is what is not ASCII
             raise MappingFailed(source, value, "needs base64 of UTF-8 text") from fault
 
     return convert

@@ -1,0 +1,272 @@
+"""A small city for the kill test: two gateways and two workers on one durable database, five departments, one address.
+
+Everything listens on 127.0.0.1, lives in one folder below /tmp, and ends with this process. Only processes that were
+started here are ever signalled, by their own handle.
+"""
+
+import asyncio
+import os
+import random
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from itertools import cycle
+from pathlib import Path
+
+
+import httpx
+
+from onestop.app import Parts, open_parts
+from onestop.demo import secrets
+from onestop.demo.children import answers, dying_with_parent
+from onestop.embedded import Server
+from onestop.settings import load
+
+HOST = "127.0.0.1"
+DEPARTMENTS = ("gongan", "weijian", "renshe", "yibao", "minzheng")
+_OFFSETS = {"gongan": 11, "weijian": 12, "renshe": 13, "yibao": 14, "minzheng": 17}  # as the shipped departments have
+_START_S = 60.0
+_END_S = 5.0
+_YOUNG_S = 2.5  # a worker says to nobody that it has begun; before this it is taken to be starting
+
+
+class Process:
+    """One process of the city; started again by whoever killed it."""
+
+    def __init__(self, name: str, argv: Sequence[str], environ: dict[str, str], log: Path, probe: str | None) -> None:
+        self.name, self.probe, self.log = name, probe, log
+        self._argv, self._environ = argv, environ
+        self._process: asyncio.subprocess.Process | None = None
+        self.started_at = 0.0
+        self.kills = 0
+
+    async def start(self) -> None:
+        with open(self.log, "ab") as out:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._argv,
+                env=self._environ,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                process_group=0,
+                preexec_fn=dying_with_parent(),
+            )
+        self.started_at = time.monotonic()
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def ready(self) -> None:
+        """Wait until it answers; fails where it ended instead."""
+        while self.probe is not None and not await answers(self.probe):
+            assert self.runs, f"{self.name} ended by itself: {self.log.read_text()[-2000:]}"
+            await asyncio.sleep(0.1)
+
+    async def serves(self) -> bool:
+        """Tell whether a kill would hit it at work."""
+        assert self.runs, f"{self.name} ended by itself: {self.log.read_text()[-2000:]}"
+        if self.probe is not None:
+            return await answers(self.probe, 0.5)
+        return time.monotonic() - self.started_at > _YOUNG_S
+
+    async def kill(self) -> None:
+        """SIGKILL: no goodbye, no flush, no drain."""
+        process = self._process
+        assert process is not None
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        self.kills += 1
+
+    async def end(self) -> None:
+        """Ask it to end, and kill it where it does not."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(_END_S):
+                await process.wait()
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+class Balancer:
+    """The one address of both gateways, for departments that call back: each connection to the next that is there."""
+
+    def __init__(self, ports: Iterable[int]) -> None:
+        self._ports = tuple(ports)
+        self._turns = cycle(range(len(self._ports)))
+        self._server: asyncio.Server | None = None
+
+    async def start(self, port: int) -> None:
+        self._server = await asyncio.start_server(self._serve, HOST, port)
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        turn = next(self._turns)
+        for nth in range(len(self._ports)):
+            try:
+                there = await asyncio.open_connection(HOST, self._ports[(turn + nth) % len(self._ports)])
+                break
+            except OSError:
+                continue
+        else:
+            writer.transport.abort()
+            return
+        await asyncio.gather(_pass_on(reader, there[1]), _pass_on(there[0], writer))
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+class City:
+    """What runs, where it answers, and the way into its database."""
+
+    def __init__(self, folder: Path, base: int, dsn: str) -> None:
+        self.folder, self.base, self.dsn = folder, base, dsn
+        self.url = f"http://{HOST}:{base}"
+        self.gateways = tuple(f"http://{HOST}:{base + n}" for n in (1, 2))
+        self.parts: Parts
+        self.processes: dict[str, Process] = {}
+        self._balancer = Balancer((base + 1, base + 2))
+
+    @property
+    def victims(self) -> list[Process]:
+        """The four that are killed."""
+        return [self.processes[name] for name in ("gateway-1", "gateway-2", "worker-1", "worker-2")]
+
+    def settings(self, port: int) -> dict[str, str]:
+        return {
+            "ONESTOP_PROFILE": "demo",
+            "ONESTOP_STATE_DIR": str(self.folder),
+            "ONESTOP_DATABASE_URL": self.dsn,
+            "ONESTOP_HOST": HOST,
+            "ONESTOP_PORT": str(port),
+            "ONESTOP_PUBLIC_URL": self.url,
+            "ONESTOP_ENVIRONMENT_FILE": str(self.folder / secrets.ENVIRONMENT),
+            "ONESTOP_OUTBOUND_ALLOW": f"{HOST}/32:{self.base + 11}-{self.base + 22}",
+            "ONESTOP_POOL_SIZE": "10",
+        }
+
+    async def start(self) -> None:
+        rest = {name: value for name, value in os.environ.items() if not name.startswith("ONESTOP_")}
+        logs = self.folder / "logs"
+        logs.mkdir()
+
+        def add(name: str, port: int, probe: str | None, *argv: str) -> None:
+            environ = rest | self.settings(port) | {"PYTHONUNBUFFERED": "1"}
+            command = (sys.executable, "-P", "-m", *argv)
+            self.processes[name] = Process(name, command, environ, logs / f"{name}.log", probe)
+
+        for id in DEPARTMENTS:
+            port = self.base + _OFFSETS[id]
+            told = ("--port", str(port), "--state", str(self.folder), "--portal", self.url)
+            told += ("--secrets", str(self.folder / secrets.DEPARTMENTS))
+            add(id, port, f"http://{HOST}:{port}/_health", "onestop.demo.departments", id, *told)
+        for nth, url in enumerate(self.gateways, 1):
+            add(f"gateway-{nth}", self.base + nth, f"{url}/readyz", "onestop", "run")
+            add(f"worker-{nth}", self.base + nth, None, "onestop", "worker")
+        await self._balancer.start(self.base)
+        for process in self.processes.values():
+            await process.start()
+        async with asyncio.timeout(_START_S):
+            for process in self.processes.values():
+                await process.ready()
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(process.end() for process in self.processes.values()))
+        await self._balancer.stop()
+
+    async def misbehave(self, ids: Iterable[str], mode: str, share: float, for_s: float) -> None:
+        """Tell departments to misbehave, at their control doors."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            for id in ids:
+                url, secret = secrets.control_door(self.folder, id)
+                told = {"mode": mode, "share": share, "for_s": for_s}
+                reply = await client.post(f"{url}/_fail", json=told, headers={"X-Sandbox-Control": secret})
+                reply.raise_for_status()
+
+
+class Killer:
+    """Kills one of the four every one and a half to two seconds, and starts it again at once."""
+
+    def __init__(self, city: City, kills: int, dice: random.Random) -> None:
+        self._city, self._most, self._dice = city, kills, dice
+        self.done = 0
+
+    async def run(self) -> None:
+        last: Process | None = None
+        while self.done < self._most:
+            await asyncio.sleep(self._dice.uniform(1.5, 2.0))
+            at_work = [p for p in self._city.victims if p is not last and await p.serves()]
+            if not at_work:
+                continue
+            least = min(p.kills for p in at_work)
+            last = self._dice.choice([p for p in at_work if p.kills <= least + 1])
+            await last.kill()
+            await last.start()
+            self.done += 1
+
+
+@asynccontextmanager
+async def open_city() -> AsyncIterator[City]:
+    """Start a city of its own and end it; its folder goes with it unless something failed."""
+    folder = Path(tempfile.mkdtemp(prefix="onestop-crash-", dir="/tmp"))
+    folder.chmod(0o711)
+    server = Server(folder, durable=True)
+    base = _free_block()
+    try:
+        dsn = await asyncio.to_thread(server.ensure)
+        secrets.make(folder, base, HOST)
+        city = City(folder, base, dsn)
+        async with open_parts(load(city.settings(base)), "onestop crash") as city.parts:
+            await city.parts.sessions.signing.load()
+            try:
+                await city.start()
+                yield city
+            finally:
+                await city.stop()
+    except BaseException as fault:
+        fault.add_note(f"what ran, and its logs: {folder}")
+        raise
+    else:
+        await asyncio.to_thread(server.remove)
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+def _free_block() -> int:
+    """Return the first of 23 ports that are free, below those the system gives to outgoing connections."""
+    for base in random.sample(range(20_000, 32_000, 25), 100):
+        if all(_is_free(base + n) for n in (0, 1, 2, *_OFFSETS.values())):
+            return base
+    raise OSError("no 23 free ports between 20000 and 32000")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,122 @@
+"""Reads the accounts the checker compares: the database, opened with the installation's keys, and the ledgers on disk."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import asyncpg
+import msgspec
+
+from onestop.app import Parts
+from onestop.cases import sealing, service, store
+from onestop.cases.models import Case as CaseRow
+from onestop.db import many, value
+from onestop.demo.departments import ledger
+
+from .applicants import MARK
+from .checker import Bundle, Case, Database, Entry, Row, Step
+
+BIRTH = Bundle(
+    steps={
+        "issue_birth_certificate": "weijian",
+        "vaccination_card": "weijian",
+        "register_birth": "gongan",
+        "social_security_card": "renshe",
+        "enrol_resident": "yibao",
+        "maternity_claim": "yibao",
+        "parenting_guidance": "desk",
+    },
+    results={
+        "issue_birth_certificate": (("certificate_no", "certificateNo"),),
+        "vaccination_card": (("card_no", "cardNo"),),
+        "register_birth": (("id_number", "citizen_id"),),
+        "social_security_card": (("card_no", "card_no"),),
+        "enrol_resident": (("enrolment_number", "EnrolmentNo"),),
+        "maternity_claim": (("claim_number", "ClaimNo"), ("amount_fen", "AmountFen")),
+    },
+)
+# What is told once and never again in a case that nobody corrects.
+_ONCE = ("cn.onestop.case.opened", "cn.onestop.case.submitted", "cn.onestop.step.started", "cn.onestop.step.completed")
+
+_UNSETTLED = """
+    SELECT (SELECT count(*) FROM case_steps WHERE state IN ('waiting', 'in_progress'))
+         + (SELECT count(*) FROM effects WHERE state IN ('intended', 'sent', 'unknown') OR answer = 'awaited')
+"""
+_CASES = """
+    SELECT id, number, claim_code, subject, actor, item, state, outcome, version, answers, opened_at, submitted_at,
+           due_on, decided_at, trace_id
+      FROM cases
+"""
+_EVENTS = "SELECT case_id, type, step FROM case_events WHERE type = ANY($1)"
+_ROWS = "SELECT id, case_id, step, adapter, key, state, answer FROM effects"
+_TASKS = "SELECT case_id, step FROM desk_tasks WHERE state = 'open'"
+_ATTEMPTS = "SELECT coalesce(sum(attempt) - count(*), 0)::bigint FROM effects WHERE attempt > 1"
+
+
+async def unsettled(db: asyncpg.Pool) -> int:
+    """Return how many steps and effects have not come to rest; steps at a desk have."""
+    return int(await value(db, _UNSETTLED))
+
+
+async def sent_again(db: asyncpg.Pool) -> int:
+    """Return how many times an effect went out after its first time."""
+    return int(await value(db, _ATTEMPTS))
+
+
+async def database(parts: Parts) -> Database:
+    """Read everything the checker looks at."""
+    db, keys, region = parts.pool, parts.keys, parts.settings.region
+    events: defaultdict[str, list[tuple[str, str | None]]] = defaultdict(list)
+    for row in await db.fetch(_EVENTS, list(_ONCE)):
+        events[row["case_id"]].append((row["type"], row["step"]))
+    cases, steps = [], []
+    for case in await many(db, CaseRow, _CASES):
+        mark = sealing.open_form(keys, case).answers.get(MARK)
+        cases.append(
+            Case(
+                id=case.id,
+                subject=case.subject,
+                mark=mark and mark.value,
+                state=case.state,
+                events=tuple(events[case.id]),
+            )
+        )
+        for step in await store.steps(db, region, case.id):
+            steps.append(
+                Step(
+                    case_id=case.id,
+                    code=step.code,
+                    state=step.state,
+                    adapter=step.adapter,
+                    effect_id=step.effect_id,
+                    reference=step.reference,
+                    result=sealing.open_result(keys, case.id, step).fields,
+                )
+            )
+    return Database(
+        cases=cases,
+        steps=steps,
+        rows=await many(db, Row, _ROWS),
+        open_tasks=frozenset((row["case_id"], row["step"]) for row in await db.fetch(_TASKS)),
+        orphans=frozenset((one.case_id, one.code) for one in await service.orphans(parts.office)),
+    )
+
+
+def ledgers(folder: Path, departments: Iterable[str]) -> list[Entry]:
+    """Read the departments' own ledgers, as their disks have them."""
+    decode = msgspec.json.Decoder(ledger.Entry).decode
+    found = []
+    for id in departments:
+        for line in (folder / f"{id}.ledger.jsonl").read_bytes().splitlines():
+            entry = decode(line)
+            found.append(
+                Entry(
+                    department=id,
+                    operation=entry.operation,
+                    key=entry.key,
+                    outcome=entry.outcome,
+                    effect_id=entry.effect_id,
+                    facts=entry.facts,
+                )
+            )
+    return found

@@ -1,0 +1,116 @@
+"""Two gateways and two workers on one database work as one, and kill -9 of any of them loses nothing and doubles nothing.
+
+`make crash` runs it whole; `make test` runs it small. `CRASH_SEED=n` repeats the choice and the times of the kills.
+"""
+
+import asyncio
+import os
+import random
+import time
+from collections import Counter
+
+import httpx
+import msgspec
+import pytest
+
+from . import evidence
+from .applicants import Applicant, GaveUp, Tally, invite
+from .checker import check
+from .city import DEPARTMENTS, City, Killer, open_city
+
+pytestmark = pytest.mark.anyio
+
+_AT_ONCE = 16
+_BETWEEN_KILLS_S = 1.75  # on average
+_REST_S = 120.0  # within which everything must have come to rest
+
+
+class Size(msgspec.Struct, frozen=True):
+    """How large a run is."""
+
+    submissions: int
+    kills: int
+    people: int
+
+
+SIZES = {"small": Size(60, 6, 20), "full": Size(200, 20, 40)}
+
+
+async def test_kill_9_of_any_process_loses_nothing_and_doubles_nothing(capsys):
+    size = SIZES["full" if os.environ.get("CRASH") == "full" else "small"]
+    seed = int(os.environ.get("CRASH_SEED") or random.randrange(1_000_000))
+    began = time.monotonic()
+    async with asyncio.timeout(300), open_city() as city:
+        tally = Tally()
+        applicants, during = await _submit_while_killing(city, size, random.Random(seed), tally)
+        rested = await _come_to_rest(city)
+        again = await evidence.sent_again(city.parts.pool)
+        db = await evidence.database(city.parts)
+        entries = evidence.ledgers(city.folder, DEPARTMENTS)
+        faults = check([one.account() for one in applicants], db, entries, evidence.BIRTH)
+        effects = sum(entry.effect_id is not None for entry in entries)
+        kinds = Counter(fault.kind for fault in faults)
+        with capsys.disabled():
+            print(
+                f"\ncrash: {size.submissions} submissions, {sum(one.acknowledged for one in applicants)} acknowledged, "
+                f"{tally.unknown} unknown at client ({tally.committed} had been done), {tally.resolved} resolved, "
+                f"{effects} effects, {sum(n for kind, n in kinds.items() if kind.startswith('doubled'))} duplicates, "
+                f"{sum(n for kind, n in kinds.items() if kind.startswith('lost'))} lost, {during} kills, "
+                f"{time.monotonic() - began:.0f} s\n"
+                f"crash: seed {seed}, {tally.requests} requests ({tally.refused} refused connections, "
+                f"{tally.repeated} repeated after their answer), {again} effects sent again, "
+                f"at rest {rested:.0f} s after the last submission, "
+                f"kills {', '.join(f'{p.name} {p.kills}' for p in city.victims)}"
+            )
+        assert not faults, f"{dict(kinds)}: {faults[:20]}"
+        assert len(db.rows) == effects == 6 * size.submissions
+        assert tally.unknown == tally.resolved
+        assert during == size.kills, "some kills came after the last submission was answered"
+        assert {p.kills > 0 for p in city.victims} == {True}
+        # As one: both gateways answered, both workers settled.
+        assert set(tally.served) == set(city.gateways)
+        for worker in ("worker-1", "worker-2"):
+            assert '"event": "effect_settled"' in city.processes[worker].log.read_text(), worker
+
+
+async def _submit_while_killing(
+    city: City, size: Size, dice: random.Random, tally: Tally
+) -> tuple[list[Applicant], int]:
+    """Return the clients, and how many kills fell before the last submission was answered."""
+    span = size.kills * _BETWEEN_KILLS_S
+    people = await invite(city.parts.sessions, size.people)
+    killer = Killer(city, size.kills, dice)
+    limits = httpx.Limits(max_connections=2 * _AT_ONCE)
+    slots = asyncio.Semaphore(_AT_ONCE)
+    async with httpx.AsyncClient(trust_env=False, limits=limits, timeout=10.0) as client:
+        applicants = [Applicant(n, people[n % len(people)], city.gateways, client) for n in range(size.submissions)]
+        await city.misbehave(("weijian", "gongan", "renshe", "yibao"), "drop-after-effect", 0.2, span * 0.7)
+        began = time.monotonic()
+
+        async def one(nth: int, applicant: Applicant) -> None:
+            # Spread over the whole time of the killing; the last ones wait for the last kill.
+            await asyncio.sleep(max(0.0, began + span * nth / size.submissions - time.monotonic()))
+            while nth >= size.submissions - 4 and killer.done < size.kills:
+                await asyncio.sleep(0.05)
+            async with slots:
+                try:
+                    await applicant.apply(tally, again=nth % 5 == 0)
+                except GaveUp:
+                    pass  # the check tells it
+
+        killing = asyncio.create_task(killer.run())
+        try:
+            await asyncio.gather(*(one(nth, applicant) for nth, applicant in enumerate(applicants)))
+            during = killer.done
+        finally:
+            killing.cancel()
+            await asyncio.gather(killing, return_exceptions=True)
+    return applicants, during
+
+
+async def _come_to_rest(city: City) -> float:
+    """Return after how many seconds every system's step had ended; after the longest wait the check tells what had not."""
+    began = time.monotonic()
+    while await evidence.unsettled(city.parts.pool) and time.monotonic() - began < _REST_S:
+        await asyncio.sleep(0.5)
+    return time.monotonic() - began
