@@ -139,7 +139,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *case_routes.CONTROLLERS,
             *certificate_routes.CONTROLLERS,
             *overview_routes.CONTROLLERS,
-            *web_routes.handlers(),
+            *web_routes.handlers(identity_routes.SignInController),
         ],
         settings=settings,
         pool=pool,

@@ -17,7 +17,6 @@ from contextlib import asynccontextmanager, suppress
 from itertools import cycle
 from pathlib import Path
 
-
 import httpx
 
 from onestop.app import Parts, open_parts
@@ -31,6 +30,7 @@ DEPARTMENTS = ("gongan", "weijian", "renshe", "yibao", "minzheng")
 _OFFSETS = {"gongan": 11, "weijian": 12, "renshe": 13, "yibao": 14, "minzheng": 17}  # as the shipped departments have
 _START_S = 60.0
 _END_S = 5.0
+NOTICE_S = 0.5  # at most this long before a kill its round of submissions begins
 _YOUNG_S = 2.5  # a worker says to nobody that it has begun; before this it is taken to be starting
 
 
@@ -45,7 +45,8 @@ class Process:
         self.kills = 0
 
     async def start(self) -> None:
-        with open(self.log, "ab") as out:
+        out = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
             self._process = await asyncio.create_subprocess_exec(
                 *self._argv,
                 env=self._environ,
@@ -55,6 +56,8 @@ class Process:
                 process_group=0,
                 preexec_fn=dying_with_parent(),
             )
+        finally:
+            os.close(out)
         self.started_at = time.monotonic()
 
     @property
@@ -206,31 +209,42 @@ class City:
 
 
 class Killer:
-    """Kills one of the four every one and a half to two seconds, and starts it again at once."""
+    """Kills one of the four every one and a half to two seconds, and starts it again at once.
+
+    `rounds[n]` is set a moment before the nth kill, so that clients can be in the middle of something when it falls.
+    """
 
     def __init__(self, city: City, kills: int, dice: random.Random) -> None:
-        self._city, self._most, self._dice = city, kills, dice
+        self._city, self._dice = city, dice
+        self.rounds = [asyncio.Event() for _ in range(kills)]
         self.done = 0
 
     async def run(self) -> None:
         last: Process | None = None
-        while self.done < self._most:
-            await asyncio.sleep(self._dice.uniform(1.5, 2.0))
-            at_work = [p for p in self._city.victims if p is not last and await p.serves()]
-            if not at_work:
-                continue
-            least = min(p.kills for p in at_work)
-            last = self._dice.choice([p for p in at_work if p.kills <= least + 1])
+        for begins in self.rounds:
+            notice = self._dice.uniform(0.02, NOTICE_S)
+            await asyncio.sleep(self._dice.uniform(1.5, 2.0) - notice)
+            begins.set()
+            await asyncio.sleep(notice)
+            last = await self._victim(last)
             await last.kill()
             await last.start()
             self.done += 1
+
+    async def _victim(self, last: Process | None) -> Process:
+        """Return one that is at work and was not killed much more often than the others."""
+        while True:
+            at_work = [p for p in self._city.victims if p is not last and await p.serves()]
+            if at_work:
+                least = min(p.kills for p in at_work)
+                return self._dice.choice([p for p in at_work if p.kills <= least + 1])
+            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager
 async def open_city() -> AsyncIterator[City]:
     """Start a city of its own and end it; its folder goes with it unless something failed."""
-    folder = Path(tempfile.mkdtemp(prefix="onestop-crash-", dir="/tmp"))
-    folder.chmod(0o711)
+    folder = _own_folder()
     server = Server(folder, durable=True)
     base = _free_block()
     try:
@@ -252,6 +266,12 @@ async def open_city() -> AsyncIterator[City]:
         shutil.rmtree(folder, ignore_errors=True)
     finally:
         await asyncio.to_thread(server.stop)
+
+
+def _own_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="onestop-crash-", dir="/tmp"))
+    folder.chmod(0o711)  # the database's user passes through
+    return folder
 
 
 def _free_block() -> int:

@@ -1,4 +1,4 @@
-"""Reads the accounts the checker compares: the database, opened with the installation's keys, and the ledgers on disk."""
+"""Reads the accounts the checker compares: the database, opened with its keys, and the ledgers on disk."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,6 +10,7 @@ import msgspec
 from onestop.app import Parts
 from onestop.cases import sealing, service, store
 from onestop.cases.models import Case as CaseRow
+from onestop.cases.models import Step as StepRow
 from onestop.db import many, value
 from onestop.demo.departments import ledger
 
@@ -81,24 +82,25 @@ async def database(parts: Parts) -> Database:
                 events=tuple(events[case.id]),
             )
         )
-        for step in await store.steps(db, region, case.id):
-            steps.append(
-                Step(
-                    case_id=case.id,
-                    code=step.code,
-                    state=step.state,
-                    adapter=step.adapter,
-                    effect_id=step.effect_id,
-                    reference=step.reference,
-                    result=sealing.open_result(keys, case.id, step).fields,
-                )
-            )
+        steps += [_step(parts, case.id, step) for step in await store.steps(db, region, case.id)]
     return Database(
         cases=cases,
         steps=steps,
         rows=await many(db, Row, _ROWS),
         open_tasks=frozenset((row["case_id"], row["step"]) for row in await db.fetch(_TASKS)),
         orphans=frozenset((one.case_id, one.code) for one in await service.orphans(parts.office)),
+    )
+
+
+def _step(parts: Parts, case_id: str, step: StepRow) -> Step:
+    return Step(
+        case_id=case_id,
+        code=step.code,
+        state=step.state,
+        adapter=step.adapter,
+        effect_id=step.effect_id,
+        reference=step.reference,
+        result=sealing.open_result(parts.keys, case_id, step).fields,
     )
 
 

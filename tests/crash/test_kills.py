@@ -1,4 +1,4 @@
-"""Two gateways and two workers on one database work as one, and kill -9 of any of them loses nothing and doubles nothing.
+"""Two gateways and two workers on one database work as one; kill -9 of any of them loses nothing and doubles nothing.
 
 `make crash` runs it whole; `make test` runs it small. `CRASH_SEED=n` repeats the choice and the times of the kills.
 """
@@ -8,6 +8,7 @@ import os
 import random
 import time
 from collections import Counter
+from contextlib import suppress
 
 import httpx
 import msgspec
@@ -16,13 +17,14 @@ import pytest
 from . import evidence
 from .applicants import Applicant, GaveUp, Tally, invite
 from .checker import check
-from .city import DEPARTMENTS, City, Killer, open_city
+from .city import DEPARTMENTS, NOTICE_S, City, Killer, open_city
 
 pytestmark = pytest.mark.anyio
 
 _AT_ONCE = 16
 _BETWEEN_KILLS_S = 1.75  # on average
 _REST_S = 120.0  # within which everything must have come to rest
+_LOOK_S = 0.5
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -82,26 +84,26 @@ async def _submit_while_killing(
     killer = Killer(city, size.kills, dice)
     limits = httpx.Limits(max_connections=2 * _AT_ONCE)
     slots = asyncio.Semaphore(_AT_ONCE)
+    in_round = size.submissions // size.kills
     async with httpx.AsyncClient(trust_env=False, limits=limits, timeout=10.0) as client:
         applicants = [Applicant(n, people[n % len(people)], city.gateways, client) for n in range(size.submissions)]
         await city.misbehave(("weijian", "gongan", "renshe", "yibao"), "drop-after-effect", 0.2, span * 0.7)
-        began = time.monotonic()
 
         async def one(nth: int, applicant: Applicant) -> None:
-            # Spread over the whole time of the killing; the last ones wait for the last kill.
-            await asyncio.sleep(max(0.0, began + span * nth / size.submissions - time.monotonic()))
-            while nth >= size.submissions - 4 and killer.done < size.kills:
-                await asyncio.sleep(0.05)
+            # The first half of a round is under way when its kill falls, the second half begins after it.
+            turn, place = divmod(nth, in_round)
+            await killer.rounds[turn].wait()
+            if place >= in_round // 2:
+                await asyncio.sleep(NOTICE_S + 0.3 * place / in_round)
             async with slots:
-                try:
+                with suppress(GaveUp):  # the check tells it
                     await applicant.apply(tally, again=nth % 5 == 0)
-                except GaveUp:
-                    pass  # the check tells it
 
         killing = asyncio.create_task(killer.run())
         try:
             await asyncio.gather(*(one(nth, applicant) for nth, applicant in enumerate(applicants)))
             during = killer.done
+            await killing
         finally:
             killing.cancel()
             await asyncio.gather(killing, return_exceptions=True)
@@ -109,8 +111,10 @@ async def _submit_while_killing(
 
 
 async def _come_to_rest(city: City) -> float:
-    """Return after how many seconds every system's step had ended; after the longest wait the check tells what had not."""
+    """Return after how many seconds every system's step had ended; the check tells what never did."""
     began = time.monotonic()
-    while await evidence.unsettled(city.parts.pool) and time.monotonic() - began < _REST_S:
-        await asyncio.sleep(0.5)
+    for _ in range(int(_REST_S / _LOOK_S)):
+        if not await evidence.unsettled(city.parts.pool):
+            break
+        await asyncio.sleep(_LOOK_S)
     return time.monotonic() - began

@@ -29,7 +29,7 @@ from onestop.http import app_parts
 from onestop.identity.access import provide_citizen, provide_clerk, provide_session
 from onestop.identity.models import Identified, Label, Provider, Session
 from onestop.identity.providers import Providers
-from onestop.identity.routes import CONTROLLERS
+from onestop.identity.routes import CONTROLLERS, SignInController
 from onestop.identity.service import Sessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
 from onestop.identity.tokens import half_hash
@@ -63,7 +63,7 @@ class Portal:
         desk = TokenDesk(self.sessions, settings, find_person)
         given = {"sign_in": self.sign_in, "sessions": self.sessions, "token_desk": desk}
         self.app = app_parts.build(
-            [*CONTROLLERS, only_citizens, by_dependency],
+            [*CONTROLLERS, SignInController, only_citizens, by_dependency],
             settings=settings,
             pool=pool,
             sessions=self.sessions,

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from onestop.certificates.models import (
     Completion,
     Held,
 )
+from onestop.clock import CHINA
 from onestop.crypto import Keys
 from onestop.db import Connection, Db, Pool
 from onestop.identity.service_keys import SigningKeys
@@ -153,6 +155,6 @@ async def check(db: Db, issuer: Issuer, region: str, asked: CheckCertificate, la
         kind=row.kind,
         item=told.item.en if lang == "en" else told.item.zh,
         outcome=told.outcome,
-        issued_on=told.issued_at[:10],
+        issued_on=datetime.fromisoformat(told.issued_at).astimezone(CHINA).date().isoformat(),
         revoked=revoked,
     )

@@ -108,7 +108,8 @@ class TokenController(Controller):
         return await token_desk.ask(data)
 
 
-CONTROLLERS = [SignInController, MeController, TokenController]
+# SignInController is for browsers: the pages take it, so that its refusals are pages.
+CONTROLLERS = [MeController, TokenController]
 
 
 def _cookie(name: str, value: str, max_age: int | None = None) -> Cookie:

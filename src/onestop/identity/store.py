@@ -331,15 +331,16 @@ async def retire_key(db: Db, purpose: str) -> None:
     await execute(db, RETIRE_KEY, purpose)
 
 
+# A token outlives its key by hours, a certificate by decades: only tokens' keys are ever forgotten.
 SELECT_KEYS = """
     SELECT kid, public_jwk, private_jwk, retired_at IS NOT NULL AS retired
       FROM signing_keys
-     WHERE purpose = $1 AND (retired_at IS NULL OR retired_at > now() - interval '7 days')
+     WHERE purpose = $1 AND (retired_at IS NULL OR retired_at > now() - interval '7 days' OR purpose = 'certificates')
      ORDER BY retired_at DESC NULLS FIRST
-     LIMIT 16
+     LIMIT 200
 """
 
 
 async def signing_keys(db: Db, purpose: str) -> list[KeyRow]:
-    """Return the active key of a purpose first, then those retired within seven days."""
+    """Return the active key of a purpose first, then those retired within seven days; of certificates all."""
     return await many(db, KeyRow, SELECT_KEYS, purpose)
