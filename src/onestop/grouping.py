@@ -18,12 +18,16 @@ _MOST_WAITING = 2_048
 
 
 class GroupWriter(Generic[Row, Result]):
-    """Writes rows of one kind; `write` takes a batch, commits it, and returns one result a row, in order."""
+    """Writes rows of one kind; `write` takes a batch, commits it, and returns one result a row, in order.
 
-    def __init__(self, write: Callable[[Sequence[Row]], Awaitable[Sequence[Result]]]) -> None:
+    At most `lanes` batches are being written at once: the second lane uses the time the first waits for the disk.
+    """
+
+    def __init__(self, write: Callable[[Sequence[Row]], Awaitable[Sequence[Result]]], *, lanes: int = 1) -> None:
         self._write = write
+        self._lanes = lanes
         self._waiting: list[tuple[Row, asyncio.Future[Result]]] = []
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def put(self, row: Row) -> Result:
         """Return the row's result once it is committed; a caller that goes away does not take its row back.
@@ -36,14 +40,16 @@ class GroupWriter(Generic[Row, Result]):
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((row, done))
-        if self._task is None or self._task.done():
-            self._task = loop.create_task(self._drain())
+        if len(self._tasks) < self._lanes:
+            task = loop.create_task(self._drain())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return await done
 
     async def close(self) -> None:
         """Return when everything that waits is written."""
-        if self._task is not None:
-            await self._task
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def _drain(self) -> None:
         while self._waiting:

@@ -1,4 +1,4 @@
-"""A whole city run by its own command, and what people outside do with it: over HTTP, with nothing of onestop's inside."""
+"""A whole city run by its own command, and what people outside do with it, over HTTP alone."""
 
 import json
 import os

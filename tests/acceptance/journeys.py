@@ -15,6 +15,8 @@ from .city import (
     steps_of,
 )
 
+CORRECTED = "周沐荷"
+
 
 @dataclass
 class Journey:
@@ -101,12 +103,14 @@ def corrected(city: City) -> Journey:
 
 
 def _resubmit(city: City, journey: Journey, code: str) -> None:
-    path, body = f"{journey.path}/steps/{code}/resubmission", {"answers": {"contact": {"phone": "15400000009"}}}
-    if "stranger" not in journey.answers:
-        stranger = city.visitor("909")
-        journey.answers["stranger"] = stranger.post(path, body, idempotency_key=fresh_key())
-    sent = journey.visitor.post(path, body, idempotency_key=fresh_key())
+    path, said = f"{journey.path}/steps/{code}/resubmission", journey.answers
+    corrected = {"baby": {"name": CORRECTED}} if code == "issue_birth_certificate" else {}
+    if "stranger" not in said:
+        foreign = {"contact": {"phone": "15400000009"}}
+        said["stranger"] = city.visitor("909").post(path, {"answers": corrected}, idempotency_key=fresh_key())
+        said["foreign"] = journey.visitor.post(path, {"answers": foreign}, idempotency_key=fresh_key())
+    sent = journey.visitor.post(path, {"answers": corrected}, idempotency_key=fresh_key())
     assert sent.status == 202, sent.body.decode()
-    twice = journey.visitor.post(path, body, idempotency_key=fresh_key())
-    journey.answers.setdefault("resubmitted", sent)
-    journey.answers.setdefault("resubmitted_twice", twice)
+    twice = journey.visitor.post(path, {"answers": corrected}, idempotency_key=fresh_key())
+    said.setdefault("resubmitted", sent)
+    said.setdefault("resubmitted_twice", twice)

@@ -121,7 +121,7 @@ def test_another_citizens_draft_reads_as_none(city, draft, lang, tag):
     assert draft.unchanged()
 
 
-# ---- the same key -----------------------------------------------------------------------------------------------------
+# ---- the same key ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("lang", "tag"), LANGUAGES)
@@ -161,7 +161,7 @@ def test_a_second_submission_under_the_same_key_is_one_submission(city):
     assert sorted(e["operation"] for e in done) == ["issue_birth_certificate", "vaccination_card"]
 
 
-# ---- a session that ends ----------------------------------------------------------------------------------------------
+# ---- a session that ends --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("lang", "tag"), LANGUAGES)
@@ -190,7 +190,7 @@ def test_a_token_of_somebody_else_makes_nothing_open(city):
     check_problem(Visitor(city.url).get("/v1/me"), 401, "auth.required")
 
 
-# ---- bodies -----------------------------------------------------------------------------------------------------------
+# ---- bodies ---------------------------------------------------------------------------------------------------------
 
 JSON = {"content_type": "application/json"}
 BODIES = [
@@ -247,7 +247,7 @@ def test_addresses_and_methods_that_are_none_are_refused_clearly(city, lang, tag
     check_problem(lin.get("/v1/cases?cursor=%ff"), 400, "request.bad_address", lang)
 
 
-# ---- departments that answer nonsense ----------------------------------------------------------------------------------
+# ---- departments that answer nonsense -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("department", [d.id for d in people.departments() if d.query])

@@ -30,7 +30,7 @@ DEPARTMENTS = ("gongan", "weijian", "renshe", "yibao", "minzheng")
 _OFFSETS = {"gongan": 11, "weijian": 12, "renshe": 13, "yibao": 14, "minzheng": 17}  # as the shipped departments have
 _START_S = 60.0
 _END_S = 5.0
-NOTICE_S = 0.5  # at most this long before a kill its round of submissions begins
+NOTICE_S = 0.2  # at most this long before a kill its round of submissions begins
 _YOUNG_S = 2.5  # a worker says to nobody that it has begun; before this it is taken to be starting
 
 
