@@ -1,6 +1,7 @@
 """The assembly: settings in, the portal out. Everything one process shares is opened here, and closed in reverse."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -249,6 +250,16 @@ def _noting(traces: TraceLog) -> Callable[[Scope, Context, int], None]:
 # --- what is served and what works ------------------------------------------------------------------------------------
 
 
+def _settle_memory() -> None:
+    """Set aside what start-up made, which stays, and look for garbage cycles less often.
+
+    Requests leave next to none; looking for them every 700 objects took a tenth of a busy process's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
 class _Portal:
     """The ASGI app of one process; it opens its parts when the server starts and closes them when it ends."""
 
@@ -266,6 +277,7 @@ class _Portal:
         await receive()
         try:
             async with open_portal(self._settings) as self._desk:
+                _settle_memory()
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
                 self._desk = None

@@ -23,6 +23,7 @@ from .checker import Application
 
 _ATTEMPT_S = 8.0
 _PATIENCE_S = 60.0  # then a client gives up, and the check says so
+_IMPATIENT = 0.1  # the share of requests whose client hangs up early, as on a bad mobile line
 _PAUSE_S = 0.15
 MARK = "contact.phone"  # the field by which an application is known again, whoever answered for it
 
@@ -33,6 +34,7 @@ class Tally(msgspec.Struct):
     requests: int = 0
     refused: int = 0  # no connection: certainly not done
     unknown: int = 0  # sent, and no answer came: done or not
+    hung_up: int = 0  # of the unknown, those where the client itself did not wait
     resolved: int = 0  # of the unknown, those whose repetition brought the answer
     committed: int = 0  # of the resolved keyed ones, those that had been done: the answer was a replay
     repeated: int = 0  # acknowledged requests that were sent once more all the same
@@ -156,14 +158,16 @@ class Applicant:
             gateway = self._gateways[0]
             self._gateways.reverse()
             tally.requests += 1
+            impatient = self._dice.random() < _IMPATIENT
             try:
-                async with asyncio.timeout(_ATTEMPT_S):
+                async with asyncio.timeout(self._dice.uniform(0.01, 0.4) if impatient else _ATTEMPT_S):
                     reply = await self._client.request(method, gateway + path, content=content, headers=told)
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 tally.refused += 1
             except (httpx.TransportError, TimeoutError):
                 doubtful += 1
                 tally.unknown += 1
+                tally.hung_up += impatient
             else:
                 running = reply.status_code == 409 and reply.json()["code"] == "idempotency.in_progress"
                 if reply.status_code < 500 and not running:

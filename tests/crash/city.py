@@ -25,12 +25,15 @@ from onestop.demo.children import answers, dying_with_parent
 from onestop.embedded import Server
 from onestop.settings import load
 
+from . import evidence
+
 HOST = "127.0.0.1"
 DEPARTMENTS = ("gongan", "weijian", "renshe", "yibao", "minzheng")
 _OFFSETS = {"gongan": 11, "weijian": 12, "renshe": 13, "yibao": 14, "minzheng": 17}  # as the shipped departments have
 _START_S = 60.0
 _END_S = 5.0
 NOTICE_S = 0.2  # at most this long before a kill its round of submissions begins
+_ANY_CALL_S = 1.2
 _YOUNG_S = 2.5  # a worker says to nobody that it has begun; before this it is taken to be starting
 
 
@@ -198,13 +201,12 @@ class City:
         await asyncio.gather(*(process.end() for process in self.processes.values()))
         await self._balancer.stop()
 
-    async def misbehave(self, ids: Iterable[str], mode: str, share: float, for_s: float) -> None:
-        """Tell departments to misbehave, at their control doors."""
+    async def tell(self, door: str, ids: Iterable[str], **order: object) -> None:
+        """Change departments' manners at their control doors (`_fail`, `_set`)."""
         async with httpx.AsyncClient(trust_env=False) as client:
             for id in ids:
                 url, secret = secrets.control_door(self.folder, id)
-                told = {"mode": mode, "share": share, "for_s": for_s}
-                reply = await client.post(f"{url}/_fail", json=told, headers={"X-Sandbox-Control": secret})
+                reply = await client.post(f"{url}/{door}", json=order, headers={"X-Sandbox-Control": secret})
                 reply.raise_for_status()
 
 
@@ -218,6 +220,7 @@ class Killer:
         self._city, self._dice = city, dice
         self.rounds = [asyncio.Event() for _ in range(kills)]
         self.done = 0
+        self._bereft: list[asyncio.Task[set[tuple[str, str]]]] = []
 
     async def run(self) -> None:
         last: Process | None = None
@@ -228,8 +231,14 @@ class Killer:
             await asyncio.sleep(notice)
             last = await self._victim(last)
             await last.kill()
+            if last.probe is None:
+                self._bereft.append(asyncio.create_task(_left_behind(self._city.parts)))
             await last.start()
             self.done += 1
+
+    async def left_behind(self) -> int:
+        """Return how many effects were in the hands of workers as they were killed."""
+        return len(set[tuple[str, str]]().union(*[await task for task in self._bereft]))
 
     async def _victim(self, last: Process | None) -> Process:
         """Return one that is at work and was not killed much more often than the others."""
@@ -266,6 +275,13 @@ async def open_city() -> AsyncIterator[City]:
         shutil.rmtree(folder, ignore_errors=True)
     finally:
         await asyncio.to_thread(server.stop)
+
+
+async def _left_behind(parts: Parts) -> set[tuple[str, str]]:
+    """Return the effects that a killed worker holds: those that stay in the same hands longer than any call."""
+    before = await evidence.in_hands(parts.pool)
+    await asyncio.sleep(_ANY_CALL_S)
+    return before & await evidence.in_hands(parts.pool)
 
 
 def _own_folder() -> Path:

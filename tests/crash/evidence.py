@@ -52,6 +52,12 @@ _EVENTS = "SELECT case_id, type, step FROM case_events WHERE type = ANY($1)"
 _ROWS = "SELECT id, case_id, step, adapter, key, state, answer FROM effects"
 _TASKS = "SELECT case_id, step FROM desk_tasks WHERE state = 'open'"
 _ATTEMPTS = "SELECT coalesce(sum(attempt) - count(*), 0)::bigint FROM effects WHERE attempt > 1"
+_HANDS = "SELECT id, worker FROM effects WHERE worker IS NOT NULL"
+
+
+async def in_hands(db: asyncpg.Pool) -> set[tuple[str, str]]:
+    """Return the effects that workers hold now, each with its worker."""
+    return {(row["id"], row["worker"]) for row in await db.fetch(_HANDS)}
 
 
 async def unsettled(db: asyncpg.Pool) -> int:

@@ -21,6 +21,7 @@ from .city import DEPARTMENTS, NOTICE_S, City, Killer, open_city
 
 pytestmark = pytest.mark.anyio
 
+DOERS = ("weijian", "gongan", "renshe", "yibao")  # the departments with something to do in the bundle
 _AT_ONCE = 16
 _BETWEEN_KILLS_S = 1.75  # on average
 _REST_S = 120.0  # within which everything must have come to rest
@@ -44,7 +45,7 @@ async def test_kill_9_of_any_process_loses_nothing_and_doubles_nothing(capsys):
     began = time.monotonic()
     async with asyncio.timeout(300), open_city() as city:
         tally = Tally()
-        applicants, during = await _submit_while_killing(city, size, random.Random(seed), tally)
+        applicants, during, left = await _submit_while_killing(city, size, random.Random(seed), tally)
         rested = await _come_to_rest(city)
         again = await evidence.sent_again(city.parts.pool)
         db = await evidence.database(city.parts)
@@ -55,14 +56,16 @@ async def test_kill_9_of_any_process_loses_nothing_and_doubles_nothing(capsys):
         with capsys.disabled():
             print(
                 f"\ncrash: {size.submissions} submissions, {sum(one.acknowledged for one in applicants)} acknowledged, "
-                f"{tally.unknown} unknown at client ({tally.committed} had been done), {tally.resolved} resolved, "
-                f"{effects} effects, {sum(n for kind, n in kinds.items() if kind.startswith('doubled'))} duplicates, "
-                f"{sum(n for kind, n in kinds.items() if kind.startswith('lost'))} lost, {during} kills, "
-                f"{time.monotonic() - began:.0f} s\n"
-                f"crash: seed {seed}, {tally.requests} requests ({tally.refused} refused connections, "
-                f"{tally.repeated} repeated after their answer), {again} effects sent again, "
-                f"at rest {rested:.0f} s after the last submission, "
-                f"kills {', '.join(f'{p.name} {p.kills}' for p in city.victims)}"
+                f"{tally.unknown} unknown at client, {tally.resolved} resolved, {effects} effects, "
+                f"{_count(kinds, 'doubled')} duplicates, {_count(kinds, 'lost')} lost, {during} kills, "
+                f"{time.monotonic() - began:.0f} s"
+            )
+            print(
+                f"crash: seed {seed}; kills: {', '.join(f'{p.name} {p.kills}' for p in city.victims)}; "
+                f"{tally.requests} requests, {tally.refused} not connected, {tally.hung_up} hung up by the client, "
+                f"{tally.committed} unknown had been done, {tally.repeated} repeated after their answer; "
+                f"{left} effects in the hands of killed workers, {again} sent again; "
+                f"at rest {rested:.0f} s after the last answer"
             )
         assert not faults, f"{dict(kinds)}: {faults[:20]}"
         assert len(db.rows) == effects == 6 * size.submissions
@@ -75,10 +78,14 @@ async def test_kill_9_of_any_process_loses_nothing_and_doubles_nothing(capsys):
             assert '"event": "effect_settled"' in city.processes[worker].log.read_text(), worker
 
 
+def _count(kinds: Counter[str], first: str) -> int:
+    return sum(times for kind, times in kinds.items() if kind.startswith(first))
+
+
 async def _submit_while_killing(
     city: City, size: Size, dice: random.Random, tally: Tally
-) -> tuple[list[Applicant], int]:
-    """Return the clients, and how many kills fell before the last submission was answered."""
+) -> tuple[list[Applicant], int, int]:
+    """Return the clients, the kills before the last submission was answered, and the effects killed workers held."""
     span = size.kills * _BETWEEN_KILLS_S
     people = await invite(city.parts.sessions, size.people)
     killer = Killer(city, size.kills, dice)
@@ -87,7 +94,9 @@ async def _submit_while_killing(
     in_round = size.submissions // size.kills
     async with httpx.AsyncClient(trust_env=False, limits=limits, timeout=10.0) as client:
         applicants = [Applicant(n, people[n % len(people)], city.gateways, client) for n in range(size.submissions)]
-        await city.misbehave(("weijian", "gongan", "renshe", "yibao"), "drop-after-effect", 0.2, span * 0.7)
+        # Slow enough to be in the middle of something when a kill falls; most of the time answers get lost as well.
+        await city.tell("_set", ("weijian", "gongan"), delay_ms=200)
+        await city.tell("_fail", DOERS, mode="drop-after-effect", share=0.2, for_s=span * 0.7)
 
         async def one(nth: int, applicant: Applicant) -> None:
             # The first half of a round is under way when its kill falls, the second half begins after it.
@@ -107,7 +116,7 @@ async def _submit_while_killing(
         finally:
             killing.cancel()
             await asyncio.gather(killing, return_exceptions=True)
-    return applicants, during
+    return applicants, during, await killer.left_behind()
 
 
 async def _come_to_rest(city: City) -> float:

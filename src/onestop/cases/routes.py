@@ -51,7 +51,15 @@ class CaseController(Controller):
     @post(
         "/",
         operation_id="openCase",
-        opt={**_CITIZEN, "fanout": True, "idempotent": True, "returns": CaseView, "max_body": 65_536, "express": True},
+        opt={
+            **_CITIZEN,
+            "fanout": True,
+            "idempotent": True,
+            "returns": CaseView,
+            "refusals": (404,),  # no such item
+            "max_body": 65_536,
+            "express": True,
+        },
     )
     async def open(
         self,

@@ -106,7 +106,8 @@ class Call:
     def heard(self, outcome: Reply | OutboundError) -> None:
         """Take what the wire brought."""
         now = self.line.loop.time()
-        if isinstance(outcome, Reply):
+        # Not by `Reply`: asking whether something is a msgspec struct goes through Python's abstract classes.
+        if not isinstance(outcome, OutboundError):
             answer = self.prepared.answer(outcome, self.number)
             self._judge(answer.kind not in ("down", "bad_reply"), now)
             if answer.kind == "denied":

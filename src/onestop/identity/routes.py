@@ -32,7 +32,12 @@ class SignInController(Controller):
     path = "/auth"
     tags = ("identity",)
 
-    @get("/sign-in", operation_id="beginSignIn", status_code=HTTP_303_SEE_OTHER, opt={"public": True})
+    @get(
+        "/sign-in",
+        operation_id="beginSignIn",
+        status_code=HTTP_303_SEE_OTHER,
+        opt={"public": True, "refusals": (404, 502, 504)},
+    )
     async def begin(
         self,
         request: Request[Any, Any, Any],
@@ -46,7 +51,12 @@ class SignInController(Controller):
         )
         return _go(begun.location, _cookie(FLOW_COOKIE, begun.browser, max_age=int(FLOW_LIFE.total_seconds())))
 
-    @get("/callback", operation_id="finishSignIn", status_code=HTTP_303_SEE_OTHER, opt={"public": True})
+    @get(
+        "/callback",
+        operation_id="finishSignIn",
+        status_code=HTTP_303_SEE_OTHER,
+        opt={"public": True, "refusals": (401, 403, 422, 502, 504)},
+    )
     async def finish(self, request: Request[Any, Any, Any], sign_in: NamedDependency[SignIn]) -> Response[None]:
         """Take the provider's answer, open the session and go on to where the person wanted to go."""
         finished = await sign_in.finish(
@@ -56,7 +66,12 @@ class SignInController(Controller):
         )
         return _go(finished.return_to, _cookie(SESSION_COOKIE, finished.secret))
 
-    @post("/sign-out", operation_id="signOut", status_code=HTTP_303_SEE_OTHER, opt={"public": True})
+    @post(
+        "/sign-out",
+        operation_id="signOut",
+        status_code=HTTP_303_SEE_OTHER,
+        opt={"public": True, "replies": {204: "An app's token has ended"}},
+    )
     async def sign_out(self, request: Request[Any, Any, Any], sign_in: NamedDependency[SignIn]) -> Response[None]:
         """End the session here and at the provider; an app's token is ended with 204 and no redirect."""
         session = session_of(request)
@@ -102,7 +117,12 @@ class TokenController(Controller):
     path = "/v1/auth"
     tags = ("identity",)
 
-    @post("/tokens", operation_id="askToken", status_code=HTTP_201_CREATED, opt={"public": True})
+    @post(
+        "/tokens",
+        operation_id="askToken",
+        status_code=HTTP_201_CREATED,
+        opt={"public": True, "refusals": (404,)},
+    )
     async def ask(self, token_desk: NamedDependency[TokenDesk], data: JSONBody[AskToken]) -> Token:
         """Get a bearer token for a demo person; refused in production."""
         return await token_desk.ask(data)

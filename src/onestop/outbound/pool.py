@@ -262,7 +262,7 @@ class Pool:
 def _settle(future: asyncio.Future[Reply], outcome: Reply | OutboundError) -> None:
     if future.done():
         return
-    if isinstance(outcome, Reply):
-        future.set_result(outcome)
-    else:
+    if isinstance(outcome, OutboundError):
         future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
