@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from .city import WANTS, City, check_problem, events_of, part
+from onestop.demo import people
+
+from .city import WANTS, City, as_text, check_problem, events_of, part
 
 BUDGET_MS = 2_500
 TOLERANCE_MS = 50
@@ -74,6 +76,12 @@ def test_every_want_has_its_part_in_order_and_ten_are_answered(tries):
             assert there["source"]["department"]
             assert there["state"] != "ok" or not there.get("found") or there["as_of"]
             assert there["state"] == "ok" or "data" not in there
+
+
+def test_no_part_shows_a_whole_person_number(tries):
+    shown = as_text([one.answer for one in tries])
+    assert "9901********0221" in shown
+    assert [p.key for p in people.people() if p.id_number in shown] == []
 
 
 def test_the_parts_that_are_missing_say_who_and_when(tries):

@@ -29,7 +29,7 @@ CODES = {"relation": {"01": "self", "02": "spouse"}}
         ("f | yes(Y,1)", {"f": "N"}, False),
         ("j | json", {"j": '{"a":1}'}, {"a": 1}),
         ("x | default('none')", {}, "none"),
-        ("n | mask", {"n": "990102199203140221"}, "9901**********0221"),
+        ("n | mask", {"n": "990102199203140221"}, "9901********0221"),
         ("l | join(、)", {"l": ["a", "b"]}, "a、b"),
         ("l | first | text", {"l": [7]}, "7"),
         ("b | b64 | unb64", {"b": "云"}, "云"),
@@ -89,9 +89,9 @@ def test_a_conversion_gives_a_value_or_says_what_it_needs(value, source):
 def test_person_numbers_are_masked_at_any_depth_and_nothing_else():
     value = {"id_number": "990102199203140221", "name": "林", "members": [{"id_number": "990102199008210351", "n": 1}]}
     assert masked(value, frozenset({"id_number"})) == {
-        "id_number": "9901**********0221",
+        "id_number": "9901********0221",
         "name": "林",
-        "members": [{"id_number": "9901**********0351", "n": 1}],
+        "members": [{"id_number": "9901********0351", "n": 1}],
     }
 
 

@@ -51,9 +51,10 @@ OPEN = {
 }
 HEAD = """# Who may enter where
 
-Written from the running app by `WRITE_DOCS=1 .venv/bin/pytest tests/house/test_authorisation.py`; the same test compares it. Roles: `citizen`
-群众, `clerk` 窗口人员, `department` 部门, `governance` 数据治理, `operator` 运维. "Signed in" means any of them. A route that says nothing is closed to those
-who are not signed in. This table says who may enter; whose things they see there is in the WHERE of the statement: another person's case reads as absent.
+Written from the app by `WRITE_DOCS=1 .venv/bin/pytest tests/house/test_authorisation.py`; the same test compares it.
+Roles: `citizen` 群众, `clerk` 窗口人员, `department` 部门, `governance` 数据治理, `operator` 运维; "signed in" means
+any of them. A route that says nothing of itself is closed. This table says who may enter; whose things they see there
+is in the WHERE of the statement: another person's case reads as absent.
 
 | method | route | who |
 | --- | --- | --- |
@@ -85,12 +86,12 @@ def page(app: Litestar) -> str:
     return HEAD + "".join(f"| {method} | `{path}` | {roles} |\n" for path, method, roles in sorted(set(found)))
 
 
-async def test_the_page_says_what_the_app_does(app):
+async def test_the_page_says_what_the_app_does(app: Litestar) -> None:
     told = page(app)
     if os.environ.get("WRITE_DOCS"):
         PAGE.write_text(told, "utf-8")
     assert PAGE.read_text("utf-8") == told, "run: WRITE_DOCS=1 .venv/bin/pytest tests/house/test_authorisation.py"
 
 
-async def test_only_the_listed_routes_are_open(app):
+async def test_only_the_listed_routes_are_open(app: Litestar) -> None:
     assert {(rule.method, rule.path) for rule in matrix(app) if rule.public} == OPEN

@@ -26,17 +26,17 @@ def terms(heading: str) -> set[str]:
 
 
 @pytest.mark.parametrize("heading", STATES)
-def test_states_and_their_words_are_the_same(heading):
+def test_states_and_their_words_are_the_same(heading: str) -> None:
     assert terms(heading) == set(get_args(STATES[heading]))
 
 
-def test_tables_and_their_words_are_the_same():
+def test_tables_and_their_words_are_the_same() -> None:
     made = "".join(path.read_text("utf-8") for path in ROOT.glob("migrations/*.sql"))
     tables = set(re.findall(r"CREATE (?:UNLOGGED )?TABLE (?:IF NOT EXISTS )?(\w+)", made))
     assert terms("Tables") == tables | {"schema_migrations"}
 
 
-def test_every_word_has_its_chinese_and_its_place():
+def test_every_word_has_its_chinese_and_its_place() -> None:
     for row in rows(PAGE.read_text("utf-8")):
         assert len(row) == 4, row
         assert re.search(r"[\u4e00-\u9fff]", row[1]), f"{row[0]} has no Chinese"

@@ -11,8 +11,6 @@ from onestop.db import Db, Pool
 from onestop.grouping import GroupWriter
 from onestop.ids import new_id
 
-_json = msgspec.json.Encoder()
-
 
 async def record(
     db: Db,
@@ -60,12 +58,11 @@ class DataUses:
         self._writer: GroupWriter[tuple[object, ...], None] = GroupWriter(self._write)
 
     async def note(
-        self, uses: Sequence[Use], *, subject: str, actor: str, object: str | None = None, trace_id: str | None = None
+        self, uses: Sequence[str], *, subject: str, actor: str, object: str | None = None, trace_id: str | None = None
     ) -> None:
-        """Return once it is on record whose data was read; nothing where nothing was."""
+        """Return once it is on record whose data was read; `uses` are entries as JSON, nothing where there are none."""
         if uses:
-            encoded = _json.encode(uses).decode()
-            await self._writer.put((new_id("use"), subject, actor, object, trace_id, encoded))
+            await self._writer.put((new_id("use"), subject, actor, object, trace_id, f"[{','.join(uses)}]"))
 
     async def _write(self, rows: Sequence[tuple[object, ...]]) -> list[None]:
         await store.insert_data_uses(self._pool, self._region, rows)

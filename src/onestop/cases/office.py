@@ -6,7 +6,6 @@ from typing import Protocol
 
 import msgspec
 
-from onestop.audit.models import Use
 from onestop.cases import store_numbers
 from onestop.cases.streams import CaseStreams
 from onestop.cases.writer import Writer
@@ -100,7 +99,6 @@ class Office:
         streams = CaseStreams(pool, self.region)
         self.events_since, self.newest, self.authorise_stream = streams.since, streams.newest, streams.authorise
         self._authorities: dict[tuple[str, str], Authority] = {}
-        self._uses: dict[tuple[str, str, str, str], str] = {}
         self._due: dict[tuple[date, int], date] = {}
         self._left: dict[tuple[date, date], int] = {}
 
@@ -156,27 +154,6 @@ class Office:
         if found is None:
             found = self._authorities[key] = self._authority(origin, lang)
         return found
-
-    def use(self, want: str, adapter: str, version: str, outcome: str) -> str:
-        """Return one use of data as JSON: which department was asked, why, by what right, and what came of it."""
-        key = (want, adapter, version, outcome)
-        found = self._uses.get(key)
-        if found is None:
-            found = self._uses[key] = self._use(*key)
-        return found
-
-    def _use(self, want: str, adapter: str, version: str, outcome: str) -> str:
-        ask = self.gateway.wants.get(want)
-        spec = self.gateway.manifests[ask.adapter].operation(ask.operation) if ask else None
-        use = Use(
-            adapter=adapter,
-            operation=spec.id if spec else want,
-            version=version,
-            outcome=outcome,
-            purpose=spec.purpose.zh if spec else "",
-            basis=spec.basis.zh if spec else "",
-        )
-        return msgspec.json.encode(use).decode()
 
     def _authority(self, origin: str, lang: Language) -> Authority:
         ask = self.gateway.wants.get(origin)

@@ -272,4 +272,4 @@ def _opening(
 
 def used(office: Office, parts: Sequence[Part]) -> list[str]:
     """Return what was read of the person, one JSON object a department that was asked."""
-    return [office.use(part.want, part.source.adapter, part.source.version, part.state) for part in parts]
+    return [office.gateway.use(part.want, part.source.adapter, part.source.version, part.state) for part in parts]

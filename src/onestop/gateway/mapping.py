@@ -15,6 +15,7 @@ import msgspec
 
 from onestop.clock import CHINA
 from onestop.gateway.manifest import BadManifest
+from onestop.identity.rules import mask_number
 
 Value = Any  # what JSON can hold
 Getter = Callable[[Value], Value]
@@ -230,7 +231,7 @@ def _day(pattern: str, source: str) -> Getter:
 
 
 def _mask(_: str, __: str) -> Getter:
-    return lambda value: mask(value) if isinstance(value, str) else value
+    return lambda value: mask_number(value) if isinstance(value, str) else value
 
 
 def _first(_: str, __: str) -> Getter:
@@ -413,16 +414,11 @@ def template(source: str, codes: Codes | None = None) -> Callable[[Value], str]:
     return fill
 
 
-def mask(number: str) -> str:
-    """Return a number with all but its first and last four characters hidden; short ones are hidden whole."""
-    return number[:4] + "*" * (len(number) - 8) + number[-4:] if len(number) > 8 else "*" * len(number)
-
-
 def masked(value: Value, names: frozenset[str]) -> Value:
     """Return a copy of nested values in which the texts under these names are masked, at any depth."""
     if isinstance(value, dict):
         return {
-            name: mask(item) if name in names and isinstance(item, str) else masked(item, names)
+            name: mask_number(item) if name in names and isinstance(item, str) else masked(item, names)
             for name, item in value.items()
         }
     if isinstance(value, list):

@@ -4,8 +4,10 @@ import tomllib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Self
 
+import msgspec
 import structlog
 
+from onestop.audit.models import Use
 from onestop.db import Pool
 from onestop.gateway import manifest as manifests
 from onestop.gateway.line import Line, Where, environment
@@ -30,6 +32,13 @@ class Gateway:
             for operation in manifest.operations
             if operation.kind == "query" and operation.want
         }
+        self._uses: dict[tuple[str, str, str, str], str] = {}
+        self._person_numbers = {
+            operation.want: frozenset(operation.reply.person_numbers) & _names(operation.reply.fields)
+            for manifest in self.manifests.values()
+            for operation in manifest.operations
+            if operation.want
+        }
         # Told after a commit that changed a case; the front desk's streams listen.
         self.changed: Callable[[Pool, str], Awaitable[None]] = _nobody_listens
 
@@ -52,6 +61,28 @@ class Gateway:
             log.warning("adapters_without_environment", adapters=missing)
         return cls(known, lines)
 
+    def use(self, want: str, adapter: str, version: str, outcome: str) -> str:
+        """Return one entry of the data-use ledger as JSON: who was asked, why, by what right, what came of it."""
+        key = (want, adapter, version, outcome)
+        found = self._uses.get(key)
+        if found is None:
+            ask = self.wants.get(want)
+            spec = self.manifests[ask.adapter].operation(ask.operation) if ask else None
+            use = Use(
+                adapter=adapter,
+                operation=spec.id if spec else want,
+                version=version,
+                outcome=outcome,
+                purpose=spec.purpose.zh if spec else "",
+                basis=spec.basis.zh if spec else "",
+            )
+            found = self._uses[key] = msgspec.json.encode(use).decode()
+        return found
+
+    def person_numbers(self, want: str) -> frozenset[str]:
+        """Return the members of a want's answer that hold person numbers; empty where its mapping makes none."""
+        return self._person_numbers.get(want, frozenset())
+
     def health(self) -> list[dict[str, Any]]:
         """Tell how each line is, in order of name."""
         return [self.lines[name].health() for name in sorted(self.lines)]
@@ -60,6 +91,13 @@ class Gateway:
         """Cut all lines."""
         for line in self.lines.values():
             await line.close()
+
+
+def _names(tree: Any) -> frozenset[str]:
+    """Return every member's name in a mapping's tree, at any depth."""
+    if not isinstance(tree, dict):
+        return frozenset()
+    return frozenset(tree).union(*(_names(part) for part in tree.values()))
 
 
 def places(settings: Settings) -> dict[str, Where]:

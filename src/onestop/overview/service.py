@@ -9,7 +9,6 @@ import structlog
 
 from onestop import clock
 from onestop.audit import service as audit
-from onestop.audit.models import Use
 from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.errors import FieldError
@@ -104,35 +103,20 @@ class Overview:
 
     async def note_uses(self, parts: Sequence[Part], subject: str, actor: str, trace_id: str) -> None:
         """Write whose data was read; before anybody sees it."""
-        uses = []
-        for part in parts:
-            if part.state == "ok":
-                use = self.use_of(part)
-                if use is not None:
-                    uses.append(use)
+        uses = [
+            self._gateway.use(
+                part.want, part.source.adapter, part.source.version, "read" if part.found else "no_record"
+            )
+            for part in parts
+            if part.state == "ok"
+        ]
         await self._uses.note(uses, subject=subject, actor=actor, trace_id=trace_id)
 
     def mask(self, part: Part) -> None:
         """Mask the person numbers in a part: whole numbers are for filling forms, not for showing."""
-        ask = self._gateway.wants.get(part.want)
-        if ask is not None and part.data:
-            names = self._gateway.manifests[ask.adapter].operation(ask.operation).reply.person_numbers
-            part.data = masked(part.data, frozenset(names))
-
-    def use_of(self, part: Part) -> Use | None:
-        """Return the entry of the data-use ledger for one part; None for a want that is no longer on line."""
-        ask = self._gateway.wants.get(part.want)
-        if ask is None:
-            return None
-        operation = self._gateway.manifests[ask.adapter].operation(ask.operation)
-        return Use(
-            adapter=ask.adapter,
-            operation=ask.operation,
-            version=part.source.version,
-            outcome="read" if part.found else "no_record",
-            purpose=operation.purpose.zh,
-            basis=operation.basis.zh,
-        )
+        names = self._gateway.person_numbers(part.want)
+        if names and part.data:
+            part.data = masked(part.data, names)
 
     async def _hold(self, parts: list[Part], asks: list[Ask], subject: str, late: "_Late") -> Completion | None:
         """Make a handle for the parts that are pending; None where none is."""

@@ -1,0 +1,49 @@
+"""The OpenAPI document against the running city: thousands of requests made from it, good and bad ones."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from onestop.demo.visitor import Visitor
+
+SECONDS = 12
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+)
+# Streams do not end; and the run must not sign itself out.
+LEFT_OUT = "/events$|^/auth/sign-out$|^/v1/me/sessions/"
+
+
+def test_every_answer_is_one_the_document_tells_of(city, tmp_path):
+    command = [
+        *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{city.url}/schema/openapi.json"),
+        *("--header", f"Authorization: Bearer {city.token('zhao')}"),
+        *("--phases", "examples,coverage,fuzzing", "--max-time", str(SECONDS), "--seed", "1"),
+        *("--checks", ",".join(CHECKS), "--continue-on-failure"),
+        *("--exclude-path-regex", LEFT_OUT, "--suppress-health-check", "all"),
+        *("--generation-database", "none", "--warnings", "off", "--no-color"),
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS + 30, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    counted = re.search(r"(\d+) generated", done.stdout)
+    assert counted is not None
+    print(f"\n{counted[1]} requests made from the document")
+    assert int(counted[1]) > 500
+
+
+def test_the_document_tells_of_every_address_it_serves(city):
+    document = Visitor(city.url).get("/schema/openapi.json").json()
+    operations = [(path, method, told) for path, item in document["paths"].items() for method, told in item.items()]
+    assert len(operations) > 30
+    for path, method, told in operations:
+        assert told.get("operationId"), (method, path)
+        assert told.get("summary"), (method, path)
+        assert "responses" in told
+        assert "security" in told, (method, path)
+    problem = document["components"]["schemas"]["Problem"]
+    assert {"type", "title", "status", "detail", "code", "request_id"} <= set(problem["required"])
