@@ -10,19 +10,12 @@ class System(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if self.path == "/cards/renewals":
-            answer = {"renewalNo": "XZ-" + self.headers["X-Request-Key"], "status": "renewed", "validUntil": "20361124"}
+            number = "XZ-" + self.headers["X-Request-Key"]
+            body = json.dumps({"renewalNo": number, "status": "renewed", "validUntil": "20361124"}).encode()
         else:
-            answer = {
-                "card": {
-                    "idNumber": asked["idNumber"],
-                    "no": "CJ-0007",
-                    "category": "1",
-                    "level": "2",
-                    "validUntil": "20310930",
-                    "updatedAt": "2026-11-01T09:00:00+08:00",
-                }
-            }
-        body = json.dumps(answer).encode()
+            card = {"idNumber": asked["idNumber"], "no": "CJ-0007", "category": "1", "level": "2"}
+            card |= {"validUntil": "20310930", "updatedAt": "2026-11-01T09:00:00+08:00"}
+            body = json.dumps({"card": card}).encode()
         self.send_response(200 if self.headers["X-Api-Key"] == "try-me" else 401)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))

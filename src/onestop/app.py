@@ -24,7 +24,7 @@ from onestop.gateway import routes as gateway_routes
 from onestop.gateway import store_traces
 from onestop.gateway.effects import Dispatcher
 from onestop.gateway.explain import TraceLog
-from onestop.gateway.limits import BreakerState
+from onestop.gateway.limits import Breaker, BreakerState
 from onestop.gateway.service import Gateway
 from onestop.http import access as access_log
 from onestop.http import app_parts
@@ -220,13 +220,23 @@ _BREAKER_STATES: Final[dict[BreakerState, Literal["ok", "degraded", "down"]]] = 
 }
 
 
+_UNWELL_AFTER = 2  # one call may fail anywhere
+
+
+def _state(breaker: Breaker) -> Literal["ok", "degraded", "down"]:
+    """Return how one operation is; who answers nobody is named before there are calls enough to pause it."""
+    if breaker.state == "closed" and breaker.failed_in_row >= _UNWELL_AFTER:
+        return "degraded"
+    return _BREAKER_STATES[breaker.state]
+
+
 def _lines(gateway: Gateway) -> Callable[[], Awaitable[Sequence[LineHealth]]]:
     async def lines() -> Sequence[LineHealth]:
         return [
             LineHealth(
                 department=line.manifest.id,
                 operation=name,
-                state=_BREAKER_STATES[breaker.state],
+                state=_state(breaker),
             )
             for line in gateway.lines.values()
             for name, breaker in line.breakers.items()

@@ -170,6 +170,18 @@ class City:
         finally:
             self.control(department, "/_heal", {})
 
+    @contextmanager
+    def hung(self, department: str) -> Iterator[None]:
+        """Stop a department's process where it stands: connections open, and nobody answers."""
+        record = Folder(self.state).read()
+        assert record is not None
+        pid = record.processes[department]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
     def kill(self, department: str) -> None:
         """Kill a department's process; the supervisor starts another within a second or so."""
         record = Folder(self.state).read()

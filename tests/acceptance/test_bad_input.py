@@ -8,7 +8,7 @@ import pytest
 from onestop.demo import people
 from onestop.demo.visitor import Visitor
 
-from .city import City, as_text, await_steps, case_of, check_problem, fresh_key, only_desk_left, part, until
+from .city import City, as_text, await_steps, case_of, check_problem, fresh_key, only_desk_left, part, steps_of, until
 
 REAL = "11010519491231002X"  # the published example of GB 11643: a real area and a right check character
 WRONG_CHECK = "990102199203140222"
@@ -278,9 +278,10 @@ def test_a_submission_answered_with_garbage_waits_and_has_one_effect(city):
         assert answer.status == 202
         until(lambda: city.effects_of("weijian", case["id"]), 10)  # the department did it, and could not say so
         time.sleep(0.5)
-        waiting = {s["code"]: s["state"] for s in case_of(ouyang, case["id"])["steps"]}
-        assert waiting["issue_birth_certificate"] == "in_progress"
-        assert waiting["register_birth"] == "waiting"  # what is not known to be done is not built upon
+        waiting = steps_of(case_of(ouyang, case["id"]))
+        assert waiting["issue_birth_certificate"]["state"] == "in_progress"
+        assert "还没有收到" in waiting["issue_birth_certificate"]["says"]  # nobody is told that it is being worked on
+        assert waiting["register_birth"]["state"] == "waiting"  # what is not known to be done is not built upon
     healed = await_steps(ouyang, case["id"], only_desk_left, 30)
     assert {s["state"] for s in healed["steps"]} == {"completed", "at_desk"}
     for department in ("weijian", "gongan", "renshe", "yibao"):

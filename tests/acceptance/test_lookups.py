@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from onestop.demo import people
+from onestop.demo.visitor import Visitor
 
 from .city import WANTS, City, as_text, check_problem, events_of, part
 
@@ -84,7 +85,7 @@ def test_no_part_shows_a_whole_person_number(tries):
     assert [p.key for p in people.people() if p.id_number in shown] == []
 
 
-def test_the_parts_that_are_missing_say_who_and_when(tries):
+def test_the_parts_that_are_missing_say_who_and_when(city, tries):
     dead, silent = part(tries[0].answer, "housing_fund"), part(tries[1].answer, "housing_fund")
     late = part(tries[0].answer, "fire_checks")
     assert dead["state"] == "unavailable"
@@ -96,6 +97,7 @@ def test_the_parts_that_are_missing_say_who_and_when(tries):
         assert name in told["problem"]["detail"]
         assert told["problem"]["who_acts"] == "department"
         assert told["problem"]["retry_after_s"] > 0
+        assert Visitor(city.url).get(f"/problems/{told['problem']['code']}").status == 200
 
 
 def test_the_late_part_arrives_by_event_and_under_its_handle(city, tries):

@@ -125,3 +125,22 @@ async def test_a_refused_connection_is_tried_once_more_and_no_more():
 async def test_an_adapter_that_is_not_connected_is_one_part():
     gathered = await gather({}, [Ask(want="x", adapter="x", operation="query")], PERSON, deadline=0)
     assert gathered.parts[0].problem.code == "upstream.not_connected"
+
+
+async def test_an_answer_older_than_its_freshness_is_stale_and_says_its_age():
+    async with department(says(record())) as served:
+        text = manifest_text("old").replace(b'want = "old"', b'want = "old"\nfresh_s = 60')
+        old = Line(parse(text), Where(f"http://127.0.0.1:{served.port}", {}), ALLOW)
+        gathered = await gather({"old": old}, asks(["old"]), PERSON, deadline=asyncio.get_running_loop().time() + 1)
+        await old.close()
+    part = gathered.parts[0]
+    assert (part.state, part.data) == ("stale", {"answer": "42"})
+    assert part.age_s > 60
+    assert gathered.complete, "it is an answer; nothing more will come"
+
+
+async def test_a_call_that_was_cut_is_recorded_once():
+    async with world({"slow": says(record(), after_s=5)}) as lines:
+        gathered = await gather(lines, asks(lines), PERSON, deadline=asyncio.get_running_loop().time() + 0.2)
+        await asyncio.sleep(0.05)
+        assert [entry.outcome for entry in gathered.records] == ["timeout"]

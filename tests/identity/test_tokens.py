@@ -157,7 +157,7 @@ HOSTILE = {
     "exp past": (lambda: signed(claims(iat=NOW - 400, exp=NOW - 60)), "expired"),
     "exp text": (lambda: signed(claims(exp="9999999999")), "claims"),
     "exp true": (lambda: signed(claims(exp=True)), "claims"),
-    "exp before iat": (lambda: signed(claims(iat=NOW + 20, exp=NOW + 10)), "iat"),
+    "exp before iat": (lambda: signed(claims(iat=int(time.time()) + 20, exp=int(time.time()) + 10)), "iat"),
     "iat missing": (lambda: signed(claims(iat=...)), "claims"),
     "iat in the future": (lambda: signed(claims(iat=NOW + 600, exp=NOW + 900)), "iat"),
     "iat long ago": (lambda: signed(claims(iat=NOW - 3600, exp=NOW + 900)), "iat"),

@@ -82,12 +82,14 @@ def step_name(ready: ReadyItem, code: str, lang: Language) -> str:
 def step_view(office: Office, ready: ReadyItem, step: Step, result: Result | None, lang: Language) -> StepView:
     """Return one step; what the department gave is shown as the item says, person numbers masked."""
     department = department_name(office, step.department, lang)
+    # A department that has said nothing yet is not told to be at work: it may not even have heard of it.
+    told = "step.unheard" if step.state == "in_progress" and step.heard is None else f"step.state.{step.state}"
     return StepView(
         code=step.code,
         name=step_name(ready, step.code, lang),
         department=department,
         state=step.state,
-        says=_sentence(f"step.state.{step.state}", lang, department=department.name, due_on=step.due_on.isoformat()),
+        says=_sentence(told, lang, department=department.name, due_on=step.due_on.isoformat()),
         due_on=step.due_on,
         promised=Term(step.promised_days),
         needs=list(step.needs),

@@ -21,6 +21,10 @@ state_option = click.option("--state", type=click.Path(path_type=Path, file_okay
 json_option = click.option("--json", "as_json", is_flag=True)
 
 
+# Who says one of these means an installation of their own, not a demo that lies here.
+_TOLD = ("ONESTOP_DATABASE_URL", "ONESTOP_DATABASE_URL_FILE", "ONESTOP_PROFILE")
+
+
 def demo_folder(told: Path | None) -> Path:
     """Return the folder of the demo: as told, as ONESTOP_STATE_DIR says, or `./onestop-demo`."""
     return told or Path(os.environ.get("ONESTOP_STATE_DIR") or DEMO_FOLDER)
@@ -50,7 +54,7 @@ def settings_of(told: Path | None) -> "Settings":
     from onestop.demo.folder import Folder
     from onestop.settings import load
 
-    if told is None and (os.environ.get("ONESTOP_DATABASE_URL") or os.environ.get("ONESTOP_PROFILE")):
+    if told is None and any(os.environ.get(name) for name in _TOLD):
         return load(os.environ)
     folder = demo_folder(told)
     record = Folder(folder).read()

@@ -7,7 +7,7 @@ asked with `on_late` hears of it once.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -43,6 +43,8 @@ _ANSWERS: dict[str, tuple[PartState, str]] = {
     "down": ("unavailable", "upstream.down"),
     "bad_reply": ("unavailable", "upstream.bad_reply"),
 }
+# States in which a department has said what it holds.
+ANSWERED: Final = frozenset({"ok", "stale", "not_applicable"})
 _WHO_ACTS = {"upstream.unmappable": "operator", "upstream.paused": "department"}
 
 
@@ -77,7 +79,7 @@ class Gathered:
     def __init__(self, parts: list[Part], records: list[Record]) -> None:
         self.parts = parts
         self.records = records
-        self.complete = all(part.state == "ok" for part in parts)
+        self.complete = all(part.state in ANSWERED for part in parts)
 
 
 class _Fan:
@@ -110,7 +112,7 @@ class _Fan:
         manifest, operation = call.line.manifest, call.prepared.spec
         try:
             part = _part(self.asks[i].want, manifest, operation, outcome, call.took_ms, self.lang)
-            if len(self.records) < 256:
+            if self.late is not None or not self.future.done():  # a call that was cut has its record
                 self.records.append(_record(self, call, outcome))
         except Exception:
             # The one broad except of the house: a defect in one adapter is one part, not everybody's answer.
@@ -234,13 +236,15 @@ def _part(
         state, code = _FAILURES[outcome.kind]
         return _failed(want, manifest, code, state, took_ms, lang, retry_after_s=outcome.retry_after_s)
     if outcome.kind == "ok":
+        age_s = _age_s(outcome.as_of)
+        old = operation.fresh_s is not None and age_s is not None and age_s > operation.fresh_s
         return Part(
             want=want,
-            state="ok",
+            state="stale" if old else "ok",
             source=source(manifest, lang),
             found=True,
             as_of=outcome.as_of,
-            age_s=_age_s(outcome.as_of),
+            age_s=age_s,
             took_ms=round(took_ms, 1),
             data=outcome.fields,
         )

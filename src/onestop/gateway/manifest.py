@@ -182,6 +182,7 @@ class Operation(Strict, frozen=True, kw_only=True):
     content_type: str | None = None
     sensitivity: Literal["public", "personal", "sensitive"] = "personal"
     max_reply_bytes: Annotated[int, Meta(ge=64, le=8_388_608)] = 262_144
+    fresh_s: Annotated[float, Meta(gt=0)] | None = None  # an answer changed longer ago than this is `stale`
     late_s: Seconds = 10.0  # how long a query is still waited for after its caller went away with a partial answer
     accept: tuple[int, ...] = (200,)
     request: Request = Request()

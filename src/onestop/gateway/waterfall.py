@@ -7,8 +7,9 @@ from typing import Any, Final
 from onestop.gateway.explain import Explanation
 from onestop.texts import Language, text
 
-_WIDTH: Final = 720
-_LABEL: Final = 190
+_WIDTH: Final = 860
+_LABEL: Final = 300
+_SAYS: Final = 160  # room for what is said behind the longest bar
 _ROW: Final = 26
 # The parts of a call in their order; each has a colour and a pattern of its own height, so that grey tells as well.
 _PARTS: Final = (
@@ -29,12 +30,13 @@ def svg(explanations: Sequence[Explanation], lang: Language) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
         f'font-family="sans-serif" font-size="13"><title>{escape(title)}</title>'
+        f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>'
         f'<text x="8" y="20" font-size="15">{escape(title)}</text>{"".join(rows)}</svg>'
     )
 
 
 def _row(bar: dict[str, Any], y: int, longest: float, lang: Language) -> str:
-    scale = (_WIDTH - _LABEL - 90) / longest
+    scale = (_WIDTH - _LABEL - _SAYS) / longest
     x = _LABEL + bar["start_ms"] * scale
     outcome = bar["outcome"]
     failed = outcome not in ("ok", "not_found")

@@ -2,7 +2,7 @@
 
 A handler is the same function that Litestar knows, documents and can call; its `opt` says `express`. Addresses are
 exact, without parameters. Measured: Litestar's routing, dependency tasks and response cost more than what such a
-handler does itself. docs/decisions tells why; a test holds both ways to the same answers.
+handler does itself. docs/decisions/0011-express-lane.md; a test holds both ways to the same answers.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

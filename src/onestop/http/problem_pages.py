@@ -114,7 +114,7 @@ def _reply(request: Request[Any, Any, Any], value: Any, template: str, **values:
     headers = {"content-language": LANGUAGE_TAGS[lang], "vary": "Accept, Accept-Language"}
     if _wants_json(request):
         return Response(value, media_type="application/json", headers=headers)
-    return Response(render(template, lang, **values), media_type="text/html; charset=utf-8", headers=headers)
+    return Response(render(template, lang, **values), media_type="text/html", headers=headers)
 
 
 @get("/problems", opt={"public": True}, include_in_schema=False)

@@ -12,7 +12,7 @@ from onestop.audit import service as audit
 from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.errors import FieldError
-from onestop.gateway.fanout import Gathered, Person, gather
+from onestop.gateway.fanout import ANSWERED, Gathered, Person, gather
 from onestop.gateway.mapping import masked
 from onestop.gateway.models import Ask, Part
 from onestop.gateway.service import Gateway
@@ -108,7 +108,7 @@ class Overview:
                 part.want, part.source.adapter, part.source.version, "read" if part.found else "no_record"
             )
             for part in parts
-            if part.state == "ok"
+            if part.data is not None or part.found is False
         ]
         await self._uses.note(uses, subject=subject, actor=actor, trace_id=trace_id)
 
@@ -173,7 +173,7 @@ class Overview:
         }
         over = clock.real_now() > row.holds_until
         parts = [came.get(part.want) or (_did_not_come(part, lang) if over else part) for part in parts]
-        complete = all(part.state == "ok" for part in parts)
+        complete = all(part.state in ANSWERED for part in parts)
         return Kept(id=id_, complete=complete, holds_until=row.holds_until, parts=parts)
 
     async def authorise(self, context: Context, parameters: dict[str, str]) -> str:
