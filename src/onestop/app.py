@@ -220,12 +220,14 @@ _BREAKER_STATES: Final[dict[BreakerState, Literal["ok", "degraded", "down"]]] = 
 }
 
 
-_UNWELL_AFTER = 2  # one call may fail anywhere
+_UNWELL_AFTER: Final = 2  # one call may fail anywhere
+_UNWELL_S: Final = 60.0  # what failed longer ago, and was not asked since, may be well again
 
 
-def _state(breaker: Breaker) -> Literal["ok", "degraded", "down"]:
+def _state(breaker: Breaker, now: float) -> Literal["ok", "degraded", "down"]:
     """Return how one operation is; who answers nobody is named before there are calls enough to pause it."""
-    if breaker.state == "closed" and breaker.failed_in_row >= _UNWELL_AFTER:
+    fresh = now - breaker.failed_at < _UNWELL_S
+    if breaker.state == "closed" and breaker.failed_in_row >= _UNWELL_AFTER and fresh:
         return "degraded"
     return _BREAKER_STATES[breaker.state]
 
@@ -236,7 +238,7 @@ def _lines(gateway: Gateway) -> Callable[[], Awaitable[Sequence[LineHealth]]]:
             LineHealth(
                 department=line.manifest.id,
                 operation=name,
-                state=_state(breaker),
+                state=_state(breaker, line.loop.time()),
             )
             for line in gateway.lines.values()
             for name, breaker in line.breakers.items()

@@ -22,7 +22,7 @@ from onestop.identity.service import Sessions
 from .checker import Application
 
 _ATTEMPT_S = 8.0
-_PATIENCE_S = 60.0  # then a client gives up, and the check says so
+_PATIENCE_S = 45.0  # then a client gives up, and the check says so
 _IMPATIENT = 0.1  # the share of requests whose client hangs up early, as on a bad mobile line
 _PAUSE_S = 0.15
 MARK = "contact.phone"  # the field by which an application is known again, whoever answered for it

@@ -9,7 +9,6 @@ import os
 import random
 import time
 from collections import Counter
-from contextlib import suppress
 
 import httpx
 import msgspec
@@ -92,7 +91,7 @@ async def _submit_while_killing(
     people = await invite(city.parts.sessions, size.people)
     killer = Killer(city, size.kills, dice)
     limits = httpx.Limits(max_connections=2 * _AT_ONCE)
-    slots = asyncio.Semaphore(_AT_ONCE)
+    slots, hopeless = asyncio.Semaphore(_AT_ONCE), asyncio.Event()
     in_round = size.submissions // size.kills
     async with httpx.AsyncClient(trust_env=False, limits=limits, timeout=10.0) as client:
         applicants = [Applicant(n, people[n % len(people)], city.gateways, client) for n in range(size.submissions)]
@@ -107,8 +106,12 @@ async def _submit_while_killing(
             if place >= in_round // 2:
                 await asyncio.sleep(NOTICE_S + 0.3 * place / in_round)
             async with slots:
-                with suppress(GaveUp):  # the check tells it
-                    await applicant.apply(tally, again=nth % 5 == 0)
+                # The check tells who gave up; the others need not wait as long to learn the same.
+                if not hopeless.is_set():
+                    try:
+                        await applicant.apply(tally, again=nth % 5 == 0)
+                    except GaveUp:
+                        hopeless.set()
 
         killing = asyncio.create_task(killer.run())
         try:

@@ -148,9 +148,11 @@ class _Fan:
                 )
             )
         self.future.set_result(None)
-        if self.late is None:
-            for _, call in missing:
+        for _, call in missing:
+            if self.late is None:
                 call.cancel()
+            else:
+                call.keep_time()
 
     def _not_yet(self, i: int, call: Call) -> Part:
         state: PartState = "pending" if self.late is not None else "unavailable"
@@ -185,7 +187,7 @@ async def gather(
             continue
         spec = line.operations[ask.operation].spec
         until = deadline if on_late is None else max(deadline, fan.begun + spec.late_s)
-        started = line.start(ask.operation, values, until, _listener(fan, i), person.number)
+        started = line.start(ask.operation, values, until, _listener(fan, i), person.number, timed=False)
         if isinstance(started, CallFailed):
             state, code = _FAILURES[started.kind]
             part = _failed(ask.want, line.manifest, code, state, 0.0, lang, retry_after_s=started.retry_after_s)

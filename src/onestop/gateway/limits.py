@@ -19,13 +19,25 @@ class Breaker:
     Answers that are the caller's fault (4xx) and refusals by rule are successes here.
     """
 
-    __slots__ = ("_bad", "_good", "_open_s", "_probing", "_second", "failed_in_row", "opened_at", "state", "until")
+    __slots__ = (
+        "_bad",
+        "_good",
+        "_open_s",
+        "_probing",
+        "_second",
+        "failed_at",
+        "failed_in_row",
+        "opened_at",
+        "state",
+        "until",
+    )
 
     def __init__(self) -> None:
         self.state: BreakerState = "closed"
         self.until = 0.0
         self.opened_at = 0.0
         self.failed_in_row = 0
+        self.failed_at = 0.0
         self._open_s = _OPEN_S
         self._probing = False
         self._second = 0
@@ -57,6 +69,7 @@ class Breaker:
     def failed(self, now: float) -> None:
         """Note a call without a usable answer."""
         self.failed_in_row += 1
+        self.failed_at = now
         if self.state == "half_open":
             self._probing = False
             self._trip(now)

@@ -58,6 +58,7 @@ class Call:
         "prepared",
         "sending",
         "started",
+        "timed",
         "values",
     )
 
@@ -79,6 +80,7 @@ class Call:
         self.attempts = 0
         self.judged = False  # the breaker has heard of this call
         self.sending: Any = None
+        self.timed = True  # False: whoever started it keeps its deadline
         self.started = line.loop.time()
         self.ended_at = 0.0
 
@@ -92,6 +94,13 @@ class Call:
         if not self.judged:
             self.judged = True
             self.breaker.failed(self.line.loop.time())
+
+    def keep_time(self) -> None:
+        """Keep the deadline from now on: whoever started the call no longer does."""
+        self.timed = True
+        if self.sending is not None:
+            self.sending.timed = True
+            self.sending.end_by(self.deadline)
 
     def cancel(self) -> None:
         """Give the call up; `done` then hears of it."""
@@ -183,14 +192,19 @@ class Line:
         deadline: float,
         done: Callable[[Call, Answer | CallFailed], None],
         number: str | None = None,
+        *,
+        timed: bool = True,
     ) -> Call | CallFailed:
         """Start a call; `done` hears of its end exactly once, never from inside.
+
+        Without `timed` the caller keeps the deadline: it cancels the call, or tells it to keep time itself.
 
         Returns the failure at once, without a call, where the breaker is open.
         """
         prepared = self.operations[operation]
         call = Call(self, prepared, values, deadline, done)
         call.number = number
+        call.timed = timed
         now = self.loop.time()
         if not call.breaker.allows(now):
             return CallFailed("paused", False, retry_after_s=max(round(call.breaker.until - now, 1), 0.1))
@@ -246,7 +260,7 @@ class Line:
             call.breaker.abandoned()
             self.loop.call_soon(call.end, CallFailed("unmappable", False, type(fault).__name__))
             return
-        call.sending = self.pool.send(message, call.deadline, call.heard, call.prepared.limits)
+        call.sending = self.pool.send(message, call.deadline, call.heard, call.prepared.limits, timed=call.timed)
 
     async def _prepare_and_write(self, call: Call) -> None:
         """The slow way: a token must be fetched, or the department's pace kept."""

@@ -56,9 +56,12 @@ class Sending:
         "limits",
         "message",
         "started",
+        "timed",
     )
 
-    def __init__(self, owner: Owner, message: bytes, deadline: float, done: Done, limits: Limits) -> None:
+    def __init__(
+        self, owner: Owner, message: bytes, deadline: float, done: Done, limits: Limits, timed: bool = True
+    ) -> None:
         self._owner = owner
         self._done: Done | None = done
         self._timer: asyncio.TimerHandle | None = None
@@ -67,6 +70,7 @@ class Sending:
         self.message = message
         self.deadline = deadline  # loop.time()
         self.limits = limits
+        self.timed = timed  # False: the caller keeps the deadline, for many calls by one timer
         self.dialled = False  # a connection is being made on this call's account
         self.started = perf_counter()
 
@@ -177,7 +181,8 @@ class Connection(asyncio.Protocol):
         self._limits = sending.limits
         self._head_only = sending.message.startswith(b"HEAD ")
         sending.connection = self
-        sending.end_by(sending.deadline)
+        if sending.timed:
+            sending.end_by(sending.deadline)
         self._written = perf_counter()
         self.transport.write(sending.message)
 

@@ -79,13 +79,18 @@ class Pool:
         """Calls that have no connection yet."""
         return len(self._waiting)
 
-    def send(self, message: bytes, deadline: float, done: Done, limits: Limits = DEFAULT_LIMITS) -> Sending:
+    def send(
+        self, message: bytes, deadline: float, done: Done, limits: Limits = DEFAULT_LIMITS, *, timed: bool = True
+    ) -> Sending:
         """Start one call; `done` is called exactly once, with the reply or the error, at the latest at `deadline`.
+
+        Without `timed` the caller keeps the deadline of a call that is on the wire, by `cancel` or `end_by`: one timer
+        serves a whole fan-out. Waiting for a connection is bounded all the same.
 
         `message` is a whole HTTP/1.1 request, see `build_request`; `deadline` is in `loop.time()`. With an idle
         connection the message is written before this returns. `done` is never called from inside.
         """
-        sending = Sending(self, message, deadline, done, limits)
+        sending = Sending(self, message, deadline, done, limits, timed)
         now = self.loop.time()
         if self._closed:
             self.loop.call_soon(sending.finish, PoolClosed())
