@@ -7,7 +7,7 @@ from pathlib import Path
 
 from onestop.demo.visitor import Visitor
 
-SECONDS = 12
+SECONDS = 8
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
