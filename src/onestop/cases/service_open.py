@@ -26,6 +26,7 @@ from onestop.gateway.models import Part
 from onestop.http import idempotency
 from onestop.http.idempotency import Keyed, Reply
 from onestop.http.models import Context
+from onestop.http.problems import LANGUAGE_TAGS
 from onestop.identity.models import Session, Subject
 from onestop.ids import new_id
 from onestop.items.ready import IDENTITY, ReadyItem
@@ -220,7 +221,7 @@ async def _prepare(
         status=201,
         body=_json.encode(view),
         made_id=case_id,
-        headers={"location": f"/v1/cases/{case_id}", "etag": '"v1"', "content-language": context.lang},
+        headers={"location": f"/v1/cases/{case_id}", "etag": '"v1"', "content-language": LANGUAGE_TAGS[context.lang]},
     )
     return _opening(office, case, keyed, reply, seen.parts, steps, owed, events), reply
 
