@@ -17,6 +17,16 @@ from onestop.db import Pool, open_pool
 from onestop.embedded import Server
 from onestop.settings import Settings
 
+# Folders whose tests start whole cities: one after another, so that two cities never want the same ports.
+_CITIES = {"acceptance", "cli", "crash", "journeys"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests stay together when the suite runs in two processes."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        item.add_marker(pytest.mark.xdist_group("cities" if folder in _CITIES else str(item.path)))
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:

@@ -32,7 +32,8 @@ DEPARTMENTS = ("gongan", "weijian", "renshe", "yibao", "minzheng")
 _OFFSETS = {"gongan": 11, "weijian": 12, "renshe": 13, "yibao": 14, "minzheng": 17}  # as the shipped departments have
 _START_S = 60.0
 _END_S = 5.0
-NOTICE_S = 0.2  # at most this long before a kill its round of submissions begins
+_GATEWAY_NOTICE_S = (0.02, 0.3)  # how long before a kill its round of submissions begins
+_WORKER_NOTICE_S = (0.4, 1.0)
 _ANY_CALL_S = 1.2
 _YOUNG_S = 2.5  # a worker says to nobody that it has begun; before this it is taken to be starting
 
@@ -210,31 +211,43 @@ class City:
                 reply.raise_for_status()
 
 
+class Round:
+    """One kill, as clients may know of it: `begins` is set a moment before it falls."""
+
+    def __init__(self) -> None:
+        self.begins, self.fallen = asyncio.Event(), asyncio.Event()
+
+
 class Killer:
     """Kills one of the four every one and a half to two seconds, and starts it again at once.
 
-    `rounds[n]` is set a moment before the nth kill, so that clients can be in the middle of something when it falls.
+    A gateway is killed while the clients of the round wait for it, a worker while it has their effects in hand.
     """
 
     def __init__(self, city: City, kills: int, dice: random.Random) -> None:
         self._city, self._dice = city, dice
-        self.rounds = [asyncio.Event() for _ in range(kills)]
-        self.done = 0
+        self.rounds = [Round() for _ in range(kills)]
         self._bereft: list[asyncio.Task[set[tuple[str, str]]]] = []
+
+    @property
+    def done(self) -> int:
+        """Return how many kills have fallen."""
+        return sum(one.fallen.is_set() for one in self.rounds)
 
     async def run(self) -> None:
         last: Process | None = None
-        for begins in self.rounds:
-            notice = self._dice.uniform(0.02, NOTICE_S)
-            await asyncio.sleep(self._dice.uniform(1.5, 2.0) - notice)
-            begins.set()
-            await asyncio.sleep(notice)
+        for one in self.rounds:
+            wait = self._dice.uniform(1.5, 2.0)
             last = await self._victim(last)
+            notice = self._dice.uniform(*(_GATEWAY_NOTICE_S if last.probe else _WORKER_NOTICE_S))
+            await asyncio.sleep(wait - notice)
+            one.begins.set()
+            await asyncio.sleep(notice)
             await last.kill()
             if last.probe is None:
                 self._bereft.append(asyncio.create_task(_left_behind(self._city.parts)))
             await last.start()
-            self.done += 1
+            one.fallen.set()
 
     async def left_behind(self) -> int:
         """Return how many effects were in the hands of workers as they were killed."""

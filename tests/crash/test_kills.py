@@ -17,7 +17,7 @@ import pytest
 from . import evidence
 from .applicants import Applicant, GaveUp, Tally, invite
 from .checker import check
-from .city import DEPARTMENTS, NOTICE_S, City, Killer, open_city
+from .city import DEPARTMENTS, City, Killer, open_city
 
 pytestmark = pytest.mark.anyio
 
@@ -102,9 +102,9 @@ async def _submit_while_killing(
         async def one(nth: int, applicant: Applicant) -> None:
             # The first half of a round is under way when its kill falls, the second half begins after it.
             turn, place = divmod(nth, in_round)
-            await killer.rounds[turn].wait()
+            await killer.rounds[turn].begins.wait()
             if place >= in_round // 2:
-                await asyncio.sleep(NOTICE_S + 0.3 * place / in_round)
+                await killer.rounds[turn].fallen.wait()
             async with slots:
                 # The check tells who gave up; the others need not wait as long to learn the same.
                 if not hopeless.is_set():

@@ -32,6 +32,26 @@ def test_a_good_probe_closes_it_and_a_bad_one_doubles_the_wait():
     assert breaker.allows(103.2)
 
 
+def test_a_busy_department_that_hangs_is_left_alone_after_little_more_than_a_second():
+    breaker = Breaker()
+    for i in range(2000):  # ten good seconds
+        breaker.succeeded(90.0 + i / 200)
+    for i in range(300):  # then nothing but time-outs
+        if not breaker.allows(100.5 + i / 128):
+            break
+        breaker.failed(100.5 + i / 128)
+    assert breaker.state == "open"
+    assert breaker.opened_at < 101.5
+
+
+def test_an_answer_to_an_older_call_does_not_close_an_open_breaker():
+    breaker = Breaker()
+    for _ in range(10):
+        breaker.failed(100.0)
+    breaker.succeeded(100.2)
+    assert not breaker.allows(100.3)
+
+
 def test_old_failures_are_forgotten_after_ten_seconds():
     breaker = Breaker()
     for _ in range(9):

@@ -5,7 +5,9 @@ from typing import Literal
 
 BreakerState = Literal["closed", "open", "half_open"]
 
-_BUCKETS = 10  # the window is ten seconds, one bucket a second
+_BUCKET_S = 0.25
+_BUCKETS = 40  # ten seconds: enough calls to judge a department that is seldom asked
+_RECENT = 5  # the last second and a bit: a busy one is judged by what it does now, not by how well it was
 _MIN_CALLS = 10
 _SHARE = 0.5
 _OPEN_S = 1.0
@@ -13,7 +15,7 @@ _MAX_OPEN_S = 8.0
 
 
 class Breaker:
-    """Opens when half of at least ten calls of the last ten seconds failed; one probe at a time closes it again.
+    """Opens when half of at least ten calls of the last second, or of the last ten, failed; one probe closes it again.
 
     A share over a window, not "n in a row": a stall of this very process makes many calls late at once.
     Answers that are the caller's fault (4xx) and refusals by rule are successes here.
@@ -24,7 +26,7 @@ class Breaker:
         "_good",
         "_open_s",
         "_probing",
-        "_second",
+        "_turned",
         "failed_at",
         "failed_in_row",
         "opened_at",
@@ -40,7 +42,7 @@ class Breaker:
         self.failed_at = 0.0
         self._open_s = _OPEN_S
         self._probing = False
-        self._second = 0
+        self._turned = 0  # the number of the newest bucket
         self._good = [0] * _BUCKETS
         self._bad = [0] * _BUCKETS
 
@@ -61,10 +63,10 @@ class Breaker:
     def succeeded(self, now: float) -> None:
         """Note an answer."""
         self.failed_in_row = 0
-        if self.state != "closed":
+        if self.state == "half_open":
             self._close()
         self._turn(now)
-        self._good[self._second % _BUCKETS] += 1
+        self._good[self._turned % _BUCKETS] += 1
 
     def failed(self, now: float) -> None:
         """Note a call without a usable answer."""
@@ -75,13 +77,19 @@ class Breaker:
             self._trip(now)
             return
         self._turn(now)
-        self._bad[self._second % _BUCKETS] += 1
-        bad = sum(self._bad)
-        if self.state == "closed" and bad >= _MIN_CALLS * _SHARE:
-            total = bad + sum(self._good)
-            if total >= _MIN_CALLS and bad >= total * _SHARE:
-                self.opened_at = now
-                self._trip(now)
+        self._bad[self._turned % _BUCKETS] += 1
+        if self.state == "closed" and (self._is_bad(_RECENT) or self._is_bad(_BUCKETS)):
+            self.opened_at = now
+            self._trip(now)
+
+    def _is_bad(self, buckets: int) -> bool:
+        """Tell whether half of at least ten calls in the newest buckets failed."""
+        newest = [i % _BUCKETS for i in range(self._turned - buckets + 1, self._turned + 1)]
+        bad = sum([self._bad[i] for i in newest])
+        if bad < _MIN_CALLS * _SHARE:
+            return False
+        total = bad + sum([self._good[i] for i in newest])
+        return total >= _MIN_CALLS and bad >= total * _SHARE
 
     def abandoned(self) -> None:
         """Note a call that ended without telling anything about the department."""
@@ -100,14 +108,14 @@ class Breaker:
         self._bad = [0] * _BUCKETS
 
     def _turn(self, now: float) -> None:
-        """Empty the buckets of the seconds that have passed since the last call."""
-        second = int(now)
-        passed = second - self._second
+        """Empty the buckets of the time that has passed since the last call."""
+        newest = int(now / _BUCKET_S)
+        passed = newest - self._turned
         if passed <= 0:
             return
-        for i in range(self._second + 1, self._second + 1 + min(passed, _BUCKETS)):
+        for i in range(self._turned + 1, self._turned + 1 + min(passed, _BUCKETS)):
             self._good[i % _BUCKETS] = self._bad[i % _BUCKETS] = 0
-        self._second = second
+        self._turned = newest
 
 
 class RetryBudget:
