@@ -13,11 +13,11 @@ from onestop.grouping import GroupWriter
 
 
 class Writer:
-    """Writes the new cases of one process, at most 64 in a statement, two statements at once."""
+    """Writes the new cases of one process, at most 64 in a statement, four statements at once."""
 
     def __init__(self, pool: Pool, region: str) -> None:
         self._pool, self._region = pool, region
-        self._group: GroupWriter[Opening, bool] = GroupWriter(self._write, lanes=2)
+        self._group: GroupWriter[Opening, bool] = GroupWriter(self._write, lanes=4)
         self.batches = 0
 
     async def write(self, opening: Opening) -> bool:
