@@ -64,6 +64,10 @@ test: $(STAMP) lint ## every test; the browser journey brings Debian's chromium 
 	  echo "test: the OpenID provider that sign-in is tested against"
 	  tests/identity/peer/install || echo "test: it could not be installed; the tests that need it are skipped"
 	fi
+	if [ ! -s tests/.cache/axe.min.js ] && command -v npm >/dev/null 2>&1; then
+	  echo "test: axe-core, which looks at the pages' accessibility"
+	  $(BIN)/python tests/journeys/axe.py || echo "test: it could not be fetched; its two tests are skipped"
+	fi
 	if ! command -v chromium >/dev/null 2>&1; then
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
 	    echo "test: installing Debian's chromium and fonts-noto-cjk for the browser journey"
@@ -87,8 +91,8 @@ bench: $(STAMP) ## the benchmarks against their peers (slow); bench/README.md ex
 	@echo "bench: onestop and its peers, interleaved (this takes a while)"
 	exec bench/run $(ARGS)
 
-crash: $(STAMP) ## 200 submissions while processes are killed 20 times: every effect exactly once (slow)
-	@echo "crash: 200 submissions, 20 kills (some minutes)"
+crash: $(STAMP) ## 200 submissions while processes are killed 20 times: every effect exactly once
+	@echo "crash: 200 submissions, 20 kills (about a minute)"
 	CRASH=full exec $(BIN)/pytest tests/crash -s $(ARGS)
 
 clean: ## take away .venv, caches and what demo and tests left behind
