@@ -265,7 +265,7 @@ def _noting(traces: TraceLog) -> Callable[[Scope, Context, int], None]:
 def _settle_memory() -> None:
     """Set aside what start-up made, which stays, and look for garbage cycles less often.
 
-    Requests leave next to none; looking for them every 700 objects took a tenth of a busy process's time.
+    Requests leave next to none; looking for them every 700 objects costs more than it finds.
     """
     gc.collect()
     gc.freeze()

@@ -30,7 +30,7 @@ def _encode_json(value: Any) -> str:
 class _Connection(asyncpg.Connection):
     """A connection that is given back as it is: onestop never changes a session's state outside a transaction.
 
-    asyncpg's own reset is a statement of its own at every giving back: a third of what a small read costs. An open
+    asyncpg's own reset is a statement of its own at every giving back, a second round trip for a small read. An open
     transaction is still rolled back.
     """
 

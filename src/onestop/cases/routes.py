@@ -101,7 +101,7 @@ class CaseController(Controller):
         """One of your cases: what its state means, what you do, by when; its steps and its timeline."""
         case = await service.own_case(office, session, case_id)
         if etags.unchanged(context, case.version):
-            return etags.not_modified(case.version)  # type: ignore[return-value]
+            return etags.not_modified(case.version)  # type: ignore[return-value]  # a 304 has no body
         view = await service.show(office, case, context.lang)
         return Response(view, headers=etags.headers(case.version))
 

@@ -91,7 +91,7 @@ class _Tokens(Credentials):
         self._fetching: asyncio.Task[None] | None = None
 
     @property
-    def ready(self) -> bool:  # type: ignore[override]
+    def ready(self) -> bool:  # type: ignore[override]  # a fixed fact of the others, a state here
         return time.monotonic() < self._until
 
     def apply(self, method: str, path: str, query: str, body: bytes) -> tuple[Headers, str]:
@@ -129,7 +129,7 @@ class _Tokens(Credentials):
 
 class _TokenAnswer(msgspec.Struct, frozen=True):
     access_token: str
-    token_type: str = "Bearer"  # noqa: S105
+    token_type: str = "Bearer"  # noqa: S105 - a word, not a secret
     expires_in: float = 300.0
 
 

@@ -82,7 +82,7 @@ class _Refusal(msgspec.Struct, frozen=True):
     error: str
 
 
-class _CheckedMetadata(OpenIDProviderMetadata):  # type: ignore[misc]
+class _CheckedMetadata(OpenIDProviderMetadata):  # type: ignore[misc]  # authlib has no types
     """authlib's checks of those members that onestop uses; RS256 need not be among a provider's algorithms."""
 
     REGISTRY_KEYS = [  # noqa: RUF012 - authlib's name and type
