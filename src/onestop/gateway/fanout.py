@@ -109,6 +109,7 @@ class _Fan:
 
     def heard(self, i: int, call: Call, outcome: Answer | CallFailed) -> None:
         """Take the outcome of one call, in time or late."""
+        self.calls[i] = None  # it knows us: with both gone at once nothing is left for the garbage collector to find
         manifest, operation = call.line.manifest, call.prepared.spec
         try:
             part = _part(self.asks[i].want, manifest, operation, outcome, call.took_ms, self.lang)
