@@ -1,11 +1,12 @@
 import asyncio
+import gc
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
 from onestop.gateway.fanout import Person, gather
-from onestop.gateway.line import Line, Where
+from onestop.gateway.line import Call, Line, Where
 from onestop.gateway.manifest import parse
 from onestop.gateway.models import Ask
 from onestop.outbound.addresses import AllowList
@@ -144,3 +145,14 @@ async def test_a_call_that_was_cut_is_recorded_once():
         gathered = await gather(lines, asks(lines), PERSON, deadline=asyncio.get_running_loop().time() + 0.2)
         await asyncio.sleep(0.05)
         assert [entry.outcome for entry in gathered.records] == ["timeout"]
+
+
+async def test_a_fan_out_that_is_over_is_gone_without_the_garbage_collector():
+    async with world({"well": says(record()), "dead": None}) as lines:
+        gc.collect()
+        gc.disable()
+        try:
+            await gather(lines, asks(lines), PERSON, deadline=asyncio.get_running_loop().time() + 1)
+            assert not [thing for thing in gc.get_objects() if isinstance(thing, Call)]
+        finally:
+            gc.enable()

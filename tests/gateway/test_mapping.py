@@ -101,3 +101,10 @@ def test_no_value_breaks_out_of_an_xml_template(text):
     assert filled.count("<") == 2
     assert filled.startswith("<a>")
     assert filled.endswith("</a>")
+
+
+@given(st.text(max_size=20), st.integers())
+def test_a_member_of_a_table_may_have_any_name_and_keeps_its_place(name, value):
+    convert = tree({"before": "b | text", name: "a", "after": "a"})
+    assert list(convert({"a": value}).items()) == list({"before": None, name: value, "after": value}.items())
+    assert convert(value) == dict.fromkeys(["before", name, "after"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from onestop.outbound.connection import Connection, Sending
 from onestop.outbound.errors import BadMessage, BadReply, OutboundError
-from onestop.outbound.message import RESERVED, build_request, inflate
+from onestop.outbound.message import RESERVED, build_request, finish_request, inflate, start_request
 from onestop.outbound.models import DEFAULT_LIMITS, Reply
 from outbound.hostile import ASK, REPLIES
 
@@ -95,15 +95,19 @@ def test_what_would_change_the_shape_of_a_request_is_refused(given_: Any) -> Non
     path=TEXT.map(lambda text: "/" + text) | TEXT,
     host=st.sampled_from(["h", "h:80"]) | TEXT,
     headers=st.lists(st.tuples(st.sampled_from(["X-A", "Accept"]) | TEXT, TEXT), max_size=3),
+    shared=st.integers(0, 3),
     body=st.binary(max_size=20),
 )
 def test_a_request_is_read_as_it_was_meant_or_not_written(
-    method: str, path: str, host: str, headers: list[tuple[str, str]], body: bytes
+    method: str, path: str, host: str, headers: list[tuple[str, str]], shared: int, body: bytes
 ) -> None:
     try:
-        message = build_request(method, path, host, headers, body)
+        message = finish_request(start_request(method, path, host, headers[:shared]), headers[shared:], body)
     except BadMessage:
+        with pytest.raises(BadMessage):
+            build_request(method, path, host, headers, body)
         return
+    assert message == build_request(method, path, host, headers, body)
     read = Read(message)
     assert (read.targets, read.ended, read.body) == ([path.encode()], 1, body)
     added = [("Host", host), ("Accept-Encoding", "identity")]

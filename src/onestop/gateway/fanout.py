@@ -7,6 +7,7 @@ asked with `on_late` hears of it once.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -109,6 +110,7 @@ class _Fan:
 
     def heard(self, i: int, call: Call, outcome: Answer | CallFailed) -> None:
         """Take the outcome of one call, in time or late."""
+        self.calls[i] = None  # it knows us: with both gone at once nothing is left for the garbage collector to find
         manifest, operation = call.line.manifest, call.prepared.spec
         try:
             part = _part(self.asks[i].want, manifest, operation, outcome, call.took_ms, self.lang)
@@ -187,7 +189,7 @@ async def gather(
             continue
         spec = line.operations[ask.operation].spec
         until = deadline if on_late is None else max(deadline, fan.begun + spec.late_s)
-        started = line.start(ask.operation, values, until, _listener(fan, i), person.number, timed=False)
+        started = line.start(ask.operation, values, until, partial(fan.heard, i), person.number, timed=False)
         if isinstance(started, CallFailed):
             state, code = _FAILURES[started.kind]
             part = _failed(ask.want, line.manifest, code, state, 0.0, lang, retry_after_s=started.retry_after_s)
@@ -206,10 +208,6 @@ async def gather(
             if not fan.future.done():  # our own caller went away
                 fan._close()
     return Gathered([part for part in fan.parts if part is not None], fan.records)
-
-
-def _listener(fan: _Fan, i: int) -> Callable[[Call, Answer | CallFailed], None]:
-    return lambda call, outcome: fan.heard(i, call, outcome)
 
 
 _sources: dict[tuple[str, str, Language], Source] = {}

@@ -19,7 +19,7 @@ from onestop.gateway.manifest import BadManifest, Manifest
 from onestop.gateway.operations import Answer, Prepared, prepare
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.errors import BadMessage, ConnectionLost, DeadlinePassed, NotSent, OutboundError, TooManyWaiting
-from onestop.outbound.message import build_request
+from onestop.outbound.message import build_request, finish_request, start_request
 from onestop.outbound.models import Reply
 from onestop.outbound.pool import Pool
 
@@ -172,6 +172,7 @@ class Line:
         port = url.port or (443 if url.scheme == "https" else 80)
         self.host = f"{url.hostname}:{port}" if url.port else url.hostname
         self._prefix = url.path.rstrip("/")
+        self._starts: dict[str, str] = {}  # by operation, where all its requests begin alike
         self.pool = Pool(
             url.hostname,
             port,
@@ -205,7 +206,7 @@ class Line:
         call = Call(self, prepared, values, deadline, done)
         call.number = number
         call.timed = timed
-        now = self.loop.time()
+        now = call.started
         if not call.breaker.allows(now):
             return CallFailed("paused", False, retry_after_s=max(round(call.breaker.until - now, 1), 0.1))
         self.retries.earned()
@@ -242,25 +243,37 @@ class Line:
     def write(self, call: Call) -> None:
         """Put a call on the wire; every attempt is signed anew."""
         call.attempts += 1
+        prepared = call.prepared
         try:
-            path, query, headers, body = call.prepared.request(call.values)
+            path, query, headers, body = prepared.request(call.values)
             path = self._prefix + path
-            extra, query = self.credentials.apply(call.prepared.spec.method, path, query, body)
+            extra, query = self.credentials.apply(prepared.spec.method, path, query, body)
             headers += extra
             trace = call.values.get("traceparent")
             if trace is not None:
                 headers.append(("traceparent", trace))
             left_ms = int((call.deadline - self.loop.time()) * 1000)
             headers.append(("Onestop-Deadline", str(int(time.time() * 1000) + left_ms)))
-            target = f"{path}?{query}" if query else path
-            message = build_request(call.prepared.spec.method, target, self.host, headers, body)
+            start = self._starts.get(prepared.spec.id) or self._start(prepared, path, query)
+            message = finish_request(start, headers, body)
         except (BadMessage, UnicodeEncodeError, ValueError) as fault:
             # Our own values cannot be written as the manifest says: no word about the department's health.
             call.judged = True
             call.breaker.abandoned()
             self.loop.call_soon(call.end, CallFailed("unmappable", False, type(fault).__name__))
             return
-        call.sending = self.pool.send(message, call.deadline, call.heard, call.prepared.limits, timed=call.timed)
+        call.sending = self.pool.send(message, call.deadline, call.heard, prepared.limits, timed=call.timed)
+
+    def _start(self, prepared: Prepared, path: str, query: str) -> str:
+        """Write how a request begins, and keep it where the operation's next one begins the same.
+
+        What the credentials add to a query is one for the line; what changes by call they put in headers.
+        """
+        spec = prepared.spec
+        start = start_request(spec.method, f"{path}?{query}" if query else path, self.host, prepared.fixed_headers)
+        if prepared.fixed_target:
+            self._starts[spec.id] = start
+        return start
 
     async def _prepare_and_write(self, call: Call) -> None:
         """The slow way: a token must be fetched, or the department's pace kept."""

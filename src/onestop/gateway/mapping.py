@@ -150,25 +150,24 @@ def tree(source: Any, codes: Codes | None = None) -> Getter:
 
 
 def _table(source: dict[str, Any], codes: Codes | None) -> Getter:
-    """Compile a table; members that are a plain name are read together, without a call for each.
+    """Compile a table into one function; members that are a plain name are read in it, without a call for each.
 
     Most members of most replies are plain names, and every reply of every department comes through here.
     """
-    plain = {name: path for name, path in source.items() if isinstance(path, str) and _NAME.fullmatch(path)}
-    rest = [(name, tree(part, codes)) for name, part in source.items() if name not in plain]
-    order = list(source) if rest and plain else None
-
-    def convert(root: Value) -> Value:
-        if type(root) is dict:
-            get = root.get
-            table = {name: get(path) for name, path in pairs}
+    reads: list[Getter] = []
+    of_dict, of_other = [], []
+    for name, part in source.items():
+        if isinstance(part, str) and _NAME.fullmatch(part):
+            of_dict.append(f"{name!r}: root.get({part!r})")
+            of_other.append(f"{name!r}: step(root, {part!r})")
         else:
-            table = {name: _step(root, path) for name, path in pairs}
-        for name, read in rest:
-            table[name] = read(root)
-        return table if order is None else {name: table[name] for name in order}
-
-    pairs = list(plain.items())
+            member = f"{name!r}: reads[{len(reads)}](root)"
+            reads.append(tree(part, codes))
+            of_dict.append(member)
+            of_other.append(member)
+    text = f"lambda root: {{{', '.join(of_dict)}}} if type(root) is dict else {{{', '.join(of_other)}}}"
+    # Names of the manifest get into the text only as `repr` writes them: as literals.
+    convert: Getter = eval(text, {"step": _step, "reads": reads})  # noqa: S307 - nothing in it but literals and calls
     return convert
 
 

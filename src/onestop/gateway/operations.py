@@ -44,11 +44,12 @@ class Prepared:
         self._body = codecs.writer(operation, codes)
         self._read = codecs.reader(operation)
         kind = codecs.content_type(operation)
-        self._fixed = [
+        self.fixed_target = not self._path and not self._query  # nothing of a call is in its path or query
+        self.fixed_headers = [
             ("Accept", "application/json" if operation.response_codec == "json" else "text/xml, application/xml")
         ]
         if kind is not None:
-            self._fixed.append(("Content-Type", kind))
+            self.fixed_headers.append(("Content-Type", kind))
         reply = operation.reply
         self._found = _maybe(reply.found, codes)
         self._says_none = _naming(reply.found or ".")
@@ -62,14 +63,12 @@ class Prepared:
         self._errors = [(case, _maybe(case.path, codes), _maybe(case.reason, codes)) for case in operation.errors]
 
     def request(self, values: dict[str, Any]) -> tuple[str, str, list[tuple[str, str]], bytes]:
-        """Return path, query, headers and body of a request."""
+        """Return path, query, headers beside `fixed_headers`, and body of a request."""
         path = self.spec.path
         for name, get in self._path:
             path = path.replace("{" + name + "}", quote(_text(get(values)), safe=""))
         query = urlencode([(name, _text(get(values))) for name, get in self._query]) if self._query else ""
-        headers = list(self._fixed)
-        if self._headers:
-            headers += [(name, _text(get(values))) for name, get in self._headers]
+        headers = [(name, _text(get(values))) for name, get in self._headers] if self._headers else []
         return path, query, headers, self._body(values)
 
     def answer(self, reply: Reply, number: str | None) -> Answer:

@@ -26,6 +26,7 @@ _STRING = re.compile(rb'"[^"]*"')
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_DIGITS = b"0" * 19  # the shortest run that may not fit 64 bits
 _NUMBER = re.compile(rb"-?[0-9]+([.eE][-+.0-9eE]*)?")
+_any = msgspec.json.Decoder()
 
 
 def decode_text(body: bytes, charset: Charset = "utf-8") -> str:
@@ -66,7 +67,7 @@ def decode_json(body: bytes, shape: Any = Any, *, charset: Charset = "utf-8", ma
         raise BadBody("markup")
     _check_json(plain, max_depth)
     try:
-        return msgspec.json.decode(plain, type=shape)
+        return _any.decode(plain) if shape is Any else msgspec.json.decode(plain, type=shape)
     except msgspec.ValidationError as cause:
         # Only the path: the rest of the message may quote a value, and values are people's.
         raise BadBody(
@@ -112,12 +113,12 @@ def decode_xml(body: bytes, *, charset: Charset = "utf-8") -> etree._Element:
 def _check_json(plain: bytes, max_depth: int) -> None:
     # All by C-speed passes over the bytes: no loop over characters on the way of every answer.
     opened = plain.count(b"[") + plain.count(b"{")
-    if opened + plain.count(b",") > _MAX_NODES:
+    if len(plain) > _MAX_NODES and opened + plain.count(b",") > _MAX_NODES:
         raise BadBody("too_many_parts")
-    deep, long, nul = opened > max_depth, _LONG_DIGITS in plain.translate(_DIGITS), b"\\u0000" in plain
-    if not (deep or long or nul):
+    deep, long, escaped = opened > max_depth, _LONG_DIGITS in plain.translate(_DIGITS), b"\\" in plain
+    if not (deep or long or (escaped and b"\\u0000" in plain)):
         return
-    if b"\\" in plain:
+    if escaped:
         plain = plain.replace(b"\\\\", b"")  # a run of backslashes pairs up from its left
         if b"\\u0000" in plain:
             raise BadBody("nul")

@@ -11,15 +11,15 @@ RESERVED = frozenset((
     "host", "content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "upgrade", "te",
     "trailer", "expect", "proxy-authorization", "cookie", "cookie2", "accept-encoding",
 ))  # fmt: skip
-# The whole head at once. Together with the number of its lines this lets nothing through that would start another
+# The head in two pieces. Together with the number of its lines this lets nothing through that would start another
 # line or another message: no CR, LF, NUL or other control character, no space in the target, nothing outside ASCII.
-_HEAD = re.compile(
+_FIELDS = r"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t -~]*\r\n)*"
+_START = re.compile(
     r"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /[!\"$-~]* HTTP/1\.1\r\n"
-    r"Host: (?:[A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\r\n"
-    r"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t -~]*\r\n)+"
-    r"\r\n"
+    r"Host: (?:[A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\r\n" + _FIELDS
 )
-_WITH_BODY = frozenset(("POST", "PUT", "PATCH"))
+_REST = re.compile(_FIELDS + r"\r\n")
+_WITH_BODY = ("POST ", "PUT ", "PATCH ")
 
 
 def build_request(
@@ -32,17 +32,45 @@ def build_request(
     Raises:
         BadMessage: a piece would change the shape of the message, or a reserved header was given.
     """
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Accept-Encoding: identity"]
+    return finish_request(start_request(method, path, host), headers, body)
+
+
+def start_request(method: str, path: str, host: str, headers: Iterable[tuple[str, str]] = ()) -> str:
+    """Write what many requests have in common, to be finished by `finish_request` for each.
+
+    Raises:
+        BadMessage: as `build_request`.
+    """
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Accept-Encoding: identity", *_lines(headers)]
+    start = "\r\n".join(lines) + "\r\n"
+    if start.count("\n") != len(lines) or _START.fullmatch(start) is None:
+        raise BadMessage
+    return start
+
+
+def finish_request(start: str, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> bytes:
+    """Add a request's own headers and its body to what `start_request` wrote.
+
+    Raises:
+        BadMessage: as `build_request`.
+    """
+    lines = _lines(headers)
+    if body or start.startswith(_WITH_BODY):
+        lines.append(f"Content-Length: {len(body)}")
+    lines.append("\r\n")
+    rest = "\r\n".join(lines)
+    if rest.count("\n") != len(lines) or _REST.fullmatch(rest) is None:
+        raise BadMessage
+    return (start + rest).encode("ascii") + body
+
+
+def _lines(headers: Iterable[tuple[str, str]]) -> list[str]:
+    lines = []
     for name, value in headers:
         if name.lower() in RESERVED:
             raise BadMessage("reserved_header", name.lower())
         lines.append(f"{name}: {value}")
-    if body or method in _WITH_BODY:
-        lines.append(f"Content-Length: {len(body)}")
-    head = "\r\n".join(lines) + "\r\n\r\n"
-    if head.count("\n") != len(lines) + 1 or _HEAD.fullmatch(head) is None:
-        raise BadMessage
-    return head.encode("ascii") + body
+    return lines
 
 
 def inflate(body: bytes, coding: bytes, limit: int) -> bytes:
