@@ -25,7 +25,7 @@ _VERSION = _from_byte(_ALPHABET[0b01110:0b10000])  # four bits of version 7, one
 _VARIANT = _from_byte("".join(c for value, c in enumerate(_ALPHABET) if value >> 2 & 0b11 == 0b10))
 
 _tails: list[str] = []
-_instant = (-1, "")  # the last millisecond, and its ten characters
+_instant = (-1, "")  # the last 1,024 milliseconds in which an id was made, and their eight characters
 
 
 def _tail() -> str:
@@ -48,9 +48,10 @@ def new_id(prefix: str) -> str:
     """
     global _instant
     ms = time.time_ns() // 1_000_000
-    if ms != _instant[0]:
-        _instant = (ms, "".join([_PAIRS[ms >> shift & 1023] for shift in (40, 30, 20, 10, 0)]))
-    return f"{prefix}_{_instant[1]}{_tail()}"
+    span = ms >> 10
+    if span != _instant[0]:
+        _instant = (span, "".join([_PAIRS[span >> shift & 1023] for shift in (30, 20, 10, 0)]))
+    return f"{prefix}_{_instant[1]}{_PAIRS[ms & 1023]}{_tail()}"
 
 
 def is_id(prefix: str, text: str) -> bool:
