@@ -138,7 +138,10 @@ def _column(values: Sequence[object]) -> str | Sequence[object]:
     """
     if isinstance(values[0], bytes):
         return values
-    text = _SEPARATOR.join(["" if value is None else str(value) for value in values])
+    try:
+        text = _SEPARATOR.join(values)  # type: ignore[arg-type]  # most are texts already
+    except TypeError:
+        text = _SEPARATOR.join(["" if value is None else str(value) for value in values])
     if text.count(_SEPARATOR) != len(values) - 1:  # ids, codes and JSON hold no such character
         raise ValueError("a value holds the separator of values")
     return text
