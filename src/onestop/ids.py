@@ -11,21 +11,33 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 # Ten bits at a time: 1,024 pairs of characters.
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 _SHAPE = re.compile(r"([a-z]{2,5})_([0-7][0-9a-hjkmnp-tv-z]{25})")
-_SHIFTS = range(70, -1, -10)
-_CHUNKS = 400  # of ten random bytes, asked of the system at once
-_VERSION, _VARIANT = 0x7 << 76, 0b10 << 62
-_RANDOM = ~((0xF << 76) | (0b11 << 62))  # where random bits stay random
-
-_random: list[int] = []
-_instant = (-1, "")  # the last millisecond, and its ten characters
+_TAIL = 16  # characters after the time, each from a random byte of its own
+_TAILS = 400  # made at once
 
 
-def _entropy() -> int:
-    """Return 80 random bits."""
-    if not _random:
-        data = os.urandom(10 * _CHUNKS)
-        _random.extend([int.from_bytes(data[i : i + 10], "big") for i in range(0, len(data), 10)])
-    return _random.pop()
+def _from_byte(characters: str) -> bytes:
+    """Return a table that makes each of these characters, a power of two in number, of equally many bytes."""
+    return characters.encode() * (256 // len(characters))
+
+
+_ANY = _from_byte(_ALPHABET)
+_VERSION = _from_byte(_ALPHABET[0b01110:0b10000])  # four bits of version 7, one random bit
+_VARIANT = _from_byte("".join(c for value, c in enumerate(_ALPHABET) if value >> 2 & 0b11 == 0b10))
+
+_tails: list[str] = []
+_instant = (-1, "")  # the last 1,024 milliseconds in which an id was made, and their eight characters
+
+
+def _tail() -> str:
+    """Return sixteen characters: version, variant and 74 random bits."""
+    if not _tails:
+        data = os.urandom(_TAIL * _TAILS)
+        made = bytearray(data.translate(_ANY))
+        made[0::_TAIL] = data[0::_TAIL].translate(_VERSION)
+        made[3::_TAIL] = data[3::_TAIL].translate(_VARIANT)
+        text = made.decode()
+        _tails.extend([text[i : i + _TAIL] for i in range(0, len(text), _TAIL)])
+    return _tails.pop()
 
 
 def new_id(prefix: str) -> str:
@@ -36,10 +48,10 @@ def new_id(prefix: str) -> str:
     """
     global _instant
     ms = time.time_ns() // 1_000_000
-    if ms != _instant[0]:
-        _instant = (ms, "".join([_PAIRS[ms >> shift & 1023] for shift in (40, 30, 20, 10, 0)]))
-    tail = _entropy() & _RANDOM | _VERSION | _VARIANT
-    return f"{prefix}_{_instant[1]}" + "".join([_PAIRS[tail >> shift & 1023] for shift in _SHIFTS])
+    span = ms >> 10
+    if span != _instant[0]:
+        _instant = (span, "".join([_PAIRS[span >> shift & 1023] for shift in (30, 20, 10, 0)]))
+    return f"{prefix}_{_instant[1]}{_PAIRS[ms & 1023]}{_tail()}"
 
 
 def is_id(prefix: str, text: str) -> bool:
@@ -49,8 +61,8 @@ def is_id(prefix: str, text: str) -> bool:
 
 
 def forget_entropy() -> None:
-    """Drop the random bytes in store; a forked child must not repeat its parent's."""
-    _random.clear()
+    """Drop the random characters in store; a forked child must not repeat its parent's."""
+    _tails.clear()
 
 
 os.register_at_fork(after_in_child=forget_entropy)

@@ -1,6 +1,7 @@
 """Whole applications in one call: one statement writes everything, batches share a commit, one bad row fails alone."""
 
 import asyncio
+from datetime import date
 
 import asyncpg
 import msgspec
@@ -153,3 +154,40 @@ def test_the_statement_takes_as_many_columns_as_it_is_given():
     places = {int(place) for place in re.findall(r"\$(\d+)", store_opening.INSERT_OPENINGS)}
     assert places == set(range(1, 58))
     assert msgspec.structs.fields(store_opening.Opening)
+
+
+def test_a_value_that_holds_the_separator_is_refused_before_it_can_shift_a_row():
+    with pytest.raises(ValueError, match="separator"):
+        store_opening._column(["a", "b\x1fc"])
+
+
+def test_a_column_is_one_text_and_bytes_stay_an_array():
+    assert store_opening._column(["a", None, 3]) == "a\x1f\x1f3"
+    assert store_opening._column((b"\x1f", b"")) == (b"\x1f", b"")
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+async def test_steps_without_operation_or_needs_keep_them_empty_and_one_without_effect_has_none(pool, office, steps):
+    from onestop.cases import store
+    from onestop.cases.models import Step
+    from onestop.ids import new_id
+
+    case_id = new_id("case")
+    row = {"department": "d", "adapter": "desk", "operation": "", "needs": [], "state": "at_desk"}
+    rows = [
+        store.step_row(Step(code=f"s{n}", position=n, promised_days=1, due_on=date(2026, 3, 2), **row))
+        for n in range(steps)
+    ]
+    texts = {f.name: "{}" for f in msgspec.structs.fields(store_opening.Opening) if f.name not in ("steps", "effects")}
+    opening = store_opening.Opening(
+        **texts
+        | {"id": case_id, "state": "draft", "answers": b"", "reply": b"", "body_hash": b"", "status": 201}
+        | {"key": case_id, "number": case_id, "audit_id": case_id, "due_on": None, "trace_id": None, "use_id": None}
+        | {"steps": rows, "effects": [], "tasks": [], "events": []}
+    )
+    assert await store_opening.insert_openings(pool, office.region, [opening]) == {case_id}
+    kept = await store.steps(pool, office.region, case_id)
+    assert [(step.operation, step.needs, step.effect_id, step.due_on) for step in kept] == [
+        ("", [], None, date(2026, 3, 2))
+    ] * steps
+    assert await pool.fetchval("SELECT count(*) FROM cases WHERE id = $1 AND due_on IS NULL", case_id) == 1

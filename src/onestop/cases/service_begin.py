@@ -87,16 +87,15 @@ def begin(
     }
     for step in steps:
         due = office.due_on(today, step.promised_days)
-        begun = msgspec.structs.replace(step, due_on=due, heard=None, effect_id=None)
         if step.adapter == DESK:
-            _to_desk(owed, begun, "handle", "no_system")
+            _to_desk(owed, step, due, "handle", "no_system")
             continue
         if step.adapter not in office.gateway.manifests:
-            _to_desk(owed, begun, "find_out", "not_connected")
+            _to_desk(owed, step, due, "find_out", "not_connected")
             continue
         payload, missing = ready.components[step.code].payload(values)
         if missing:
-            _to_desk(owed, begun, "find_out", "input_missing")
+            _to_desk(owed, step, due, "find_out", "input_missing")
             continue
         effect = NewEffect(
             id=new_id("eff"),
@@ -109,15 +108,19 @@ def begin(
             trace_id=whose.trace_id,
         )
         owed.effects.append(effect)
-        owed.steps.append(msgspec.structs.replace(begun, state="in_progress", effect_id=effect.id))
+        owed.steps.append(_begun(step, due, "in_progress", effect.id))
         owed.events.append(_event(STARTED, step, due))
     return owed
 
 
-def _to_desk(owed: Owed, step: Step, kind: TaskKind, reason: str) -> None:
-    owed.tasks.append(desk_task(step, kind, reason, step.due_on))
-    owed.steps.append(msgspec.structs.replace(step, state="at_desk"))
-    owed.events.append(_event(AT_DESK, step, step.due_on, reason=reason))
+def _begun(step: Step, due: date, state: StepState, effect_id: str | None = None) -> Step:
+    return msgspec.structs.replace(step, due_on=due, heard=None, state=state, effect_id=effect_id)
+
+
+def _to_desk(owed: Owed, step: Step, due: date, kind: TaskKind, reason: str) -> None:
+    owed.tasks.append(desk_task(step, kind, reason, due))
+    owed.steps.append(_begun(step, due, "at_desk"))
+    owed.events.append(_event(AT_DESK, step, due, reason=reason))
 
 
 def desk_task(step: Step, kind: TaskKind, reason: str, due: date) -> NewTask:

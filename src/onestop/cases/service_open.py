@@ -187,7 +187,7 @@ async def _prepare(
     case_id = new_id("case")
     today = now.astimezone(clock.CHINA).date()
     form = Form(answers=answers, number=subject.number, name=subject.name)
-    number = rules.case_number(office.region, today.strftime("%Y%m%d"), await office.serials.take())
+    number = rules.case_number(office.region, today.isoformat().replace("-", ""), await office.serials.take())
     owed, steps = Owed(), list[Step]()
     events = [NewEvent(type=SUBMITTED if submit else OPENED, by_whom=APPLICANT_BY)]
     if submit:
@@ -224,10 +224,6 @@ async def _prepare(
         headers={"location": f"/v1/cases/{case_id}", "etag": '"v1"', "content-language": LANGUAGE_TAGS[context.lang]},
     )
     return _opening(office, case, keyed, reply, seen.parts, steps, owed, events), reply
-
-
-def _told(nth: int, at: datetime, event: NewEvent) -> Event:
-    return Event(seq=nth, at=at, type=event.type, by_whom=event.by_whom, step=event.step, data=event.data)
 
 
 def _opening(
