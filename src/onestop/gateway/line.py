@@ -5,7 +5,6 @@ of five costs no task and one timer.
 """
 
 import asyncio
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -13,7 +12,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from onestop.gateway.auth import Credentials, TokenRefused, credentials
+from onestop.gateway.auth import Credentials, Outgoing, TokenRefused, always, credentials
+from onestop.gateway.auth_callbacks import callback_check
+from onestop.gateway.auth_door import TokenDoor
+from onestop.gateway.auth_tls import tls_context
 from onestop.gateway.limits import Breaker, Pace, RetryBudget
 from onestop.gateway.manifest import BadManifest, Manifest
 from onestop.gateway.operations import Answer, Prepared, prepare
@@ -41,6 +43,12 @@ class Where(msgspec.Struct, frozen=True):
 
     url: str
     secrets: dict[str, str]
+    config: dict[str, str] = {}  # constants of this environment, for recipes and mappings; msgspec copies the default
+    token_url: str | None = None  # the token endpoint, where it is on another host
+
+    def __repr__(self) -> str:
+        """Name the address and no secret."""
+        return f"Where({self.url!r}, {len(self.secrets)} secrets)"
 
 
 class Call:
@@ -54,8 +62,10 @@ class Call:
         "ended_at",
         "judged",
         "line",
+        "mark",
         "number",
         "prepared",
+        "renewed",
         "sending",
         "started",
         "timed",
@@ -79,6 +89,8 @@ class Call:
         self.breaker = line.breakers[prepared.spec.id]
         self.attempts = 0
         self.judged = False  # the breaker has heard of this call
+        self.mark = 0  # of the credentials the latest attempt was sent with
+        self.renewed = False  # sent again with fresh ones
         self.sending: Any = None
         self.timed = True  # False: whoever started it keeps its deadline
         self.started = line.loop.time()
@@ -118,9 +130,9 @@ class Call:
         # Not by `Reply`: asking whether something is a msgspec struct goes through Python's abstract classes.
         if not isinstance(outcome, OutboundError):
             answer = self.prepared.answer(outcome, self.number)
+            if answer.kind == "denied" and self._renews(outcome.status, now):
+                return
             self._judge(answer.kind not in ("down", "bad_reply"), now)
-            if answer.kind == "denied":
-                self.line.credentials.spoiled()
             self.end(answer)
             return
         if self._again(outcome, now):
@@ -142,6 +154,18 @@ class Call:
             else:
                 self.breaker.failed(now)
 
+    def _renews(self, status: int, now: float) -> bool:
+        """Repeat once with a fresh token where the old one was refused and nothing can have been done."""
+        spec = self.prepared.spec
+        if not spec.authenticate or not self.line.credentials.spoiled(self.mark):
+            return False
+        if self.renewed or now >= self.deadline or not (status == 401 or spec.idempotent == "safe"):
+            return False
+        self.renewed = True
+        self.sending = None
+        self.line.write_when_ready(self)
+        return True
+
     def _again(self, error: OutboundError, now: float) -> bool:
         """Repeat once where that is safe: nothing was sent, or the operation may be repeated and the wire broke."""
         if self.attempts > 1 or now >= self.deadline:
@@ -162,7 +186,7 @@ class Line:
     def __init__(self, manifest: Manifest, where: Where, allow: AllowList) -> None:
         self.loop = asyncio.get_running_loop()
         self.manifest = manifest
-        self.operations = prepare(manifest)
+        self.operations = prepare(manifest, where.secrets)
         self.breakers = {name: Breaker() for name in self.operations}
         self.retries = RetryBudget()
         self.pace = Pace(manifest.limits.per_second) if manifest.limits.per_second else None
@@ -172,17 +196,29 @@ class Line:
         port = url.port or (443 if url.scheme == "https" else 80)
         self.host = f"{url.hostname}:{port}" if url.port else url.hostname
         self._prefix = url.path.rstrip("/")
+        self._origin = f"{url.scheme}://{self.host}"
+        tls = tls_context(manifest, where.secrets)
         self.pool = Pool(
             url.hostname,
             port,
             allow=allow,
-            tls=ssl.create_default_context() if url.scheme == "https" else None,
+            tls=tls if url.scheme == "https" else None,
             max_connections=manifest.limits.concurrency,
             max_waiting=manifest.limits.waiting,
             connect_s=max((o.connect_s for o in manifest.operations), default=0.5),
         )
-        self.credentials: Credentials = credentials(manifest, where.secrets, self._exchange)
-        self.secrets = where.secrets
+        self._token_door = TokenDoor(where.token_url, manifest.id, allow, tls) if where.token_url else None
+        self.credentials: Credentials = credentials(
+            manifest,
+            where.secrets,
+            self._token_door.exchange if self._token_door else self._exchange,
+            config=where.config,
+            origin=self._origin,
+            token_endpoint=where.token_url or "",
+        )
+        self._always = always(manifest, where.secrets, where.config)
+        self.genuine = callback_check(manifest, where.secrets, where.config)
+        self._config = where.config
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(
@@ -202,6 +238,8 @@ class Line:
         Returns the failure at once, without a call, where the breaker is open.
         """
         prepared = self.operations[operation]
+        if self._config:
+            values = {**values, "config": self._config}
         call = Call(self, prepared, values, deadline, done)
         call.number = number
         call.timed = timed
@@ -209,10 +247,10 @@ class Line:
         if not call.breaker.allows(now):
             return CallFailed("paused", False, retry_after_s=max(round(call.breaker.until - now, 1), 0.1))
         self.retries.earned()
-        if self.credentials.ready and self.pace is None:
+        if self.pace is None and (self.credentials.ready or not prepared.spec.authenticate):
             self.write(call)
         else:
-            self._later(self._prepare_and_write(call))
+            self.write_when_ready(call)
         return call
 
     async def ask(self, operation: str, values: dict[str, Any], timeout_s: float, number: str | None = None) -> Answer:
@@ -244,16 +282,18 @@ class Line:
         call.attempts += 1
         try:
             path, query, headers, body = call.prepared.request(call.values)
-            path = self._prefix + path
-            extra, query = self.credentials.apply(call.prepared.spec.method, path, query, body)
-            headers += extra
+            out = Outgoing(call.prepared.spec.method, self._origin, self._prefix + path, query, headers, body)
+            if self._always is not None:
+                self._always(out)
+            if call.prepared.spec.authenticate:
+                call.mark = self.credentials.mark
+                self.credentials.apply(out)
             trace = call.values.get("traceparent")
             if trace is not None:
                 headers.append(("traceparent", trace))
             left_ms = int((call.deadline - self.loop.time()) * 1000)
             headers.append(("Onestop-Deadline", str(int(time.time() * 1000) + left_ms)))
-            target = f"{path}?{query}" if query else path
-            message = build_request(call.prepared.spec.method, target, self.host, headers, body)
+            message = build_request(out.method, out.target, self.host, headers, out.body)
         except (BadMessage, UnicodeEncodeError, ValueError) as fault:
             # Our own values cannot be written as the manifest says: no word about the department's health.
             call.judged = True
@@ -262,11 +302,15 @@ class Line:
             return
         call.sending = self.pool.send(message, call.deadline, call.heard, call.prepared.limits, timed=call.timed)
 
+    def write_when_ready(self, call: Call) -> None:
+        """Put a call on the wire as soon as there is a token and the department's pace allows."""
+        self._later(self._prepare_and_write(call))
+
     async def _prepare_and_write(self, call: Call) -> None:
         """The slow way: a token must be fetched, or the department's pace kept."""
         try:
             async with asyncio.timeout_at(call.deadline):
-                if not self.credentials.ready:
+                if call.prepared.spec.authenticate and not self.credentials.ready:
                     await self.credentials.prepare()
                 while self.pace is not None and (wait := self.pace.wait_s(self.loop.time())) > 0:
                     if self.loop.time() + wait >= call.deadline:
@@ -310,6 +354,9 @@ class Line:
         """Cut all connections."""
         for task in self._tasks:
             task.cancel()
+        self.credentials.close()
+        if self._token_door is not None:
+            await self._token_door.close()
         await self.pool.close()
 
 
@@ -326,9 +373,20 @@ def _failure(error: OutboundError) -> CallFailed:
 
 
 def environment(data: Mapping[str, Any]) -> dict[str, Where]:
-    """Read the environment file's `[adapters.<id>]` tables: `url`, everything else is a secret."""
-    found = {}
-    for name, entry in data.get("adapters", {}).items():
-        told = {key: str(value) for key, value in entry.items() if key != "url"}
-        found[name] = Where(str(entry.get("url", "")), told)
-    return found
+    """Read the environment file's `[adapters.<id>]` tables: `url`, `token_url`, `config`; everything else is a secret.
+
+    Raises:
+        BadManifest: a table stands where a secret or a constant should.
+    """
+    return {name: _where(name, entry) for name, entry in data.get("adapters", {}).items()}
+
+
+def _where(name: str, entry: Mapping[str, Any]) -> Where:
+    told = {key: value for key, value in entry.items() if key not in ("url", "token_url", "config")}
+    config = entry.get("config", {})
+    for key, value in {**told, **(config if isinstance(config, dict) else {"config": []})}.items():
+        if isinstance(value, (dict, list)):
+            raise BadManifest(f"environment file, [adapters.{name}]: {key} is no text")
+    constants = {key: str(value) for key, value in config.items()}
+    secrets = {key: str(value) for key, value in told.items()}
+    return Where(str(entry.get("url", "")), secrets, constants, entry.get("token_url") or None)

@@ -1,10 +1,10 @@
 """One operation of a manifest, compiled: values into a request, a reply into an answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
-from onestop.gateway import codecs
+from onestop.gateway import codecs, protection
 from onestop.gateway.manifest import ErrorCase, Manifest, Operation
 from onestop.gateway.mapping import Getter, MappingFailed, Value, expression, tree
 from onestop.gateway.models import Outcome
@@ -34,15 +34,15 @@ class Answer:
 class Prepared:
     """An operation ready to be used many times."""
 
-    def __init__(self, manifest: Manifest, operation: Operation) -> None:
+    def __init__(self, manifest: Manifest, operation: Operation, secrets: Mapping[str, str] | None = None) -> None:
         codes = manifest.codes
         self.spec = operation
         self.limits = Limits(wire_bytes=operation.max_reply_bytes, inflated_bytes=operation.max_reply_bytes)
         self._path = [(name, expression(source, codes)) for name, source in operation.request.path.items()]
         self._query = [(name, tree(source, codes)) for name, source in operation.request.query.items()]
         self._headers = [(name, tree(source, codes)) for name, source in operation.request.headers.items()]
-        self._body = codecs.writer(operation, codes)
-        self._read = codecs.reader(operation)
+        self._body = protection.writing(operation, secrets, codecs.writer(operation, codes))
+        self._read = protection.reading(operation, secrets, codecs.reader(operation))
         kind = codecs.content_type(operation)
         self._fixed = [
             ("Accept", "application/json" if operation.response_codec == "json" else "text/xml, application/xml")
@@ -88,7 +88,12 @@ class Prepared:
             answer.retry_after_s = _retry_after(reply)
             return answer
         except (BadBody, MappingFailed) as fault:
-            answer = Answer("bad_reply", reply)
+            # A refusal may come without the protection of an answer; nothing else that it holds is believed.
+            found = self._error(status, fault.outer) if isinstance(fault, protection.NotOpened) else None
+            answer = Answer(found[0].outcome if found else "bad_reply", reply)
+            if found is not None:
+                answer.reason, answer.retry_after_s = found[1], _retry_after(reply)
+                return answer
             answer.reason = str(fault)
             return answer
 
@@ -134,6 +139,8 @@ class Prepared:
         """Read the body of a refusal as far as it can be read: the status alone may already tell."""
         try:
             return self._read(reply.body)
+        except protection.NotOpened as fault:
+            return fault.outer
         except BadBody:
             return None
 
@@ -199,10 +206,10 @@ def _retry_after(reply: Reply) -> float | None:
     return float(told) if told is not None and told.isdigit() and len(told) < 6 else None
 
 
-def prepare(manifest: Manifest) -> dict[str, Prepared]:
-    """Compile every operation of a manifest, by id.
+def prepare(manifest: Manifest, secrets: Mapping[str, str] | None = None) -> dict[str, Prepared]:
+    """Compile every operation of a manifest, by id; without secrets none that is protected can be read.
 
     Raises:
-        BadManifest: an expression cannot be compiled.
+        BadManifest: an expression cannot be compiled, or a key is missing.
     """
-    return {operation.id: Prepared(manifest, operation) for operation in manifest.operations}
+    return {operation.id: Prepared(manifest, operation, secrets) for operation in manifest.operations}
