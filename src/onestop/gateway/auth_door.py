@@ -15,7 +15,7 @@ TOKEN_S = 3.0  # the longest that fetching a token may take
 class TokenDoor:
     """One host, known by the environment's `token_url`; bound by the same list of allowed addresses."""
 
-    def __init__(self, url: str, adapter: str, allow: AllowList, tls: ssl.SSLContext) -> None:
+    def __init__(self, url: str, adapter: str, allow: AllowList, tls: ssl.SSLContext | None) -> None:
         told = urlsplit(url)
         if told.scheme not in ("http", "https") or not told.hostname or told.username is not None:
             raise BadManifest(f"adapter {adapter}: the environment's token_url is not an http address")

@@ -191,13 +191,13 @@ class Line:
         self.retries = RetryBudget()
         self.pace = Pace(manifest.limits.per_second) if manifest.limits.per_second else None
         url = urlsplit(where.url)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise BadManifest(f"adapter {manifest.id}: {where.url!r} is not an http address")
+        if url.scheme not in ("http", "https") or not url.hostname or url.username is not None:
+            raise BadManifest(f"adapter {manifest.id}: its url in the environment file is not an http address")
         port = url.port or (443 if url.scheme == "https" else 80)
         self.host = f"{url.hostname}:{port}" if url.port else url.hostname
         self._prefix = url.path.rstrip("/")
         self._origin = f"{url.scheme}://{self.host}"
-        tls = tls_context(manifest, where.secrets)
+        tls = tls_context(manifest, where.secrets) if "https:" in f"{where.url} {where.token_url}" else None
         self.pool = Pool(
             url.hostname,
             port,
