@@ -55,12 +55,12 @@ def credentials(
     exchange: Exchange,
     *,
     config: Mapping[str, str] | None = None,
-    origin: str = "",
-    token_endpoint: str = "",
+    address: str = "",
+    token_url: str = "",
 ) -> Credentials:
     """Make what the manifest's `[auth]` asks for from what is told for this environment.
 
-    `exchange` calls the token endpoint, whose address is `token_endpoint`, or makes a login below `origin`.
+    `exchange` asks for tokens: at `token_url` where the environment tells one, else below the department's `address`.
 
     Raises:
         BadManifest: a secret or a constant is missing, a recipe names an unknown place, or a key is of the wrong
@@ -68,12 +68,12 @@ def credentials(
     """
     kitchen = Kitchen(told, config or {})
     try:
-        return _made(manifest, kitchen, exchange, origin, token_endpoint)
+        return _made(manifest, kitchen, exchange, address, token_url)
     except BadManifest as fault:
         raise BadManifest(f"adapter {manifest.id}: {fault}") from None
 
 
-def _made(manifest: Manifest, kitchen: Kitchen, exchange: Exchange, origin: str, token_endpoint: str) -> Credentials:
+def _made(manifest: Manifest, kitchen: Kitchen, exchange: Exchange, address: str, token_url: str) -> Credentials:
     auth, told = manifest.auth, kitchen.told
     match auth:
         case ApiKey():
@@ -81,9 +81,9 @@ def _made(manifest: Manifest, kitchen: Kitchen, exchange: Exchange, origin: str,
         case Basic():
             return _Fixed([("Authorization", basic(secret(told, "username"), secret(told, "password")))])
         case ClientCredentials():
-            return OAuthTokens(auth, kitchen, manifest.tls, exchange, token_endpoint)
+            return OAuthTokens(auth, kitchen, manifest.tls, exchange, address, token_url)
         case Login():
-            return LoginTokens(auth, kitchen, exchange, origin)
+            return LoginTokens(auth, kitchen, exchange, address, token_url)
         case SelfSigned():
             return SelfSigning(auth, kitchen)
         case Signed():

@@ -104,14 +104,16 @@ class _TokenAnswer(msgspec.Struct, frozen=True):
 class OAuthTokens(Tokens):
     """A bearer token by client credentials (RFC 6749, 7523, 8705)."""
 
-    def __init__(self, spec: ClientCredentials, kitchen: Kitchen, tls: Tls, exchange: Exchange, endpoint: str) -> None:
+    def __init__(
+        self, spec: ClientCredentials, kitchen: Kitchen, tls: Tls, exchange: Exchange, address: str, token_url: str
+    ) -> None:
         super().__init__()
-        self._path = urlsplit(endpoint).path if endpoint else spec.token_path
+        self._target = _target(token_url) or spec.token_path
         self._exchange = exchange
         self._form = {"grant_type": "client_credentials", **spec.extra}
         told = {"scope": spec.scope, "audience": spec.audience, "resource": spec.resource}
         self._form |= {name: value for name, value in told.items() if value}
-        self._prove = _client_auth(spec, kitchen, tls, endpoint)
+        self._prove = _client_auth(spec, kitchen, tls, token_url or address + spec.token_path)
         self._headers: list[tuple[str, str]] = []
 
     def apply(self, out: Outgoing) -> None:
@@ -122,7 +124,7 @@ class OAuthTokens(Tokens):
         headers = [("Content-Type", _FORM), ("Accept", "application/json")]
         form = dict(self._form)
         self._prove(headers, form)
-        status, body = await self._exchange("POST", self._path, headers, urlencode(form).encode())
+        status, body = await self._exchange("POST", self._target, headers, urlencode(form).encode())
         try:
             answer = msgspec.json.decode(body, type=_TokenAnswer) if status == 200 else None
             life_s = float(answer.expires_in) if answer is not None else 0.0
@@ -132,6 +134,11 @@ class OAuthTokens(Tokens):
             raise TokenRefused(f"the token endpoint answered {status}")
         self._headers = [("Authorization", f"Bearer {answer.access_token}")]
         return answer.access_token, life_s
+
+
+def _target(token_url: str) -> str:
+    told = urlsplit(token_url)
+    return f"{told.path or '/'}{'?' if told.query else ''}{told.query}" if token_url else ""
 
 
 Prove = Callable[[list[tuple[str, str]], dict[str, str]], None]
@@ -164,11 +171,13 @@ def basic(user: str, password: str) -> str:
 class LoginTokens(Tokens):
     """A token by a declared call, carried as declared."""
 
-    def __init__(self, spec: Login, kitchen: Kitchen, exchange: Exchange, origin: str) -> None:
+    def __init__(self, spec: Login, kitchen: Kitchen, exchange: Exchange, address: str, token_url: str) -> None:
         super().__init__()
         if not (spec.headers or spec.query or spec.body):
             raise BadManifest("auth: a login says by headers, query or body how a request carries the {token}")
-        self._spec, self._exchange, self._origin = spec, exchange, origin
+        self._spec, self._exchange = spec, exchange
+        at = urlsplit(token_url or address)
+        self._origin, self._path = f"{at.scheme}://{at.netloc}", at.path if token_url else spec.path
         self._ask_headers = kitchen.table(spec.request_headers, "auth.request_headers")
         self._ask_query = kitchen.table(spec.request_query, "auth.request_query")
         self._ask_body = kitchen.table(spec.request_body, "auth.request_body")
@@ -205,7 +214,7 @@ class LoginTokens(Tokens):
 
     def _question(self) -> Outgoing:
         spec = self._spec
-        out = Outgoing(spec.method, self._origin, spec.path, "", [("Accept", "application/json")], b"")
+        out = Outgoing(spec.method, self._origin, self._path, "", [("Accept", "application/json")], b"")
         at = Attempt(out)
         out.query = urlencode([(name, recipe.fill(at)) for name, recipe in self._ask_query])
         if spec.codec != "none":

@@ -213,8 +213,8 @@ class Line:
             where.secrets,
             self._token_door.exchange if self._token_door else self._exchange,
             config=where.config,
-            origin=self._origin,
-            token_endpoint=where.token_url or "",
+            address=self._origin + self._prefix,
+            token_url=where.token_url or "",
         )
         self._always = always(manifest, where.secrets, where.config)
         self.genuine = callback_check(manifest, where.secrets, where.config)
