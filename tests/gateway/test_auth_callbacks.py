@@ -169,7 +169,10 @@ def test_a_base_may_name_the_path_and_the_bodys_hash():
 WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-def webhook(key=base64.b64decode(WEBHOOK_SECRET[6:]), body=BODY, stamp=STAMP, form="v1,{}"):
+WEBHOOK_KEY = base64.b64decode(WEBHOOK_SECRET[6:])
+
+
+def webhook(key=WEBHOOK_KEY, body=BODY, stamp=STAMP, form="v1,{}"):
     signature = b64(hmac.digest(key, f"msg_p5jXN8AQM9LWM0D4loKWxJek.{stamp}.".encode() + body, "sha256"))
     return {
         "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",

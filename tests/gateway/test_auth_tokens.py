@@ -14,7 +14,7 @@ from onestop.gateway.line import CallFailed, Line, Where
 from onestop.gateway.manifest import BadManifest
 from onestop.outbound.addresses import AllowList
 from tests.gateway.keys import ec_key, pem, public_pem, rsa_key
-from tests.gateway.peer import ALLOW, VALUES, line, manifest, peer
+from tests.gateway.peer import ALLOW, OPERATIONS, VALUES, line, manifest, peer
 
 pytestmark = pytest.mark.anyio
 
@@ -110,10 +110,11 @@ async def test_no_token_is_no_call_and_says_so_without_the_answers_words(answer)
 
 @pytest.mark.parametrize("token", [None, "", True, {"a": 1}, "a\r\nX-Evil: 1", "x" * 20_000])
 async def test_a_login_that_gives_no_usable_token_is_no_call(token):
-    async with peer(lambda _: (200, {"data": {"token": token, "expires": 60}})) as served:
-        async with line(LOGIN + 'headers = { X-Token = "{token}" }', TOLD, served) as opened:
-            with pytest.raises(CallFailed) as failed:
-                await ask(opened)
+    text = LOGIN + 'headers = { X-Token = "{token}" }'
+    answer = 200, {"data": {"token": token, "expires": 60}}
+    async with peer(lambda _: answer) as served, line(text, TOLD, served) as opened:
+        with pytest.raises(CallFailed) as failed:
+            await ask(opened)
     assert failed.value.kind in ("no_token", "unmappable")
     assert {seen.path for seen in served.asked} == {"/login"}
 
@@ -149,9 +150,13 @@ async def test_a_department_that_refuses_every_token_is_not_flooded_with_fetchin
 async def test_two_departments_never_get_each_others_token():
     one, other = Office(), Office()
     other.given = 100
-    async with peer(one) as first, peer(other) as second:
-        async with line(OAUTH, TOLD, first, id="one") as to_one, line(OAUTH, TOLD, second, id="other") as to_other:
-            assert [await ask(to_one), await ask(to_other), await ask(to_one)] == ["ok"] * 3
+    async with (
+        peer(one) as first,
+        peer(other) as second,
+        line(OAUTH, TOLD, first, id="one") as to_one,
+        line(OAUTH, TOLD, second, id="other") as to_other,
+    ):
+        assert [await ask(to_one), await ask(to_other), await ask(to_one)] == ["ok"] * 3
     assert {seen.headers["authorization"] for seen in first.asked if seen.path == "/ask"} == {"Bearer token-1"}
     assert {seen.headers["authorization"] for seen in second.asked if seen.path == "/ask"} == {"Bearer token-101"}
 
@@ -327,8 +332,6 @@ async def test_a_submission_is_not_repeated_after_a_refusal_that_is_no_401():
 
 
 def manifest_operations(more):
-    from tests.gateway.peer import OPERATIONS
-
     return OPERATIONS.replace('reply.fields = { said = "said" }', 'reply.fields = { said = "said" }\n' + more)
 
 

@@ -10,7 +10,7 @@ from onestop.gateway.auth_body import add_members
 from onestop.gateway.auth_credentials import Credentials, Exchange, TokenRefused
 from onestop.gateway.auth_http_signature import MessageSigning
 from onestop.gateway.auth_jwt import SelfSigning
-from onestop.gateway.auth_keys import Secrets, secret
+from onestop.gateway.auth_keys import Secrets, naming, secret
 from onestop.gateway.auth_recipes import Attempt, Headers, Kitchen, Outgoing
 from onestop.gateway.auth_signed import Signing
 from onestop.gateway.auth_tokens import LoginTokens, OAuthTokens, basic
@@ -26,7 +26,6 @@ from onestop.gateway.manifest_auth import (
     Signed,
     WsSecurity,
 )
-from onestop.gateway.manifest_base import BadManifest
 
 __all__ = ("Credentials", "Exchange", "Outgoing", "Secrets", "TokenRefused", "always", "credentials")
 
@@ -67,10 +66,8 @@ def credentials(
             kind; says which, and for which adapter.
     """
     kitchen = Kitchen(told, config or {})
-    try:
+    with naming(manifest.id):
         return _made(manifest, kitchen, exchange, address, token_url)
-    except BadManifest as fault:
-        raise BadManifest(f"adapter {manifest.id}: {fault}") from None
 
 
 def _made(manifest: Manifest, kitchen: Kitchen, exchange: Exchange, address: str, token_url: str) -> Credentials:
@@ -113,11 +110,9 @@ def always(
         BadManifest: as `credentials`.
     """
     kitchen = Kitchen(told, config or {})
-    try:
+    with naming(manifest.id):
         headers = kitchen.table(manifest.always.headers, "always.headers")
         query = kitchen.table(manifest.always.query, "always.query")
-    except BadManifest as fault:
-        raise BadManifest(f"adapter {manifest.id}: {fault}") from None
     if not headers and not query:
         return None
 

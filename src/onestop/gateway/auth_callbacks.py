@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from onestop.gateway.auth_digests import checker, decoded
 from onestop.gateway.auth_http_signature import claimed, content_digest, is_genuine
-from onestop.gateway.auth_keys import Secrets, accepted
+from onestop.gateway.auth_keys import Secrets, accepted, naming
 from onestop.gateway.auth_recipes import Attempt, Kitchen, Outgoing
 from onestop.gateway.manifest import Callback, Manifest
 from onestop.gateway.manifest_base import BadManifest
@@ -37,10 +37,8 @@ def callback_check(manifest: Manifest, told: Secrets, config: Mapping[str, str] 
     if rules is None:
         return None
     kinds = {"signed": _signed, "standard_webhooks": _webhooks, "http_signature": _message, "token": _token}
-    try:
+    with naming(manifest.id):
         return kinds[rules.kind](rules, Kitchen(told, config or {}))
-    except BadManifest as fault:
-        raise BadManifest(f"adapter {manifest.id}: {fault}") from None
 
 
 def _signed(rules: Callback, kitchen: Kitchen) -> Genuine:

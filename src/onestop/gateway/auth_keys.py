@@ -5,7 +5,8 @@ What is wrong with a key is told by the secret's name, never by its content; so 
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -26,6 +27,15 @@ Secrets = Mapping[str, str]
 
 _MOST_KEYS = 32
 _UNUSABLE = (JoseError, ValueError, TypeError, KeyError, AttributeError, msgspec.DecodeError)
+
+
+@contextmanager
+def naming(adapter: str) -> Iterator[None]:
+    """Say of which adapter it is that something cannot be used."""
+    try:
+        yield
+    except BadManifest as fault:
+        raise BadManifest(f"adapter {adapter}: {fault}", rule=fault.rule) from None
 
 
 def secret(told: Secrets, name: str) -> str:

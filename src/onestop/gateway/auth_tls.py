@@ -4,7 +4,7 @@ import os
 import ssl
 import tempfile
 
-from onestop.gateway.auth_keys import Secrets, secret
+from onestop.gateway.auth_keys import Secrets, naming, secret
 from onestop.gateway.manifest import Manifest
 from onestop.gateway.manifest_base import BadManifest
 
@@ -17,10 +17,8 @@ def tls_context(manifest: Manifest, told: Secrets) -> ssl.SSLContext:
     Raises:
         BadManifest: a certificate or a key is missing or cannot be used; says which.
     """
-    try:
+    with naming(manifest.id):
         return _context(manifest, told)
-    except BadManifest as fault:
-        raise BadManifest(f"adapter {manifest.id}: {fault}") from None
 
 
 def _context(manifest: Manifest, told: Secrets) -> ssl.SSLContext:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 from onestop.gateway import codecs, protection
+from onestop.gateway.auth_keys import naming
 from onestop.gateway.manifest import ErrorCase, Manifest, Operation
 from onestop.gateway.mapping import Getter, MappingFailed, Value, expression, tree
 from onestop.gateway.models import Outcome
@@ -41,8 +42,10 @@ class Prepared:
         self._path = [(name, expression(source, codes)) for name, source in operation.request.path.items()]
         self._query = [(name, tree(source, codes)) for name, source in operation.request.query.items()]
         self._headers = [(name, tree(source, codes)) for name, source in operation.request.headers.items()]
-        self._body = protection.writing(operation, secrets, codecs.writer(operation, codes))
-        self._read = protection.reading(operation, secrets, codecs.reader(operation))
+        self._body = protection.writing(
+            operation.request.protection, secrets, operation.request_codec, codecs.writer(operation, codes)
+        )
+        self._read = protection.reading(operation.reply.protection, secrets, codecs.reader(operation))
         kind = codecs.content_type(operation)
         self._fixed = [
             ("Accept", "application/json" if operation.response_codec == "json" else "text/xml, application/xml")
@@ -212,4 +215,5 @@ def prepare(manifest: Manifest, secrets: Mapping[str, str] | None = None) -> dic
     Raises:
         BadManifest: an expression cannot be compiled, or a key is missing.
     """
-    return {operation.id: Prepared(manifest, operation, secrets) for operation in manifest.operations}
+    with naming(manifest.id):
+        return {operation.id: Prepared(manifest, operation, secrets) for operation in manifest.operations}

@@ -15,7 +15,6 @@ from onestop.gateway.auth_keys import Secrets
 from onestop.gateway.codecs import Reader, Writer
 from onestop.gateway.manifest_auth import Jose, Protection
 from onestop.gateway.manifest_base import BadManifest
-from onestop.gateway.manifest_operations import Operation
 from onestop.gateway.mapping import MappingFailed, Value, expression
 from onestop.outbound.errors import BadBody
 
@@ -56,15 +55,14 @@ def sealer(spec: Protection, told: Secrets) -> Opened:
     return protection_jose.sealer(spec, told) if isinstance(spec, Jose) else protection_sm4.sealer(spec, told)
 
 
-def reading(operation: Operation, told: Secrets | None, read: Reader) -> Reader:
-    """Return the reader of an operation's protected replies, made of `read`, which reads what is inside.
+def reading(spec: Protection | None, told: Secrets | None, read: Reader) -> Reader:
+    """Return the reader of protected replies, made of `read`, which reads what is inside.
 
     Without secrets, where a manifest is only looked at, it refuses every body.
 
     Raises:
         BadManifest: as `opener`.
     """
-    spec = operation.reply.protection
     if spec is None:
         return read
     if told is None:
@@ -95,20 +93,19 @@ def _refuse(_: bytes) -> Value:
     raise NotOpened("no keys are told here")
 
 
-def writing(operation: Operation, told: Secrets | None, write: Writer) -> Writer:
-    """Return the writer of an operation's protected requests, made of `write`, which writes what is inside.
+def writing(spec: Protection | None, told: Secrets | None, codec: str, write: Writer) -> Writer:
+    """Return the writer of protected requests in `codec`, made of `write`, which writes what is inside.
 
     Raises:
         BadManifest: as `opener`, or the text has no member to stand in.
     """
-    spec = operation.request.protection
     if spec is None or told is None:
         return write
     seal, into = sealer(spec, told), spec.into
     if into is None:
         return lambda root: seal(write(root))
-    if operation.request_codec == "form":
+    if codec == "form":
         return lambda root: urlencode({into: seal(write(root)).decode()}).encode()
-    if operation.request_codec != "json":
-        raise BadManifest(f"operation {operation.id}: `protection.into` needs a json or form request")
+    if codec != "json":
+        raise BadManifest("`protection.into` needs a json or form request")
     return lambda root: msgspec.json.encode({into: seal(write(root)).decode()})
