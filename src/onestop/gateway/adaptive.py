@@ -6,10 +6,13 @@ moved until about one in twenty waits. What slows answers without our doing, a s
 own, must not shrink the limit for long: see `_learn` and `lag_s`.
 """
 
+from math import sqrt
 from statistics import median
 from typing import Final
 
 FLOOR: Final = 4
+_BEGIN: Final = 8  # so few that the first answers tell how long one takes when nobody waits
+_EARLY_GROWTH: Final = 0.5  # of the limit in one window, until it first was too high
 _WINDOW_S: Final = 0.1
 _WINDOW_MOST_S: Final = 1.0
 _ENOUGH: Final = 50  # answers that end a window before it has lasted that long
@@ -23,6 +26,7 @@ _SLACK_SHARE: Final = 1 / 50
 _CHANCE: Final = 3.7  # two standard errors of a median, from the median distance to it
 _FASTER: Final = 0.5  # of the difference a usual time follows in one window
 _SLOWER: Final = 0.1
+_REFUSED: Final = 0.1  # refusals and time-outs for each answer that mean too much is asked; fewer happen anywhere
 _OVERLOADED: Final = 0.8  # of the limit is left after a window with refusals or time-outs
 
 
@@ -32,29 +36,31 @@ class AdaptiveLimit:
     Instants are loop time. Answers of different operations are compared with their own kind only.
     """
 
-    __slots__ = ("_begun", "_changed", "_peak", "_refused", "_took", "_usual", "limit", "most")
+    __slots__ = ("_begun", "_changed", "_growth", "_peak", "_refused", "_took", "_usual", "adaptive", "limit", "most")
 
-    def __init__(self, most: int, *, begin: int = 20) -> None:
+    def __init__(self, most: int, *, adaptive: bool = True) -> None:
         self.most = most
-        self.limit = min(most, begin)
+        self.adaptive = adaptive  # False: `limit` stays `most`
+        self.limit = min(most, _BEGIN) if adaptive else most
+        self._growth = _EARLY_GROWTH
         self._usual: dict[str, float] = {}  # seconds, by operation
         self._took: dict[str, list[float]] = {}  # of this window
         self._begun = 0.0
         self._changed = 0.0  # calls begun before this ran under another limit
         self._peak = 0  # most calls under way in this window
-        self._refused = False
+        self._refused = 0
 
     def ended(self, operation: str, started: float, now: float, under_way: int, refused: bool, lag_s: float) -> None:
         """Take one call that has ended: `under_way` counts it too, `refused` means too slow or told to come later.
 
         `lag_s` is how far this process itself lags behind.
         """
-        if started < self._changed:
+        if started < self._changed or not self.adaptive:
             return
         if under_way > self._peak:
             self._peak = under_way
         if refused:
-            self._refused = True
+            self._refused += 1
         else:
             self._took.setdefault(operation, []).append(now - started)
         passed = now - self._begun
@@ -63,11 +69,12 @@ class AdaptiveLimit:
 
     def _close(self, now: float, lag_s: float) -> None:
         operation = max(self._took, key=lambda name: len(self._took[name]), default="")
-        if self._refused:
+        answered = sum(map(len, self._took.values()))
+        if self._refused > answered * _REFUSED:
             self._set(int(self.limit * _OVERLOADED), now)
         elif operation and len(self._took[operation]) >= _FEWEST:
             self._move(operation, self._took[operation], lag_s, now)
-        self._begun, self._peak, self._refused = now, 0, False
+        self._begun, self._peak, self._refused = now, 0, 0
         self._took.clear()
 
     def _move(self, operation: str, all_took: list[float], lag_s: float, now: float) -> None:
@@ -76,9 +83,9 @@ class AdaptiveLimit:
         usual = self._learn(operation, took, busy)
         if not busy:
             return
-        waiting = self._peak * (1 - min((usual + 2 * lag_s + _slack(all_took, took)) / took, 1.0))
+        waiting = self._peak * (1 - min((usual + lag_s + _slack(all_took, took)) / took, 1.0))
         if waiting < _WAITING_LOW:
-            self._set(self.limit + max(int(self.limit**0.5), 1), now)
+            self._set(self.limit + max(int(self._growth * self.limit), int(sqrt(self.limit)), 1), now)
         elif waiting > max(_WAITING_HIGH, self.limit * _WAITING_SHARE):
             self._set(int(self._peak - waiting + 1), now)
 
@@ -98,10 +105,11 @@ class AdaptiveLimit:
         limit = max(min(limit, self.most), min(FLOOR, self.most))
         if limit < self.limit:
             self._changed = now
+            self._growth = 0.0
         self.limit = limit
 
 
 def _slack(all_took: list[float], middle: float) -> float:
     """Return how much a median of so many so scattered times may differ by chance, and at least what says nothing."""
-    scattered: float = median([abs(took - middle) for took in all_took])
-    return max(_SLACK_S, middle * _SLACK_SHARE, _CHANCE * scattered / len(all_took) ** 0.5)
+    scattered = median([abs(took - middle) for took in all_took])
+    return max(_SLACK_S, middle * _SLACK_SHARE, _CHANCE * scattered / sqrt(len(all_took)))

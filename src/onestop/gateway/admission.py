@@ -63,7 +63,8 @@ class Admission:
             self._take(caller)
             caller.admit()
             return True
-        if self.waiting >= self._most_waiting and not self._make_room(caller.lane):
+        # A limit found below the declared one turns nobody away: they wait here instead of there.
+        if self.waiting >= self._most_waiting + self.limit.most - self.limit.limit and not self._make_room(caller.lane):
             return False
         caller.waits = True
         self.waiting += 1
