@@ -238,10 +238,10 @@ def _lines(gateway: Gateway) -> Callable[[], Awaitable[Sequence[LineHealth]]]:
             LineHealth(
                 department=line.manifest.id,
                 operation=name,
-                state=_state(breaker, line.loop.time()),
+                state=_state(line.breaker(name), line.loop.time()),
             )
             for line in gateway.lines.values()
-            for name, breaker in line.breakers.items()
+            for name in line.operations
         ]
 
     return lines

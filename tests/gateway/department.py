@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from onestop.gateway.fanout import Person
+
 Reply = tuple[int, bytes] | None  # None: the connection is cut without an answer
 Behaviour = Callable[[str, dict[str, str], bytes], Awaitable[Reply]]
 
@@ -61,6 +63,24 @@ def says(value: Any, status: int = 200, after_s: float = 0.0) -> Behaviour:
         return status, json.dumps(value).encode()
 
     return behave
+
+
+def holds_all(after_s: float = 0.0) -> Behaviour:
+    """Make a behaviour that has a record of whoever is asked for."""
+
+    async def behave(_: str, __: dict[str, str], body: bytes) -> Reply:
+        if after_s:
+            await asyncio.sleep(after_s)
+        number = json.loads(body)["id_number"]
+        record = {"id_number": number, "as_of": "2026-03-02T08:00:00+08:00", "answer": number[-4:]}
+        return 200, json.dumps({"data": record}).encode()
+
+    return behave
+
+
+def people(count: int) -> list[Person]:
+    """Return invented people, each with a number of their own."""
+    return [Person(f"99010219920314{nth:04}", f"测试{nth}") for nth in range(count)]
 
 
 MANIFEST = """
@@ -130,6 +150,7 @@ reply.fields = {{ number = "number" }}
 """
 
 
-def manifest_text(name: str, *, idempotent: str = "key", concurrency: int = 16) -> bytes:
-    """Return a manifest for a department of the tests."""
-    return MANIFEST.format(id=name, idempotent=idempotent, concurrency=concurrency).encode()
+def manifest_text(name: str, *, idempotent: str = "key", concurrency: int = 16, query: str = "") -> bytes:
+    """Return a manifest for a department of the tests; `query` holds further lines of its query."""
+    text = MANIFEST.format(id=name, idempotent=idempotent, concurrency=concurrency)
+    return text.replace('reply.found = "data"\n', f'reply.found = "data"\n{query}\n', 1).encode()

@@ -17,9 +17,12 @@ from onestop.gateway.manifest_auth import (
     Auth,
     Basic,
     ClientCredentials,
+    Digest,
+    Encoding,
     HttpSignature,
     Jose,
     Login,
+    MessageAlgorithm,
     NoAuth,
     Params,
     Protection,
@@ -34,6 +37,7 @@ from onestop.gateway.manifest_base import (
     Division,
     Name,
     Network,
+    Recipe,
     Sensitivity,
     Strict,
     Tree,
@@ -81,12 +85,23 @@ class Department(Strict, frozen=True, kw_only=True):
 
 
 class Callback(Strict, frozen=True, kw_only=True):
-    """How the department's own answers are known to be the department's; secret `callback_secret`."""
+    """How the department's own answers are known to be the department's.
 
-    base: str = "{timestamp}\n{nonce}\n{body}"
-    timestamp_header: str = "X-Timestamp"
+    signed: over `base`, by `digest`; secret `callback_secret` (hmac-…) or `callback_key` (their public key: PEM,
+    certificate, JWK or JWKS). standard_webhooks: headers `webhook-id`, `-timestamp`, `-signature`; `callback_secret`.
+    http_signature: RFC 9421, by `algorithm`, covering `components`. token: `callback_secret` itself in
+    `signature_header`, which proves least. Of a secret, `next_<its name>` is good as well while one replaces the other.
+    """
+
+    kind: Literal["signed", "standard_webhooks", "http_signature", "token"] = "signed"
+    base: Recipe = "{timestamp}\n{nonce}\n{body}"
+    digest: Digest = "hmac-sha256"
+    encoding: Encoding = "hex"
+    timestamp_header: str = "X-Timestamp"  # seconds, or milliseconds in 13 digits
     nonce_header: str = "X-Nonce"
     signature_header: str = "X-Signature"
+    algorithm: MessageAlgorithm = "ecdsa-p256-sha256"
+    components: tuple[str, ...] = ("@method", "@path", "content-digest")  # what must be covered at least
     max_skew_s: Annotated[int, Meta(ge=1, le=3600)] = 300
     operation: Name  # the submit operation whose `reply` reads the callback's body
 

@@ -2,9 +2,11 @@
 
 Every secret is named here and told per environment, never in the manifest. A recipe's {places} are: {secret.<name>}
 any secret, {config.<name>} any constant of the environment, {timestamp} seconds, {timestamp_ms}, {time(<strftime>)}
-China Standard Time, {nonce} 24 hex digits, {uuid}, {method}, {path}, {query} as sent, {target} path and query, {host},
-{body}, {body_sha256} {body_sha256_b64} {body_md5} {body_sm3}, {params} see `Params`, {token} of a login, and in what is
-sent, {signature}. The words {app_key} and {secret} stand for {secret.app_key} and {secret.app_secret}.
+China Standard Time, {time_utc(<strftime>)}, {date} as HTTP writes it, {nonce} 24 hex digits, {uuid}, {method}, {path},
+{query} as sent, {target} path and query, {host}, {url} scheme, host and path, {body} as it is when it is signed,
+{body_sha256} {body_sha256_b64} {body_md5} {body_md5_b64} {body_sm3}, {params} see `Params`, {token} of a login, and in
+what is sent, {signature}. The words {app_key} and {secret} stand for {secret.app_key} and {secret.app_secret}. A brace
+that means itself is written twice.
 """
 
 from typing import Annotated, Literal
@@ -21,6 +23,7 @@ Digest = Literal[
 ]  # fmt: skip
 Encoding = Literal["hex", "hex_upper", "base64", "base64url"]
 Algorithm = Literal["HS256", "HS384", "HS512", "RS256", "PS256", "ES256", "ES384", "EdDSA"]
+MessageAlgorithm = Literal["hmac-sha256", "rsa-pss-sha512", "rsa-v1_5-sha256", "ecdsa-p256-sha256", "ed25519"]
 TokenLife = Annotated[int, Meta(ge=10, le=3600)]
 
 
@@ -61,7 +64,7 @@ class SelfSigned(Strict, frozen=True, kw_only=True, tag_field="kind", tag="self_
     """A JWT of our own as bearer, made anew for each request; secret `jwt_key` (PEM, JWK, or a text for HS…)."""
 
     algorithm: Algorithm
-    claims: dict[str, Recipe] = {}  # beside iat, exp and jti; {places} allowed
+    claims: dict[str, Recipe] = {}  # beside iat, exp and jti; texts, but {timestamp} alone is a number
     headers: dict[str, Recipe] = {}  # JOSE headers beside alg: kid, typ
     life_s: TokenLife = 60
     header: str = "Authorization"
@@ -91,14 +94,16 @@ class Params(Strict, frozen=True, kw_only=True):
     of: tuple[Literal["query", "body", "auth"], ...] = ("query", "body", "auth")  # auth: what the recipe itself adds
     leave_out: tuple[str, ...] = ("sign", "signature")
     skip_empty: bool = True
-    pair: str = "{name}={value}"
+    pair: str = "{name}={value}"  # or {name_encoded}, {value_encoded}: percent-encoded as RFC 3986 says
     join: str = "&"
+    extra: dict[str, Recipe] = {}  # further parameters that are signed with those of `auth` but sent elsewhere
 
 
 class Signed(Strict, frozen=True, kw_only=True, tag_field="kind", tag="signed"):
     """A signature over a declared base text. Secrets: `app_key`, and `app_secret` (hmac-…) or `sign_key` (PEM, JWK).
 
-    A plain hash (`sha256`, `md5`, `sm3`) takes the secret from the base text: {secret} or {secret.<name>}.
+    A plain hash (`sha256`, `md5`, `sm3`) takes the secret from the base text: {secret} or {secret.<name>}. sm2-sm3
+    needs the optional package of `onestop[gm]`, and `sign_key` and `sign_public_key` in hex.
     """
 
     base: Recipe
@@ -106,16 +111,15 @@ class Signed(Strict, frozen=True, kw_only=True, tag_field="kind", tag="signed"):
     encoding: Encoding = "hex"
     headers: dict[str, Recipe] = {}
     query: dict[str, Recipe] = {}
-    body: dict[
-        str, Recipe
-    ] = {}  # members added to a JSON or form body, before it is signed where they lack {signature}
+    # Members added to a JSON or form body, before it is signed where they lack {signature}.
+    body: dict[str, Recipe] = {}
     params: Params = Params()
 
 
 class HttpSignature(Strict, frozen=True, kw_only=True, tag_field="kind", tag="http_signature"):
     """HTTP Message Signatures (RFC 9421) with Content-Digest (RFC 9530); secret `sign_key` or `app_secret`."""
 
-    algorithm: Literal["hmac-sha256", "rsa-pss-sha512", "rsa-v1_5-sha256", "ecdsa-p256-sha256", "ed25519"]
+    algorithm: MessageAlgorithm
     key_id: Recipe = "{secret.key_id}"
     label: str = "sig1"
     components: tuple[str, ...] = ("@method", "@target-uri", "content-digest", "content-type")  # absent ones left out
@@ -152,7 +156,7 @@ class Always(Strict, frozen=True, kw_only=True):
 
 
 class Tls(Strict, frozen=True, kw_only=True):
-    """The department's TLS; secrets `ca` (PEM), `client_cert` and `client_key` (PEM)."""
+    """The department's TLS; secrets `ca` (PEM), `client_cert` and `client_cert_key` (PEM; or in one with the other)."""
 
     trust: Literal["system", "own"] = "system"  # own: only the secret `ca`
     client_certificate: bool = False
@@ -173,7 +177,10 @@ class Jose(Strict, frozen=True, kw_only=True, tag_field="kind", tag="jose"):
 
 
 class Sm4(Strict, frozen=True, kw_only=True, tag_field="kind", tag="sm4"):
-    """An SM4 envelope (GM/T 0002); secret `sm4_key` (hex), and `sm4_iv` (hex) for cbc where none is sent along."""
+    """An SM4 envelope (GM/T 0002); secret `sm4_key` (hex), and `sm4_iv` (hex) for cbc where none is sent along.
+
+    gcm always sends its 12 bytes along: one used twice would open everything.
+    """
 
     mode: Literal["cbc", "ecb", "gcm"] = "cbc"
     encoding: Literal["base64", "hex"] = "base64"

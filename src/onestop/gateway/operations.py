@@ -1,10 +1,11 @@
 """One operation of a manifest, compiled: values into a request, a reply into an answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
-from onestop.gateway import codecs
+from onestop.gateway import codecs, protection
+from onestop.gateway.auth_keys import naming
 from onestop.gateway.manifest import ErrorCase, Manifest, Operation
 from onestop.gateway.mapping import Getter, MappingFailed, Value, expression, tree
 from onestop.gateway.models import Outcome
@@ -34,22 +35,24 @@ class Answer:
 class Prepared:
     """An operation ready to be used many times."""
 
-    def __init__(self, manifest: Manifest, operation: Operation) -> None:
+    def __init__(self, manifest: Manifest, operation: Operation, secrets: Mapping[str, str] | None = None) -> None:
         codes = manifest.codes
         self.spec = operation
         self.limits = Limits(wire_bytes=operation.max_reply_bytes, inflated_bytes=operation.max_reply_bytes)
         self._path = [(name, expression(source, codes)) for name, source in operation.request.path.items()]
         self._query = [(name, tree(source, codes)) for name, source in operation.request.query.items()]
         self._headers = [(name, tree(source, codes)) for name, source in operation.request.headers.items()]
-        self._body = codecs.writer(operation, codes)
-        self._read = codecs.reader(operation)
+        self._body = protection.writing(
+            operation.request.protection, secrets, operation.request_codec, codecs.writer(operation, codes)
+        )
+        self._read = protection.reading(operation.reply.protection, secrets, codecs.reader(operation))
         kind = codecs.content_type(operation)
         self.fixed_target = not self._path and not self._query  # nothing of a call is in its path or query
-        self.fixed_headers = [
+        self._fixed = [
             ("Accept", "application/json" if operation.response_codec == "json" else "text/xml, application/xml")
         ]
         if kind is not None:
-            self.fixed_headers.append(("Content-Type", kind))
+            self._fixed.append(("Content-Type", kind))
         reply = operation.reply
         self._found = _maybe(reply.found, codes)
         self._says_none = _naming(reply.found or ".")
@@ -63,12 +66,14 @@ class Prepared:
         self._errors = [(case, _maybe(case.path, codes), _maybe(case.reason, codes)) for case in operation.errors]
 
     def request(self, values: dict[str, Any]) -> tuple[str, str, list[tuple[str, str]], bytes]:
-        """Return path, query, headers beside `fixed_headers`, and body of a request."""
+        """Return path, query, headers and body of a request."""
         path = self.spec.path
         for name, get in self._path:
             path = path.replace("{" + name + "}", quote(_text(get(values)), safe=""))
         query = urlencode([(name, _text(get(values))) for name, get in self._query]) if self._query else ""
-        headers = [(name, _text(get(values))) for name, get in self._headers] if self._headers else []
+        headers = list(self._fixed)
+        if self._headers:
+            headers += [(name, _text(get(values))) for name, get in self._headers]
         return path, query, headers, self._body(values)
 
     def answer(self, reply: Reply, number: str | None) -> Answer:
@@ -87,7 +92,12 @@ class Prepared:
             answer.retry_after_s = _retry_after(reply)
             return answer
         except (BadBody, MappingFailed) as fault:
-            answer = Answer("bad_reply", reply)
+            # A refusal may come without the protection of an answer; nothing else that it holds is believed.
+            found = self._error(status, fault.outer) if isinstance(fault, protection.NotOpened) else None
+            answer = Answer(found[0].outcome if found else "bad_reply", reply)
+            if found is not None:
+                answer.reason, answer.retry_after_s = found[1], _retry_after(reply)
+                return answer
             answer.reason = str(fault)
             return answer
 
@@ -133,6 +143,8 @@ class Prepared:
         """Read the body of a refusal as far as it can be read: the status alone may already tell."""
         try:
             return self._read(reply.body)
+        except protection.NotOpened as fault:
+            return fault.outer
         except BadBody:
             return None
 
@@ -198,10 +210,11 @@ def _retry_after(reply: Reply) -> float | None:
     return float(told) if told is not None and told.isdigit() and len(told) < 6 else None
 
 
-def prepare(manifest: Manifest) -> dict[str, Prepared]:
-    """Compile every operation of a manifest, by id.
+def prepare(manifest: Manifest, secrets: Mapping[str, str] | None = None) -> dict[str, Prepared]:
+    """Compile every operation of a manifest, by id; without secrets none that is protected can be read.
 
     Raises:
-        BadManifest: an expression cannot be compiled.
+        BadManifest: an expression cannot be compiled, or a key is missing.
     """
-    return {operation.id: Prepared(manifest, operation) for operation in manifest.operations}
+    with naming(manifest.id):
+        return {operation.id: Prepared(manifest, operation, secrets) for operation in manifest.operations}
