@@ -172,13 +172,9 @@ WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 WEBHOOK_KEY = base64.b64decode(WEBHOOK_SECRET[6:])
 
 
-def webhook(key=WEBHOOK_KEY, body=BODY, stamp=STAMP, form="v1,{}"):
-    signature = b64(hmac.digest(key, f"msg_p5jXN8AQM9LWM0D4loKWxJek.{stamp}.".encode() + body, "sha256"))
-    return {
-        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
-        "webhook-timestamp": stamp,
-        "webhook-signature": form.format(signature),
-    }
+def webhook(key=WEBHOOK_KEY, body=BODY, stamp=STAMP, form="v1,{}", name="msg_p5jXN8AQM9LWM0D4loKWxJek"):
+    signature = b64(hmac.digest(key, f"{name}.{stamp}.".encode() + body, "sha256"))
+    return {"webhook-id": name, "webhook-timestamp": stamp, "webhook-signature": form.format(signature)}
 
 
 def test_the_webhook_specifications_example_is_genuine():
@@ -224,20 +220,19 @@ class Resolver(HTTPSignatureKeyResolver):
         return self.key
 
 
-def message_signed(algorithm=algorithms.ECDSA_P256_SHA256, key=None, components=None, scheme="https", **more):
-    digest = "sha-256=:" + b64(hashlib.sha256(BODY).digest()) + ":"
-    url = f"{scheme}://portal.example/v1/callbacks/peer"
+PATH = "/v1/callbacks/peer"
+
+
+def message_signed(
+    algorithm=algorithms.ECDSA_P256_SHA256, key=None, components=None, scheme="https", path=PATH, body=BODY, **more
+):
+    digest = "sha-256=:" + b64(hashlib.sha256(body).digest()) + ":"
+    url = f"{scheme}://portal.example{path}"
     request = SimpleNamespace(method="POST", url=url, headers={"Content-Digest": digest, "Host": "portal.example"})
-    signer = HTTPMessageSigner(
-        signature_algorithm=algorithm, key_resolver=Resolver(key or pem(ec_key()).encode())
-    )  # fmt: skip
-    signer.sign(
-        request,
-        key_id="them",
-        covered_component_ids=components or ("@method", "@path", "content-digest"),
-        use_existing_digest=True,
-        **more,
-    )
+    resolver = Resolver(key or pem(ec_key()).encode())
+    signer = HTTPMessageSigner(signature_algorithm=algorithm, key_resolver=resolver)
+    covered = components or ("@method", "@path", "content-digest")
+    signer.sign(request, key_id="them", covered_component_ids=covered, use_existing_digest=True, **more)
     return request.headers
 
 
