@@ -389,4 +389,6 @@ def _where(name: str, entry: Mapping[str, Any]) -> Where:
             raise BadManifest(f"environment file, [adapters.{name}]: {key} is no text")
     constants = {key: str(value) for key, value in config.items()}
     secrets = {key: str(value) for key, value in told.items()}
-    return Where(str(entry.get("url", "")), secrets, constants, entry.get("token_url") or None)
+    return Where(
+        str(entry.get("url", "")), secrets, constants, str(entry["token_url"]) if entry.get("token_url") else None
+    )
