@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from gmssl_pyx import sm2_key_generate, sm2_sign, sm3_hmac
 from http_message_signatures import HTTPMessageSigner, HTTPSignatureKeyResolver, algorithms
 from hypothesis import given
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from jwcrypto import jwk as their_jwk
 
 from onestop.gateway.auth_callbacks import callback_check
+from onestop.gateway.auth_http_signature import base_text, component, content_digest
 from onestop.gateway.auth_recipes import Outgoing
 from onestop.gateway.manifest import BadManifest
 from tests.gateway.keys import cert_pem, certificate, ec_key, ed_key, pem, public_pem, rsa_key
@@ -288,6 +290,17 @@ def test_a_signature_without_a_nonce_is_its_own():
 )
 def test_a_message_signature_that_is_not_the_declared_one_is_not_believed(headers):
     assert check(MESSAGE, THEIRS)(message(headers), time.time()) is None
+
+
+@pytest.mark.parametrize(("named", "believed"), [("ecdsa-p256-sha256", True), ("ed25519", False), ("none", False)])
+def test_a_signature_that_names_another_algorithm_is_not_believed(named, believed):
+    headers = {"content-digest": content_digest(BODY)}
+    parameters = f'("@method" "@path" "content-digest");created={STAMP};alg="{named}"'
+    names = ("@method", "@path", "content-digest")
+    base = base_text([(name, component(message(headers), name)) for name in names], parameters)
+    r, s = decode_dss_signature(ec_key().sign(base, ec.ECDSA(hashes.SHA256())))
+    headers |= {"signature-input": f"sig1={parameters}", "signature": f"sig1=:{b64(r.to_bytes(32) + s.to_bytes(32))}:"}
+    assert (check(MESSAGE, THEIRS)(message(headers), NOW) is not None) is believed
 
 
 def test_a_public_key_is_never_taken_for_a_shared_secret():
