@@ -94,7 +94,7 @@ class Asked:
         return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
 
 
-Behaviour = Callable[[Asked], "tuple[int, Any]"]
+Behaviour = Callable[[Asked], Any]  # (status, JSON or bytes), or a coroutine of it
 
 
 @dataclass
@@ -120,7 +120,8 @@ class Peer:
                 method, target, _ = first.split(" ")
                 asked = Asked(method, target, headers, body, self.port)
                 self.asked.append(asked)
-                status, value = self.behaviour(asked)
+                said = self.behaviour(asked)
+                status, value = await said if asyncio.iscoroutine(said) else said
                 data = value if isinstance(value, bytes) else json.dumps(value).encode()
                 writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(data)) + data)
                 await writer.drain()

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from gmssl_pyx import sm2_key_generate, sm2_sign, sm3_hmac
 from http_message_signatures import HTTPMessageSigner, HTTPSignatureKeyResolver, algorithms
 from hypothesis import given
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from jwcrypto import jwk as their_jwk
 
 from onestop.gateway.auth_callbacks import callback_check
+from onestop.gateway.auth_http_signature import base_text, component, content_digest
 from onestop.gateway.auth_recipes import Outgoing
 from onestop.gateway.manifest import BadManifest
 from tests.gateway.keys import cert_pem, certificate, ec_key, ed_key, pem, public_pem, rsa_key
@@ -172,13 +174,9 @@ WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 WEBHOOK_KEY = base64.b64decode(WEBHOOK_SECRET[6:])
 
 
-def webhook(key=WEBHOOK_KEY, body=BODY, stamp=STAMP, form="v1,{}"):
-    signature = b64(hmac.digest(key, f"msg_p5jXN8AQM9LWM0D4loKWxJek.{stamp}.".encode() + body, "sha256"))
-    return {
-        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
-        "webhook-timestamp": stamp,
-        "webhook-signature": form.format(signature),
-    }
+def webhook(key=WEBHOOK_KEY, body=BODY, stamp=STAMP, form="v1,{}", name="msg_p5jXN8AQM9LWM0D4loKWxJek"):
+    signature = b64(hmac.digest(key, f"{name}.{stamp}.".encode() + body, "sha256"))
+    return {"webhook-id": name, "webhook-timestamp": stamp, "webhook-signature": form.format(signature)}
 
 
 def test_the_webhook_specifications_example_is_genuine():
@@ -224,20 +222,19 @@ class Resolver(HTTPSignatureKeyResolver):
         return self.key
 
 
-def message_signed(algorithm=algorithms.ECDSA_P256_SHA256, key=None, components=None, scheme="https", **more):
-    digest = "sha-256=:" + b64(hashlib.sha256(BODY).digest()) + ":"
-    url = f"{scheme}://portal.example/v1/callbacks/peer"
+PATH = "/v1/callbacks/peer"
+
+
+def message_signed(
+    algorithm=algorithms.ECDSA_P256_SHA256, key=None, components=None, scheme="https", path=PATH, body=BODY, **more
+):
+    digest = "sha-256=:" + b64(hashlib.sha256(body).digest()) + ":"
+    url = f"{scheme}://portal.example{path}"
     request = SimpleNamespace(method="POST", url=url, headers={"Content-Digest": digest, "Host": "portal.example"})
-    signer = HTTPMessageSigner(
-        signature_algorithm=algorithm, key_resolver=Resolver(key or pem(ec_key()).encode())
-    )  # fmt: skip
-    signer.sign(
-        request,
-        key_id="them",
-        covered_component_ids=components or ("@method", "@path", "content-digest"),
-        use_existing_digest=True,
-        **more,
-    )
+    resolver = Resolver(key or pem(ec_key()).encode())
+    signer = HTTPMessageSigner(signature_algorithm=algorithm, key_resolver=resolver)
+    covered = components or ("@method", "@path", "content-digest")
+    signer.sign(request, key_id="them", covered_component_ids=covered, use_existing_digest=True, **more)
     return request.headers
 
 
@@ -293,6 +290,17 @@ def test_a_signature_without_a_nonce_is_its_own():
 )
 def test_a_message_signature_that_is_not_the_declared_one_is_not_believed(headers):
     assert check(MESSAGE, THEIRS)(message(headers), time.time()) is None
+
+
+@pytest.mark.parametrize(("named", "believed"), [("ecdsa-p256-sha256", True), ("ed25519", False), ("none", False)])
+def test_a_signature_that_names_another_algorithm_is_not_believed(named, believed):
+    headers = {"content-digest": content_digest(BODY)}
+    parameters = f'("@method" "@path" "content-digest");created={STAMP};alg="{named}"'
+    names = ("@method", "@path", "content-digest")
+    base = base_text([(name, component(message(headers), name)) for name in names], parameters)
+    r, s = decode_dss_signature(ec_key().sign(base, ec.ECDSA(hashes.SHA256())))
+    headers |= {"signature-input": f"sig1={parameters}", "signature": f"sig1=:{b64(r.to_bytes(32) + s.to_bytes(32))}:"}
+    assert (check(MESSAGE, THEIRS)(message(headers), NOW) is not None) is believed
 
 
 def test_a_public_key_is_never_taken_for_a_shared_secret():

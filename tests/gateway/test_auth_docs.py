@@ -6,12 +6,13 @@ import tomllib
 import pytest
 
 from house.pages import DOCS, blocks, rows, section
-from onestop.gateway import protection
 from onestop.gateway.auth import always, credentials
 from onestop.gateway.auth_callbacks import callback_check
+from onestop.gateway.auth_needs import needs
 from onestop.gateway.auth_recipes import PLACES
 from onestop.gateway.auth_tls import tls_context
 from onestop.gateway.line import environment
+from onestop.gateway.manifest import BadManifest
 from onestop.gateway.manifest_auth import Auth
 from onestop.gateway.operations import prepare
 from tests.gateway.keys import cert_pem, certificate, ec_key, ed_key, pem, public_pem, rsa_key
@@ -45,20 +46,38 @@ def told(text):
     return plain | keys | theirs | tls | {"callback_secret": webhook}
 
 
-@pytest.mark.parametrize("text", [text for text in SHOWN if not text.startswith("[adapters")])
-def test_every_example_opens(text):
-    if "protection]" in text:
-        parts = re.sub(r"^\[(\w+)\.protection\]", r"[operations.\1.protection]", text, flags=re.M)
-        read = manifest("", operations=OPERATIONS.partition('\n[[operations]]\nid = "form"')[0] + parts)
-        assert read.operations[0].reply.protection is not None
-        prepare(read, told(text))
-        assert protection.opener(read.operations[0].reply.protection, told(text))
-        return
-    read = manifest(text)
-    assert credentials(read, told(text), None, config=CONFIG)
-    assert bool(always(read, told(text), CONFIG)) is ("[always]" in text)
-    assert bool(callback_check(read, told(text))) is ("[callback]" in text)
-    assert tls_context(read, told(text))
+def shown(text):
+    """Return the manifest that a fragment is of."""
+    if "protection]" not in text:
+        return manifest(text)
+    parts = re.sub(r"^\[(\w+)\.protection\]", r"[operations.\1.protection]", text, flags=re.M)
+    return manifest("", operations=OPERATIONS.partition('\n[[operations]]\nid = "form"')[0] + parts)
+
+
+def opens(read, secrets, config=CONFIG):
+    prepare(read, secrets)
+    credentials(read, secrets, None, config=config)
+    always(read, secrets, config)
+    callback_check(read, secrets, config)
+    tls_context(read, secrets)
+
+
+EXAMPLES = [text for text in SHOWN if not text.startswith("[adapters")]
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_every_example_opens_with_what_it_needs_and_not_with_less(text):
+    read, all_told = shown(text), told(text)
+    needed = needs(read)
+    secrets = {name: all_told[name] for name in needed.secrets}
+    constants = {name: CONFIG[name] for name in needed.config}
+    opens(read, secrets, constants)
+    for name in needed.secrets:
+        with pytest.raises(BadManifest, match=name):
+            opens(read, {other: value for other, value in secrets.items() if other != name}, constants)
+    for name in needed.config:
+        with pytest.raises(BadManifest, match=f"lacks '{name}'"):
+            opens(read, secrets, {other: "x" for other in needed.config if other != name})
 
 
 def test_the_environments_example_is_read():

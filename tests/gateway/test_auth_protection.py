@@ -138,6 +138,21 @@ def test_a_text_that_is_not_theirs_for_us_is_refused_in_one_word(text):
     assert str(refused.value).startswith("protection: the text cannot be opened with our keys")
 
 
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        (Jose(layers=("jws",), algorithms=("PS256",)), signed(private=rsa_key(), alg="RS256")),
+        (Jose(layers=("jwe",), key_management=("RSA-OAEP-256",)), encrypted("{}", rsa_key(), "RSA-OAEP")),
+        (Jose(layers=("jwe",), content_encryption=("A256GCM",)), encrypted("{}", rsa_key(), "RSA-OAEP", "A128GCM")),
+    ],
+)
+def test_the_right_key_by_an_algorithm_that_is_not_declared_is_refused(spec, text):
+    told = {"decrypt_key": pem(rsa_key()), "verify_key": public_pem(rsa_key())}
+    with pytest.raises(protection.NotOpened):
+        opened(spec, text, told)
+    assert opened(Jose(layers=spec.layers), text, told)
+
+
 def test_a_text_that_is_too_large_is_not_looked_at():
     with pytest.raises(protection.NotOpened, match="too large"):
         opened(BOTH, "A" * 8_388_609)

@@ -1,6 +1,7 @@
 """Signing recipes: platforms as declarations, each checked by code that is not ours."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -12,8 +13,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from gmssl_pyx import sm2_key_generate, sm2_verify, sm3_hash, sm3_hmac
+from hypothesis import given
+from hypothesis import strategies as st
 
-from onestop.gateway.auth_recipes import Attempt, Kitchen, Outgoing
+from onestop.gateway.auth_recipes import PLACES, Attempt, Kitchen, Outgoing
 from onestop.gateway.auth_signed import Signing
 from onestop.gateway.manifest import BadManifest, Params, Signed
 from tests.gateway.keys import ec_key, ed_key, pem, rsa_key
@@ -297,6 +300,31 @@ async def test_a_body_that_cannot_carry_a_member_is_not_sent():
         with pytest.raises(Exception, match="unmappable: CannotCarry"):
             await opened.ask("soap", dict(VALUES), 5.0)
     assert served.asked == []
+
+
+@given(st.text(max_size=60))
+def test_any_text_means_itself_once_its_braces_are_doubled(text):
+    at = Attempt(Outgoing("GET", "http://x", "/p", "", [], b""))
+    doubled = text.replace("{", "{{").replace("}", "}}")
+    assert Kitchen({}, {}).recipe(doubled, "x").fill(at) == text
+
+
+@given(st.text(alphabet="{}().!:[]_secretnonce%Y", max_size=30))
+def test_no_text_reaches_anything_but_the_places_on_the_list(text):
+    at = Attempt(Outgoing("GET", "http://x", "/p", "", [], b""))
+    with contextlib.suppress(BadManifest):
+        recipe = Kitchen({"e": "1"}, {}).recipe(text, "x")
+        assert all(name in PLACES or name.startswith("time") for name in recipe.names)
+        assert isinstance(recipe.fill(at), str)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_signed_as_they_are(body):
+    spec = manifest(HEADER).auth
+    out = Outgoing("POST", "http://x", "/p", "", [], body)
+    Signing(spec, Kitchen({"app_secret": "s"}, {})).apply(out)
+    told = dict(out.headers)
+    assert told["X-Sign"] == hmac.new(b"s", told["X-Nonce"].encode() + body, "sha256").hexdigest()
 
 
 def test_doubled_braces_are_braces():

@@ -99,3 +99,20 @@ async def test_no_key_is_left_in_a_file():
     before = set(os.listdir("/tmp"))
     async with peer(tls=server(asks=True)) as served, line(MUTUAL, ME, served):
         assert not [name for name in set(os.listdir("/tmp")) - before if name.startswith("tmp")]
+
+
+async def test_a_token_is_fetched_with_our_certificate_from_another_host():
+    def issuer(seen):
+        return 200, {"access_token": "t-1", "token_type": "Bearer", "expires_in": 60}
+
+    text = '[auth]\nkind = "oauth2_client_credentials"\nclient_auth = "tls"\n' + MUTUAL
+    async with (
+        peer(tls=server(asks=True)) as served,
+        peer(issuer, tls=server(asks=True)) as tokens,
+        line(text, ME | {"client_id": "us"}, served, token_url=f"{tokens.url}/token?realm=city") as opened,
+    ):
+        assert (await opened.ask("ask", dict(VALUES), 3.0)).kind == "ok"
+    assert [seen.target for seen in tokens.asked] == ["/token?realm=city"]
+    assert tokens.asked[0].form == {"grant_type": "client_credentials", "client_id": "us"}
+    assert "authorization" not in tokens.asked[0].headers
+    assert served.asked[0].headers["authorization"] == "Bearer t-1"

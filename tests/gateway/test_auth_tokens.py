@@ -98,13 +98,14 @@ async def test_what_is_missing_is_said_when_the_line_opens(text, told, says):
         (302, {}),
     ],
 )
-async def test_no_token_is_no_call_and_says_so_without_the_answers_words(answer):
+async def test_no_token_is_no_call_and_says_so_without_the_answers_words(answer, capsys):
     async with peer(lambda _: answer) as served, line(OAUTH, TOLD, served) as opened:
         with pytest.raises(CallFailed) as failed:
             await ask(opened, "send")
     assert (failed.value.kind, failed.value.sent) == ("no_token", False)
-    assert "hunter2" not in str(failed.value)
-    assert TOLD["client_secret"] not in str(failed.value)
+    said = str(failed.value) + "".join(capsys.readouterr())
+    assert "hunter2" not in said
+    assert TOLD["client_secret"] not in said
     assert {seen.path for seen in served.asked} == {"/oauth/token"}
 
 
@@ -249,12 +250,32 @@ async def test_a_hundred_calls_at_once_fetch_one_token():
 
 async def test_who_gives_up_waiting_does_not_take_the_token_from_the_others():
     office = Office()
-    async with peer(office) as served, line(OAUTH, TOLD, served) as opened:
-        hurried = asyncio.ensure_future(opened.ask("ask", dict(VALUES), 5.0))
+
+    async def slow(seen):
+        if seen.path == office.at:
+            await asyncio.sleep(0.2)
+        return office(seen)
+
+    async with peer(slow) as served, line(OAUTH, TOLD, served) as opened:
+        hurried = asyncio.ensure_future(opened.ask("ask", dict(VALUES), 0.05))
         patient = asyncio.ensure_future(ask(opened))
-        await asyncio.sleep(0)
-        hurried.cancel()
+        with pytest.raises(CallFailed, match="no_token"):
+            await hurried
         assert await patient == "ok"
+    assert office.given == 1
+
+
+async def test_a_refusal_of_the_old_token_does_not_spoil_the_new_one():
+    office = Office()
+    async with peer(office) as served, line(OAUTH, TOLD, served) as opened:
+        assert await ask(opened) == "ok"
+        old = opened.credentials.mark
+        office.forget()
+        assert await ask(opened) == "ok"
+        assert opened.credentials.spoiled(old), "that call may be repeated with what is here now"
+        assert opened.credentials.ready
+        assert await ask(opened) == "ok"
+    assert office.given == 2
 
 
 async def test_a_token_is_renewed_before_it_ends_while_calls_go_on_with_the_old_one(monkeypatch):

@@ -14,6 +14,7 @@ from tests.gateway.peer import VALUES, asked, line, manifest, peer
 pytestmark = pytest.mark.anyio
 
 _OASIS = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-"
+PROFILE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-username-token-profile-1.0#"
 NS = {
     "s": "http://schemas.xmlsoap.org/soap/envelope/",
     "e": _OASIS + "secext-1.0.xsd",
@@ -34,6 +35,7 @@ async def test_a_username_token_with_its_password():
     assert found.get(f"{{{NS['s']}}}mustUnderstand") == "1"
     assert found.findtext("e:UsernameToken/e:Username", namespaces=NS) == "a<b"
     assert found.findtext("e:UsernameToken/e:Password", namespaces=NS) == "p&q"
+    assert found.find("e:UsernameToken/e:Password", NS).get("Type") == PROFILE + "PasswordText"
     created = datetime.fromisoformat(found.findtext("u:Timestamp/u:Created", namespaces=NS))
     expires = datetime.fromisoformat(found.findtext("u:Timestamp/u:Expires", namespaces=NS))
     assert (expires - created).total_seconds() == 300
@@ -50,6 +52,7 @@ async def test_a_username_token_with_a_digest_is_good_once():
         token = security(seen).find("e:UsernameToken", NS)
         nonce = base64.b64decode(token.findtext("e:Nonce", namespaces=NS))
         created = token.findtext("u:Created", namespaces=NS)
+        assert token.find("e:Password", NS).get("Type") == PROFILE + "PasswordDigest"
         expected = hashlib.sha1(nonce + created.encode() + "口令".encode()).digest()
         assert base64.b64decode(token.findtext("e:Password", namespaces=NS)) == expected
         assert security(seen).find("u:Timestamp", NS) is None

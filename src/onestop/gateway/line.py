@@ -342,4 +342,5 @@ def _where(name: str, entry: Mapping[str, Any]) -> Where:
     constants = {key: str(value) for key, value in config.items()}
     secrets = {key: str(value) for key, value in told.items()}
     replicas = tuple(str(url) for url in entry.get("replicas", ()))
-    return Where(str(entry.get("url", "")), secrets, constants, entry.get("token_url") or None, replicas)
+    token_url = str(entry["token_url"]) if entry.get("token_url") else None
+    return Where(str(entry.get("url", "")), secrets, constants, token_url, replicas)
