@@ -13,7 +13,8 @@ import msgspec
 import structlog
 
 from onestop import clock
-from onestop.gateway.line import Call, CallFailed, Line
+from onestop.gateway.facts import Fact, fact
+from onestop.gateway.line import Call, CallFailed, Line, Piece
 from onestop.gateway.manifest import Manifest, Operation
 from onestop.gateway.models import Ask, Part, PartProblem, PartState, Source
 from onestop.gateway.operations import Answer
@@ -69,6 +70,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     wait_ms: float = 0.0
     read_ms: float = 0.0
     attempts: int = 1
+    detail: Fact | None = None  # what decided, where it did not go well
+    pieces: list[Piece] | None = None  # steps, pages and repetitions, where there were any
 
 
 class Gathered:
@@ -145,6 +148,8 @@ class _Fan:
                     round((call.started - self.begun) * 1000, 2),
                     round(call.took_ms, 2),
                     attempts=call.attempts,
+                    detail=call.why_late(),
+                    pieces=call.pieces,
                 )
             )
         self.future.set_result(None)
@@ -171,11 +176,13 @@ async def gather(
     lang: Language = "zh",
     traceparent: str | None = None,
     on_late: OnLate | None = None,
+    closed: Mapping[str, Fact] | None = None,
 ) -> Gathered:
     """Ask every question at once and return one part for each, in the order of `asks`, at the latest at `deadline`.
 
     `deadline` is loop time. With `on_late`, calls go on to their operation's `late_s` and each late part is handed to
-    it once; without, they are cut at the deadline. Never raises for anything a department does.
+    it once; without, they are cut at the deadline. `closed` tells why there is no line to a department. Never raises
+    for anything a department does.
     """
     fan = _Fan(asks, lang, on_late)
     subject = {"number": person.number, "name": person.name}
@@ -183,6 +190,10 @@ async def gather(
     for i, ask in enumerate(asks):
         line = lines.get(ask.adapter)
         if line is None:
+            why = (closed or {}).get(ask.adapter) or fact("no_environment", id=ask.adapter)
+            fan.records.append(
+                Record(ask.adapter, ask.operation, "-", "not_connected", 0.0, 0.0, attempts=0, detail=why)
+            )
             fan.put(i, _unknown(ask, lang))
             continue
         spec = line.operations[ask.operation].spec
@@ -192,7 +203,16 @@ async def gather(
             state, code = _FAILURES[started.kind]
             part = _failed(ask.want, line.manifest, code, state, 0.0, lang, retry_after_s=started.retry_after_s)
             fan.records.append(
-                Record(ask.adapter, ask.operation, line.manifest.version, started.kind, 0.0, 0.0, attempts=0)
+                Record(
+                    ask.adapter,
+                    ask.operation,
+                    line.manifest.version,
+                    started.kind,
+                    0.0,
+                    0.0,
+                    attempts=0,
+                    detail=started.fact,
+                )
             )
             fan.put(i, part)
         else:
@@ -302,29 +322,57 @@ def _unknown(ask: Ask, lang: Language) -> Part:
 
 
 def _record(fan: _Fan, call: Call, outcome: Answer | CallFailed) -> Record:
-    reply = outcome.reply if isinstance(outcome, Answer) else None
-    manifest = call.line.manifest
     start = (call.started - fan.begun) * 1000
+    spec = call.prepared.spec
+    detail = outcome.fact
+    if spec.fresh_s is not None and isinstance(outcome, Answer) and outcome.as_of is not None:
+        detail = _old(spec.fresh_s, outcome.as_of)
+    return record_of(call.line.manifest, spec.id, outcome, start, call.took_ms, call.attempts, detail, call.pieces)
+
+
+def _old(fresh_s: float, as_of: str) -> Fact | None:
+    age_s = _age_s(as_of)
+    if age_s is None or age_s <= fresh_s:
+        return None
+    return fact("old_reply", age=round(age_s / 86_400), limit=round(fresh_s / 86_400))
+
+
+def record_of(
+    manifest: Manifest,
+    operation: str,
+    outcome: Answer | CallFailed,
+    start_ms: float,
+    took_ms: float,
+    attempts: int = 1,
+    detail: Fact | None = None,
+    pieces: list[Piece] | None = None,
+) -> Record:
+    """Return what is kept of one call; times are in milliseconds."""
+    reply = outcome.reply if isinstance(outcome, Answer) else None
     if reply is None:
         return Record(
             manifest.id,
-            call.prepared.spec.id,
+            operation,
             manifest.version,
             outcome.kind,
-            start,
-            call.took_ms,
-            attempts=call.attempts,
+            start_ms,
+            took_ms,
+            attempts=attempts,
+            detail=detail,
+            pieces=pieces,
         )
     return Record(
         manifest.id,
-        call.prepared.spec.id,
+        operation,
         manifest.version,
         outcome.kind,
-        start,
-        call.took_ms,
+        start_ms,
+        took_ms,
         reply.queue_ms,
         reply.connect_ms,
         reply.wait_ms,
         reply.read_ms,
-        call.attempts,
+        attempts,
+        detail,
+        pieces,
     )

@@ -9,11 +9,13 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from onestop.gateway import facts
 from onestop.gateway.auth import Credentials, TokenRefused, credentials
+from onestop.gateway.facts import Fact
 from onestop.gateway.limits import Breaker, Pace, RetryBudget
 from onestop.gateway.manifest import BadManifest, Manifest
 from onestop.gateway.operations import Answer, Prepared, prepare
@@ -29,11 +31,29 @@ FailureKind = Literal["paused", "full", "unreachable", "timeout", "cut", "bad_re
 class CallFailed(Exception):
     """A call that brought no answer; `sent` says whether the department may have seen it."""
 
-    def __init__(self, kind: FailureKind, sent: bool, detail: str = "", retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        kind: FailureKind,
+        sent: bool,
+        detail: str = "",
+        retry_after_s: float | None = None,
+        fact: Fact | None = None,
+    ) -> None:
         super().__init__(f"{kind}: {detail}" if detail else kind)
         self.kind: FailureKind = kind
         self.sent = sent
         self.retry_after_s = retry_after_s
+        self.fact = fact  # what decided, for whoever asks why
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of one call: a step, a page, an attempt that was repeated."""
+
+    kind: str
+    name: str
+    start_ms: float  # since the call began
+    took_ms: float
+    outcome: str
 
 
 class Where(msgspec.Struct, frozen=True):
@@ -55,6 +75,7 @@ class Call:
         "judged",
         "line",
         "number",
+        "pieces",
         "prepared",
         "sending",
         "started",
@@ -78,6 +99,7 @@ class Call:
         self.done = done
         self.breaker = line.breakers[prepared.spec.id]
         self.attempts = 0
+        self.pieces: list[Piece] | None = None  # steps, pages and repetitions, where there were any
         self.judged = False  # the breaker has heard of this call
         self.sending: Any = None
         self.timed = True  # False: whoever started it keeps its deadline
@@ -89,11 +111,32 @@ class Call:
         """Milliseconds from start to end, or until now."""
         return ((self.ended_at or self.line.loop.time()) - self.started) * 1000
 
+    def piece(self, kind: str, name: str, began: float, outcome: str) -> None:
+        """Note a part of the call that has ended: a step, a page, a repeated attempt; `began` is loop time."""
+        told = Piece(
+            kind=kind,
+            name=name,
+            start_ms=round((began - self.started) * 1000, 2),
+            took_ms=round((self.line.loop.time() - began) * 1000, 2),
+            outcome=outcome,
+        )
+        self.pieces = [*(self.pieces or []), told]
+
+    def why_late(self) -> Fact:
+        """Return what a call that has not ended waits for."""
+        waited_s = round(self.took_ms / 1000, 2)
+        spec = self.prepared.spec
+        if self.sending is not None and self.sending.connection is None:
+            host, port = self.line.pool.host, self.line.pool.port
+            return facts.fact("connect_timeout", host=host, port=port, limit_s=min(waited_s, spec.connect_s))
+        return facts.fact("answer_timeout", waited_s=waited_s, limit_s=spec.total_s)
+
     def overdue(self) -> None:
         """Tell the breaker that the caller has stopped waiting; the answer may still come."""
         if not self.judged:
             self.judged = True
             self.breaker.failed(self.line.loop.time())
+            self.line.last_failure[self.prepared.spec.id] = "upstream.timeout"
 
     def keep_time(self) -> None:
         """Keep the deadline from now on: whoever started the call no longer does."""
@@ -118,7 +161,10 @@ class Call:
         # Not by `Reply`: asking whether something is a msgspec struct goes through Python's abstract classes.
         if not isinstance(outcome, OutboundError):
             answer = self.prepared.answer(outcome, self.number)
-            self._judge(answer.kind not in ("down", "bad_reply"), now)
+            good = answer.kind not in ("down", "bad_reply")
+            self._judge(good, now)
+            if not good:
+                self.line.last_failure[self.prepared.spec.id] = f"upstream.{answer.kind}"
             if answer.kind == "denied":
                 self.line.credentials.spoiled()
             self.end(answer)
@@ -132,7 +178,9 @@ class Call:
                 self.breaker.abandoned()
         else:
             self._judge(False, now)
-        self.end(_failure(outcome))
+        failure = _failure(outcome, self)
+        self.line.last_failure[self.prepared.spec.id] = f"upstream.{failure.kind}"
+        self.end(failure)
 
     def _judge(self, good: bool, now: float) -> None:
         if not self.judged:
@@ -152,6 +200,7 @@ class Call:
             repeatable = self.prepared.spec.idempotent == "safe" and isinstance(error, ConnectionLost)
         if not repeatable or not self.line.retries.spend():
             return False
+        self.piece("retry", str(self.attempts), self.started, error.reason)
         self.line.write(self)
         return True
 
@@ -166,9 +215,9 @@ class Line:
         self.breakers = {name: Breaker() for name in self.operations}
         self.retries = RetryBudget()
         self.pace = Pace(manifest.limits.per_second) if manifest.limits.per_second else None
-        url = urlsplit(where.url)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise BadManifest(f"adapter {manifest.id}: {where.url!r} is not an http address")
+        url = _address(where.url)
+        if url is None or url.scheme not in ("http", "https") or not url.hostname:
+            raise BadManifest(f"adapter {manifest.id}: {where.url!r} is not an http address", rule="ADP-132")
         port = url.port or (443 if url.scheme == "https" else 80)
         self.host = f"{url.hostname}:{port}" if url.port else url.hostname
         self._prefix = url.path.rstrip("/")
@@ -183,6 +232,7 @@ class Line:
         )
         self.credentials: Credentials = credentials(manifest, where.secrets, self._exchange)
         self.secrets = where.secrets
+        self.last_failure: dict[str, str] = {}  # of each operation: the code of its problem
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(
@@ -207,7 +257,8 @@ class Line:
         call.timed = timed
         now = self.loop.time()
         if not call.breaker.allows(now):
-            return CallFailed("paused", False, retry_after_s=max(round(call.breaker.until - now, 1), 0.1))
+            wait_s = max(round(call.breaker.until - now, 1), 0.1)
+            return CallFailed("paused", False, retry_after_s=wait_s, fact=self._paused(call.breaker, operation))
         self.retries.earned()
         if self.credentials.ready and self.pace is None:
             self.write(call)
@@ -258,7 +309,8 @@ class Line:
             # Our own values cannot be written as the manifest says: no word about the department's health.
             call.judged = True
             call.breaker.abandoned()
-            self.loop.call_soon(call.end, CallFailed("unmappable", False, type(fault).__name__))
+            reason = facts.fact("request_unwritable", reason=_why_unwritable(fault))
+            self.loop.call_soon(call.end, CallFailed("unmappable", False, type(fault).__name__, fact=reason))
             return
         call.sending = self.pool.send(message, call.deadline, call.heard, call.prepared.limits, timed=call.timed)
 
@@ -270,16 +322,29 @@ class Line:
                     await self.credentials.prepare()
                 while self.pace is not None and (wait := self.pace.wait_s(self.loop.time())) > 0:
                     if self.loop.time() + wait >= call.deadline:
-                        raise CallFailed("full", False, "the department's own limit of calls", round(wait, 1))
+                        pace = self.manifest.limits.per_second or 0.0
+                        why = facts.fact("pace", per_second=pace, wait_s=round(wait, 1))
+                        raise CallFailed("full", False, "the department's own limit of calls", round(wait, 1), why)
                     await asyncio.sleep(wait)
         except CallFailed as failure:
             call.breaker.abandoned()
             call.end(failure)
         except (TokenRefused, TimeoutError, OutboundError) as fault:
             call.overdue()
-            call.end(CallFailed("no_token", False, str(fault) or "time ran out"))
+            call.end(CallFailed("no_token", False, str(fault) or "time ran out", fact=self._no_token(fault, call)))
         else:
             self.write(call)
+
+    def _no_token(self, fault: Exception, call: Call) -> Fact:
+        if isinstance(fault, OutboundError):
+            return facts.of_error(fault, call.prepared.spec, self.pool.host, self.pool.port, call.took_ms / 1000)
+        path = str(getattr(self.manifest.auth, "token_path", "") or getattr(self.manifest.auth, "path", ""))
+        return facts.of_token(str(fault) or "time ran out", path)
+
+    def _paused(self, breaker: Breaker, operation: str) -> Fact:
+        since_s = round(self.loop.time() - breaker.opened_at, 1)
+        why = self.last_failure.get(operation, "upstream.down")
+        return facts.fact("breaker_open", since_s=since_s, failed=breaker.failed_in_row, why=why)
 
     async def _exchange(self, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> tuple[int, bytes]:
         message = build_request(method, self._prefix + path, self.host, headers, body)
@@ -313,16 +378,34 @@ class Line:
         await self.pool.close()
 
 
-def _failure(error: OutboundError) -> CallFailed:
+def _failure(error: OutboundError, call: Call) -> CallFailed:
+    """Return what an error of the wire means for a call, with the fact that decided."""
+    pool = call.line.pool
+    why = facts.of_error(error, call.prepared.spec, pool.host, pool.port, call.took_ms / 1000)
     if isinstance(error, TooManyWaiting):
-        return CallFailed("full", False, retry_after_s=1.0)
+        return CallFailed("full", False, retry_after_s=1.0, fact=why)
     if isinstance(error, BadMessage):
-        return CallFailed("unmappable", False, error.reason)
+        return CallFailed("unmappable", False, error.reason, fact=why)
     if isinstance(error, NotSent):
-        return CallFailed("unreachable", False, error.reason)
+        return CallFailed("unreachable", False, error.reason, fact=why)
     if isinstance(error, DeadlinePassed):
-        return CallFailed("timeout", True, error.reason)
-    return CallFailed("cut" if isinstance(error, ConnectionLost) else "bad_reply", True, error.reason)
+        return CallFailed("timeout", True, error.reason, fact=why)
+    return CallFailed("cut" if isinstance(error, ConnectionLost) else "bad_reply", True, error.reason, fact=why)
+
+
+def _why_unwritable(fault: Exception) -> str:
+    """Say what is wrong with our own request; never with which value."""
+    return f"{fault.reason} {fault.detail}".strip() if isinstance(fault, OutboundError) else type(fault).__name__
+
+
+def _address(text: str) -> SplitResult | None:
+    """Take an address apart; None where it is none."""
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:
+        return None
+    return url
 
 
 def environment(data: Mapping[str, Any]) -> dict[str, Where]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from stdnum.cn import uscc
 
@@ -73,13 +73,20 @@ def environment(s: Subject, told: Mapping[str, Any]) -> Iterator[Hit]:
     if not isinstance(entry, Mapping):
         yield hit("ADP-131", ("id",), id=manifest.id)
         return
-    url = urlsplit(str(entry.get("url", "")))
-    if url.scheme not in ("http", "https") or not url.hostname:
+    url = _address(str(entry.get("url", "")))
+    if url is None or url.scheme not in ("http", "https") or not url.hostname:
         yield hit("ADP-132", ("id",), id=manifest.id)
     elif url.scheme == "http" and manifest.auth.__struct_config__.tag != "none" and not _is_own(url.hostname):
         yield hit("ADP-081", ("auth",), host=url.hostname)
     for name in sorted(needed(manifest) - set(entry)):
         yield hit("ADP-133", ("auth",), name=name)
+
+
+def _address(text: str) -> SplitResult | None:
+    try:
+        return urlsplit(text)
+    except ValueError:
+        return None
 
 
 def _is_own(host: str) -> bool:
