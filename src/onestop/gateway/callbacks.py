@@ -7,11 +7,13 @@ import structlog
 
 from onestop.crypto import Keys
 from onestop.db import Pool
-from onestop.gateway import store
+from onestop.gateway import facts, store
 from onestop.gateway.auth import callback_is_genuine
 from onestop.gateway.effects import Handler, sealed_result
 from onestop.gateway.errors import CallbackNotGenuine, CallbackUnknown, CallbackUnreadable, NoSuchAdapter
+from onestop.gateway.facts import Fact, fact
 from onestop.gateway.line import Line
+from onestop.gateway.manifest import Callback
 from onestop.gateway.mapping import MappingFailed
 from onestop.gateway.models import Settled
 from onestop.gateway.operations import Answer, Prepared
@@ -45,13 +47,14 @@ async def receive(
         raise NoSuchAdapter(adapter)
     nonce = _check(line, headers, body)
     prepared = line.operations[line.manifest.callback.operation]
-    key, answer = _read(prepared, body)
+    key, answer = _read(line, prepared, body)
     outcome = answer.outcome or "completed"
     settled = Settled(outcome=outcome, reference=answer.reference, reason=answer.reason, result=answer.fields)
     async with pool.acquire() as db, db.transaction():
         effect = await store.by_key_for_update(db, region, adapter, key)
         if effect is None:
-            raise CallbackUnknown(adapter)
+            member = prepared.spec.reply.key or ""
+            raise CallbackUnknown(adapter, fact("callback_key", member=member))
         if outcome in ("pending", "extended") or not await store.insert_callback(db, region, adapter, nonce):
             return False
         state = "done" if outcome in ("completed", "transferred") else "refused"
@@ -74,20 +77,32 @@ def _check(line: Line, headers: Mapping[str, str], body: bytes) -> str:
     nonce = headers.get(rules.nonce_header.lower(), "")
     signature = headers.get(rules.signature_header.lower(), "")
     secret = line.secrets.get("callback_secret", "")
-    if not secret or not 8 <= len(nonce) <= 128 or not nonce.isascii():
-        raise CallbackNotGenuine(line.manifest.id)
-    if not callback_is_genuine(rules, secret, timestamp, nonce, signature, body, time.time()):
-        raise CallbackNotGenuine(line.manifest.id)
+    name, now = line.manifest.id, time.time()
+    if not secret:
+        raise CallbackNotGenuine(name, fact("callback_secret", id=name))
+    if not 8 <= len(nonce) <= 128 or not nonce.isascii():
+        raise CallbackNotGenuine(name, fact("callback_nonce", header=rules.nonce_header))
+    if not callback_is_genuine(rules, secret, timestamp, nonce, signature, body, now):
+        raise CallbackNotGenuine(name, _why_not_genuine(rules, timestamp, now))
     return nonce
 
 
-def _read(prepared: Prepared, body: bytes) -> tuple[str, Answer]:
+def _why_not_genuine(rules: Callback, timestamp: str, now: float) -> Fact:
+    """Return whether it is the clock or the signature; only the department and the operator are told."""
+    told = timestamp if timestamp.isdigit() and len(timestamp) <= 12 else ""
+    skew = round(int(told) - now) if told else 0
+    if not told or abs(skew) > rules.max_skew_s:
+        return fact("callback_skew", seconds=skew if told else "—", limit_s=rules.max_skew_s)
+    return fact("callback_signature", header=rules.signature_header, base=rules.base.replace("\n", "\\n"))
+
+
+def _read(line: Line, prepared: Prepared, body: bytes) -> tuple[str, Answer]:
     try:
         value = decode_json(body)
         key = prepared.key(value) if prepared.key else None
         answer = prepared.read(value)
     except (BadBody, MappingFailed) as fault:
-        raise CallbackUnreadable(str(fault)) from fault
+        raise CallbackUnreadable(line.manifest.id, fact("callback_body", why=str(fault))) from fault
     if not isinstance(key, str) or not key:
-        raise CallbackUnreadable("the body names no key of ours")
+        raise CallbackUnreadable(line.manifest.id, facts.missing(prepared.spec.reply.key or "reply.key", value))
     return key, answer
