@@ -35,7 +35,7 @@ from onestop.http.streams import Event, EventStream, Hub
 from onestop.http.wake import Announcer, Listener
 from onestop.identity import access
 from onestop.identity import routes as identity_routes
-from onestop.identity.models import Identified
+from onestop.identity.models import SESSION_COOKIE, Identified
 from onestop.identity.providers import Providers, read_providers
 from onestop.identity.service import Sessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
@@ -248,6 +248,11 @@ def _lines(gateway: Gateway) -> Callable[[], Awaitable[Sequence[LineHealth]]]:
     return lines
 
 
+def _shown(context: Context) -> bool:
+    """Tell whether the request came with a session or a token, whatever it was worth."""
+    return b"authorization" in context.headers or SESSION_COOKIE.encode() in context.headers.get(b"cookie", b"")
+
+
 def _noting(traces: TraceLog) -> Callable[[Scope, Context, int], None]:
     """Return the hook that notes why a request was refused; answered ones are noted where they fan out."""
 
@@ -263,7 +268,7 @@ def _noting(traces: TraceLog) -> Callable[[Scope, Context, int], None]:
                 refusal.code,
                 took_ms,
                 [],
-                fact=facts.of_refusal(refusal),
+                fact=facts.of_refusal(refusal, credential=_shown(context)),
                 adapter=getattr(refusal, "adapter", None),  # of a callback that was not taken
             )
 

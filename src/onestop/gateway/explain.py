@@ -102,7 +102,11 @@ class TraceLog:
         """Write everything that waits."""
         while self._waiting:
             batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
-            rows = [(trace, new_id("trc"), *rest, _json.encode(kept).decode()) for trace, *rest, kept in batch]
+            ids = sorted(new_id("trc") for _ in batch)  # those of one millisecond are in no order of their own
+            rows = [
+                (trace, id_, *rest, _json.encode(kept).decode())
+                for id_, (trace, *rest, kept) in zip(ids, batch, strict=True)
+            ]
             await store_traces.insert_traces(self._pool, self._region, rows)
 
     async def _run(self) -> None:

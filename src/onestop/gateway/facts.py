@@ -59,6 +59,7 @@ FACTS: Final[dict[str, tuple[str | None, Actor]]] = {
     "tls_not_spoken": ("upstream", "operator"),
     "tls_spoken": ("upstream", "operator"),
     "cut": ("upstream", "department"),
+    "closed_unanswered": ("upstream", "department"),
     "reply_too_large": ("mapping", "operator"),
     "reply_inflates": ("mapping", "department"),
     "reply_malformed": ("upstream", "department"),
@@ -96,6 +97,8 @@ FACTS: Final[dict[str, tuple[str | None, Actor]]] = {
     "callback_signature": ("identity", "department"),
     "callback_key": ("schema", "department"),
     "callback_body": ("schema", "department"),
+    "session_over": ("identity", "caller"),
+    "not_signed_in": ("identity", "caller"),
     "request_role": ("mandate", "caller"),
     "request_fields": ("schema", "caller"),
     "request_body": ("schema", "caller"),
@@ -132,6 +135,8 @@ def of_error(error: OutboundError, spec: Operation, host: str, port: int, waited
         case PoolTimeout():
             return fact("queue_timeout", waited_s=round(waited_s, 2))
         case ConnectionLost():
+            if error.reason == "closed_early" and not error.stale:
+                return fact("closed_unanswered", host=host, port=port)
             return fact("cut", how=error.reason)
         case BadReply():
             return _of_reply(error, spec, host, port)
@@ -242,11 +247,13 @@ def shape_of(value: Any) -> str:
 # --- what we refused ------------------------------------------------------------------------------------------------
 
 
-def of_refusal(refusal: OnestopError) -> Fact | None:
-    """Return the fact of a refusal of our own; None where its code says all."""
+def of_refusal(refusal: OnestopError, *, credential: bool = False) -> Fact | None:
+    """Return the fact of a refusal of our own; None where its code says all. `credential`: one was shown."""
     own = getattr(refusal, "fact", None)
     if isinstance(own, Fact):
         return own
+    if refusal.code == "auth.required":
+        return fact("session_over" if credential else "not_signed_in")
     if refusal.errors:
         told = [f"{_pointer(one.pointer)} {one.code}" for one in refusal.errors[:4]]
         return fact("request_fields", fields="; ".join(told), count=len(refusal.errors))
