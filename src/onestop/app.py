@@ -20,8 +20,8 @@ from onestop.certificates import routes as certificate_routes
 from onestop.crypto import Keys
 from onestop.db import Pool, open_pool
 from onestop.errors import OnestopError
+from onestop.gateway import facts, store_shares, store_traces
 from onestop.gateway import routes as gateway_routes
-from onestop.gateway import store_traces
 from onestop.gateway.effects import Dispatcher
 from onestop.gateway.explain import TraceLog
 from onestop.gateway.limits import Breaker, BreakerState
@@ -35,7 +35,7 @@ from onestop.http.streams import Event, EventStream, Hub
 from onestop.http.wake import Announcer, Listener
 from onestop.identity import access
 from onestop.identity import routes as identity_routes
-from onestop.identity.models import Identified
+from onestop.identity.models import SESSION_COOKIE, Identified
 from onestop.identity.providers import Providers, read_providers
 from onestop.identity.service import Sessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
@@ -131,6 +131,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "overview": overview,
         "office": parts.office,
         "outcome_handler": cases.outcome_handler(parts.office),
+        "owns_case": cases.owns_case(parts.office),
     }
     desk = app_parts.build(
         [
@@ -247,6 +248,11 @@ def _lines(gateway: Gateway) -> Callable[[], Awaitable[Sequence[LineHealth]]]:
     return lines
 
 
+def _shown(context: Context) -> bool:
+    """Tell whether the request came with a session or a token, whatever it was worth."""
+    return b"authorization" in context.headers or SESSION_COOKIE.encode() in context.headers.get(b"cookie", b"")
+
+
 def _noting(traces: TraceLog) -> Callable[[Scope, Context, int], None]:
     """Return the hook that notes why a request was refused; answered ones are noted where they fan out."""
 
@@ -254,7 +260,17 @@ def _noting(traces: TraceLog) -> Callable[[Scope, Context, int], None]:
         if status >= 400 and context.refusal is not None:
             route = f"{scope['method']} {scope.get('path_template') or '-'}"
             took_ms = (time.perf_counter() - context.started) * 1000
-            traces.note(context.trace_id, context.principal, route, context.refusal.code, took_ms, [])
+            refusal = context.refusal
+            traces.note(
+                context.trace_id,
+                context.principal,
+                route,
+                refusal.code,
+                took_ms,
+                [],
+                fact=facts.of_refusal(refusal, credential=_shown(context)),
+                adapter=getattr(refusal, "adapter", None),  # of a callback that was not taken
+            )
 
     return note
 
@@ -312,7 +328,9 @@ async def work(settings: Settings) -> None:
     async with open_parts(settings, "onestop worker") as parts:
         announce = Announcer(parts.pool)
         parts.gateway.changed = _announcing(announce)
-        worker = Dispatcher(parts.pool, parts.keys, parts.gateway, settings.region, cases.outcome_handler(parts.office))
+        parts.traces.start()
+        handler = cases.outcome_handler(parts.office)
+        worker = Dispatcher(parts.pool, parts.keys, parts.gateway, settings.region, handler, traces=parts.traces)
         sweeper = asyncio.get_running_loop().create_task(_sweep(parts))
         running = asyncio.get_running_loop().create_task(worker.run())
         try:
@@ -324,6 +342,7 @@ async def work(settings: Settings) -> None:
         finally:
             sweeper.cancel()
             await announce.close()
+            await parts.traces.close()
 
 
 async def _sweep(parts: Parts) -> None:
@@ -332,6 +351,7 @@ async def _sweep(parts: Parts) -> None:
     while True:
         try:
             await store_traces.delete_old(parts.pool, region, _KEEP_TRACES_DAYS)
+            await store_shares.delete_old_shares(parts.pool, region, _KEEP_TRACES_DAYS)
             await overview_service.forget_old(parts.pool, region)
         except Exception as fault:
             log.warning("not_swept", fault=type(fault).__name__)

@@ -27,6 +27,7 @@ OPEN = {
     ("GET", "/auth/callback"),
     ("GET", "/auth/jwks.json"),
     ("GET", "/auth/sign-in"),
+    ("GET", "/explain/shared/{token}"),  # by a link with a secret, for a day
     ("GET", "/healthz"),
     ("GET", "/http-assets/{name}"),
     ("GET", "/items/{code}"),
@@ -35,6 +36,7 @@ OPEN = {
     ("GET", "/problems/{code}"),
     ("GET", "/readyz"),
     ("GET", "/schema"),
+    ("GET", "/schema/manifest.json"),
     ("GET", "/schema/openapi.json"),
     ("GET", "/sign-in"),
     ("GET", "/v1/certificate-keys"),

@@ -114,7 +114,13 @@ class Office:
         self, asks: Sequence[Ask], person: Person, *, deadline: float, lang: Language, traceparent: str | None
     ) -> Gathered:
         return await fanout.gather(
-            self.gateway.lines, asks, person, deadline=deadline, lang=lang, traceparent=traceparent
+            self.gateway.lines,
+            asks,
+            person,
+            deadline=deadline,
+            lang=lang,
+            traceparent=traceparent,
+            closed=self.gateway.closed,
         )
 
     def due_on(self, accepted: date, working_days: int) -> date:

@@ -11,6 +11,7 @@ from onestop.cases.service_read import (
     orphans,
     own_case,
     own_cases,
+    owns_case,
     show,
     timeline,
 )
@@ -27,6 +28,7 @@ __all__ = (
     "outcome_handler",
     "own_case",
     "own_cases",
+    "owns_case",
     "record_outcome",
     "resubmit",
     "show",

@@ -4,6 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
+from onestop.gateway import facts
+from onestop.gateway.facts import Fact
 from onestop.gateway.models import Lane
 from onestop.gateway.operations import Answer, Prepared
 from onestop.outbound.errors import (
@@ -29,11 +33,29 @@ _TIMED = frozenset(("ok", "not_found", "denied", "invalid", "declined", "correct
 class CallFailed(Exception):
     """A call that brought no answer; `sent` says whether the department may have seen it."""
 
-    def __init__(self, kind: FailureKind, sent: bool, detail: str = "", retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        kind: FailureKind,
+        sent: bool,
+        detail: str = "",
+        retry_after_s: float | None = None,
+        fact: Fact | None = None,
+    ) -> None:
         super().__init__(f"{kind}: {detail}" if detail else kind)
         self.kind: FailureKind = kind
         self.sent = sent
         self.retry_after_s = retry_after_s
+        self.fact = fact  # what decided, for whoever asks why
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of one call: a step, a page, an attempt that was repeated."""
+
+    kind: str
+    name: str
+    start_ms: float  # since the call began
+    took_ms: float
+    outcome: str
 
 
 Done = Callable[["Call", Answer | CallFailed], None]
@@ -44,8 +66,8 @@ class Call:
 
     __slots__ = (
         "admitted", "attempts", "breaker", "deadline", "ended_at", "judged", "lane", "line", "listeners", "mark",
-        "number", "operation", "prepared", "renewed", "replica", "sending", "shared_as", "started", "timed", "timer",
-        "values", "waits", "written",
+        "number", "operation", "pieces", "prepared", "renewed", "replica", "sending", "shared_as", "started", "timed",
+        "timer", "values", "waits", "written",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +87,7 @@ class Call:
         self.admitted = False  # has a place
         self.timer: asyncio.TimerHandle | None = None  # ends the waiting for a place
         self.attempts = 0
+        self.pieces: list[Piece] | None = None  # steps, pages and repetitions, where there were any
         self.judged = False  # the breaker has heard of this call
         self.mark = 0  # of the credentials the latest attempt was sent with
         self.renewed = False  # sent again with fresh ones
@@ -79,6 +102,28 @@ class Call:
     def took_ms(self) -> float:
         """Milliseconds from start to end, or until now."""
         return ((self.ended_at or self.line.loop.time()) - self.started) * 1000
+
+    def piece(self, kind: str, name: str, began: float, outcome: str) -> None:
+        """Note a part of the call that has ended: a step, a page, a repeated attempt; `began` is loop time."""
+        told = Piece(
+            kind=kind,
+            name=name,
+            start_ms=round((began - self.started) * 1000, 2),
+            took_ms=round((self.line.loop.time() - began) * 1000, 2),
+            outcome=outcome,
+        )
+        self.pieces = [*(self.pieces or []), told]
+
+    def why_late(self) -> Fact:
+        """Return what a call that has not ended waits for."""
+        waited_s = round(self.took_ms / 1000, 2)
+        if self.waits:
+            return self.line.why_full()
+        spec = self.prepared.spec
+        if self.sending is not None and self.sending.connection is None and self.replica is not None:
+            host, port = self.replica.pool.host, self.replica.pool.port
+            return facts.fact("connect_timeout", host=host, port=port, limit_s=min(waited_s, spec.connect_s))
+        return facts.fact("answer_timeout", waited_s=waited_s, limit_s=spec.total_s)
 
     # --- a place ----------------------------------------------------------------------------------------------------
 
@@ -122,6 +167,7 @@ class Call:
         elif not self.judged:
             self.judged = True
             self.breaker.failed(self.line.loop.time())
+            self.line.last_failure[self.operation] = "upstream.timeout"
 
     def keep_time(self) -> None:
         """Keep the deadline from now on: whoever started the call no longer does."""
@@ -189,10 +235,13 @@ class Call:
         # Not by `Reply`: asking whether something is a msgspec struct goes through Python's abstract classes.
         if not isinstance(outcome, OutboundError):
             answer = self.prepared.answer(outcome, self.number)
-            self._left_replica(answer.kind not in ("down", "bad_reply"), now)
+            good = answer.kind not in ("down", "bad_reply")
+            self._left_replica(good, now)
             if answer.kind == "denied" and self._renews(outcome.status, now):
                 return
-            self._judge(answer.kind not in ("down", "bad_reply"), now)
+            self._judge(good, now)
+            if not good:
+                self.line.last_failure[self.operation] = f"upstream.{answer.kind}"
             self.end(answer)
             return
         self._left_replica(isinstance(outcome, (TooManyWaiting, BadMessage)), now)
@@ -202,7 +251,9 @@ class Call:
             self._say_nothing()  # our own bound, not the department's fault; its other callers speak for it
         else:
             self._judge(False, now)
-        self.end(failure(outcome))
+        failed = _failure(outcome, self)
+        self.line.last_failure[self.operation] = f"upstream.{failed.kind}"
+        self.end(failed)
 
     def _left_replica(self, good: bool, now: float) -> None:
         if self.replica is not None:
@@ -245,18 +296,21 @@ class Call:
             repeatable = self.prepared.spec.idempotent == "safe" and isinstance(error, ConnectionLost)
         if not repeatable or not self.line.retries.spend():
             return False
+        self.piece("retry", str(self.attempts), self.started, error.reason)
         self.line.write(self)
         return True
 
 
-def failure(error: OutboundError) -> CallFailed:
-    """Return what a fact about the wire means for a call."""
+def _failure(error: OutboundError, call: Call) -> CallFailed:
+    """Return what an error of the wire means for a call, with the fact that decided."""
+    pool = call.replica.pool if call.replica is not None else call.line.replicas.all[0].pool
+    why = facts.of_error(error, call.prepared.spec, pool.host, pool.port, call.took_ms / 1000)
     if isinstance(error, TooManyWaiting):
-        return CallFailed("full", False, retry_after_s=1.0)
+        return CallFailed("full", False, retry_after_s=1.0, fact=why)
     if isinstance(error, BadMessage):
-        return CallFailed("unmappable", False, error.reason)
+        return CallFailed("unmappable", False, error.reason, fact=why)
     if isinstance(error, NotSent):
-        return CallFailed("unreachable", False, error.reason)
+        return CallFailed("unreachable", False, error.reason, fact=why)
     if isinstance(error, DeadlinePassed):
-        return CallFailed("timeout", True, error.reason)
-    return CallFailed("cut" if isinstance(error, ConnectionLost) else "bad_reply", True, error.reason)
+        return CallFailed("timeout", True, error.reason, fact=why)
+    return CallFailed("cut" if isinstance(error, ConnectionLost) else "bad_reply", True, error.reason, fact=why)

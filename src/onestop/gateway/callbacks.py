@@ -7,11 +7,13 @@ import structlog
 
 from onestop.crypto import Keys
 from onestop.db import Pool
-from onestop.gateway import store
+from onestop.gateway import facts, store
 from onestop.gateway.auth import Outgoing
 from onestop.gateway.effects import Handler, sealed_result
 from onestop.gateway.errors import CallbackNotGenuine, CallbackUnknown, CallbackUnreadable, NoSuchAdapter
+from onestop.gateway.facts import Fact, fact
 from onestop.gateway.line import Line
+from onestop.gateway.manifest import Callback
 from onestop.gateway.mapping import MappingFailed
 from onestop.gateway.models import Settled
 from onestop.gateway.operations import Answer, Prepared
@@ -45,13 +47,14 @@ async def receive(
         raise NoSuchAdapter(adapter)
     nonce = _check(line, headers, body)
     prepared = line.operations[line.manifest.callback.operation]
-    key, answer = _read(prepared, body)
+    key, answer = _read(line, prepared, body)
     outcome = answer.outcome or "completed"
     settled = Settled(outcome=outcome, reference=answer.reference, reason=answer.reason, result=answer.fields)
     async with pool.acquire() as db, db.transaction():
         effect = await store.by_key_for_update(db, region, adapter, key)
         if effect is None:
-            raise CallbackUnknown(adapter)
+            member = prepared.spec.reply.key or ""
+            raise CallbackUnknown(adapter, fact("callback_key", member=member))
         if outcome in ("pending", "extended") or not await store.insert_callback(db, region, adapter, nonce):
             return False
         state = "done" if outcome in ("completed", "transferred") else "refused"
@@ -68,22 +71,36 @@ async def receive(
 
 def _check(line: Line, headers: Mapping[str, str], body: bytes) -> str:
     """Return the nonce of a genuine callback."""
-    adapter = line.manifest.id
+    adapter, now = line.manifest.id, time.time()
     told = list(headers.items())
     message = Outgoing("POST", f"http://{headers.get('host', '')}", f"/v1/callbacks/{adapter}", "", told, body)
-    nonce = line.genuine(message, time.time()) if line.genuine is not None else None
+    nonce = line.genuine(message, now) if line.genuine is not None else None
     if nonce is None:
-        raise CallbackNotGenuine(adapter)
+        raise CallbackNotGenuine(adapter, _why_not_genuine(line.manifest.callback, headers, now))
     return nonce
 
 
-def _read(prepared: Prepared, body: bytes) -> tuple[str, Answer]:
+def _why_not_genuine(rules: Callback | None, headers: Mapping[str, str], now: float) -> Fact | None:
+    """Return whether it is the clock, the nonce or the signature; only the department and the operator are told."""
+    if rules is None or rules.kind != "signed":
+        return None
+    told, nonce = headers.get(rules.timestamp_header.lower(), ""), headers.get(rules.nonce_header.lower(), "")
+    sent = int(told) / (1000 if len(told) == 13 else 1) if told.isdigit() and len(told) <= 13 else None
+    if sent is None or abs(sent - now) > rules.max_skew_s:
+        skew = "—" if sent is None else round(sent - now)
+        return fact("callback_skew", seconds=skew, limit_s=rules.max_skew_s)
+    if not 8 <= len(nonce) <= 128 or not nonce.isascii():
+        return fact("callback_nonce", header=rules.nonce_header)
+    return fact("callback_signature", header=rules.signature_header, base=rules.base.replace("\n", "\\n"))
+
+
+def _read(line: Line, prepared: Prepared, body: bytes) -> tuple[str, Answer]:
     try:
         value = decode_json(body)
         key = prepared.key(value) if prepared.key else None
         answer = prepared.read(value)
     except (BadBody, MappingFailed) as fault:
-        raise CallbackUnreadable(str(fault)) from fault
+        raise CallbackUnreadable(line.manifest.id, fact("callback_body", why=str(fault))) from fault
     if not isinstance(key, str) or not key:
-        raise CallbackUnreadable("the body names no key of ours")
+        raise CallbackUnreadable(line.manifest.id, facts.missing(prepared.spec.reply.key or "reply.key", value))
     return key, answer

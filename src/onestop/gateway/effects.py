@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import random
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
@@ -21,6 +22,9 @@ from onestop import clock
 from onestop.crypto import Keys
 from onestop.db import Connection, Pool
 from onestop.gateway import store
+from onestop.gateway.explain import TraceLog
+from onestop.gateway.facts import Fact, fact
+from onestop.gateway.fanout import Record, record_of
 from onestop.gateway.line import CallFailed, Line
 from onestop.gateway.models import Effect, NewEffect, Settled
 from onestop.gateway.operations import Answer, Prepared
@@ -130,9 +134,12 @@ def backoff_s(attempt: int) -> float:
 class Dispatcher:
     """The worker: takes what is due from the ledger, asks the departments, writes what came of it."""
 
-    def __init__(self, pool: Pool, keys: Keys, gateway: Gateway, region: str, handler: Handler) -> None:
+    def __init__(
+        self, pool: Pool, keys: Keys, gateway: Gateway, region: str, handler: Handler, traces: TraceLog | None = None
+    ) -> None:
         self._pool, self._keys, self._gateway, self._region = pool, keys, gateway, region
         self._handler = handler
+        self._traces = traces
         self.worker = f"w-{secrets.token_hex(6)}"
         self._running: dict[str, asyncio.Task[None]] = {}
         self._stop = asyncio.Event()
@@ -192,6 +199,7 @@ class Dispatcher:
         line = self._gateway.lines.get(effect.adapter)
         prepared = line.operations.get(effect.operation) if line else None
         if line is None or prepared is None:
+            self._note(effect, "not_connected", 0.0, self._gateway.closed.get(effect.adapter))
             await self._write(effect, to_desk("upstream.not_connected"))
             return
         values = self._values(effect)
@@ -224,13 +232,13 @@ class Dispatcher:
         if not await store.mark_sent(self._pool, effect, self.worker):
             return
         sent = msgspec.structs.replace(effect, attempt=effect.attempt + 1)
-        outcome = await _ask(line, effect.operation, values, prepared.spec.total_s)
+        outcome = await self._asked(effect, line, effect.operation, values, prepared.spec.total_s)
         await self._write(sent, judge(prepared, outcome, sent, was_unknown))
 
     async def _look_up(self, effect: store.Claimed, line: Line, prepared: Prepared, values: dict[str, Any]) -> None:
         """Ask whether the effect arrived before anything is sent again."""
         name = prepared.spec.lookup or ""
-        found = await _ask(line, name, values, line.operations[name].spec.total_s)
+        found = await self._asked(effect, line, name, values, line.operations[name].spec.total_s)
         if isinstance(found, Answer) and found.kind == "not_found":
             await self._send(effect, line, prepared, values, was_unknown=False)
         elif isinstance(found, Answer) and found.kind == "ok":
@@ -252,13 +260,35 @@ class Dispatcher:
         if name is None:
             await store.postpone(self._pool, effect, self.worker, effect.state, None, every)
             return
-        found = await _ask(line, name, values, line.operations[name].spec.total_s)
+        found = await self._asked(effect, line, name, values, line.operations[name].spec.total_s)
         final = isinstance(found, Answer) and found.kind == "ok" and found.outcome not in ("pending", "extended")
         if not final and not (isinstance(found, Answer) and found.kind in ("declined", "correction")):
             await store.postpone(self._pool, effect, self.worker, effect.state, None, every)
             return
         verdict = judge(prepared, found, effect, was_unknown=True)
         await self._write(effect, msgspec.structs.replace(verdict, answer="received"))
+
+    async def _asked(
+        self, effect: store.Claimed, line: Line, operation: str, values: dict[str, Any], total_s: float
+    ) -> Answer | CallFailed:
+        """Ask, and leave a trace of it under the id of the request that wanted the effect."""
+        began = time.perf_counter()
+        outcome = await _ask(line, operation, values, total_s)
+        if self._traces is not None and effect.trace_id is not None:
+            took_ms = (time.perf_counter() - began) * 1000
+            record = record_of(line.manifest, operation, outcome, 0.0, took_ms, detail=outcome.fact)
+            self._traces.note(
+                effect.trace_id, None, f"worker {operation}", outcome.kind, took_ms, [record], case=effect.case_id
+            )
+        return outcome
+
+    def _note(self, effect: Effect, outcome: str, took_ms: float, why: Fact | None) -> None:
+        """Leave a trace of what was decided without asking anybody."""
+        if self._traces is not None and effect.trace_id is not None:
+            record = Record(effect.adapter, effect.operation, effect.version, outcome, 0.0, took_ms, detail=why)
+            self._traces.note(
+                effect.trace_id, None, f"worker {effect.operation}", outcome, took_ms, [record], case=effect.case_id
+            )
 
     async def _write(self, effect: Effect, verdict: Verdict) -> None:
         """Write the verdict and tell the handler, in one transaction, if this worker still holds the effect."""
@@ -270,6 +300,8 @@ class Dispatcher:
             )
             return
         settled = verdict.settled
+        if verdict.state == "desk" and verdict.problem != "upstream.not_connected":
+            self._note(effect, "unknown", 0.0, fact("step_unknown"))
         next_at = clock.real_now() + timedelta(seconds=verdict.again_s) if verdict.again_s is not None else None
         async with self._pool.acquire() as db, db.transaction():
             held = await store.settle(

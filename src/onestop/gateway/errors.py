@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from onestop.errors import Actor, Forbidden, Invalid, NotFound
+from onestop.gateway.facts import Fact
 
 
 class NoSuchAdapter(NotFound):
@@ -11,21 +12,30 @@ class NoSuchAdapter(NotFound):
     code = "adapter.unknown"
 
 
-class CallbackNotGenuine(Forbidden):
+class _OfCallback:
+    """Knows whose callback it was and what decided; told to the department and the operator, not to the sender."""
+
+    def __init__(self, adapter: str = "", fact: Fact | None = None) -> None:
+        super().__init__(adapter)  # type: ignore[call-arg]  # the failure it stands beside
+        self.adapter = adapter
+        self.fact = fact
+
+
+class CallbackNotGenuine(_OfCallback, Forbidden):
     """The callback was not signed with the shared secret, or too long ago."""
 
     code = "callback.not_genuine"
     who_acts: ClassVar[Actor] = "department"
 
 
-class CallbackUnreadable(Invalid):
+class CallbackUnreadable(_OfCallback, Invalid):
     """The callback's body does not have the form the manifest declares."""
 
     code = "callback.unreadable"
     who_acts: ClassVar[Actor] = "department"
 
 
-class CallbackUnknown(NotFound):
+class CallbackUnknown(_OfCallback, NotFound):
     """Nothing was sent under the key the callback names."""
 
     code = "callback.unknown"
@@ -36,3 +46,9 @@ class NoSuchTrace(NotFound):
     """No trace of that id is kept, or it is somebody else's."""
 
     code = "trace.unknown"
+
+
+class NoSuchShare(NotFound):
+    """No explanation is shared under that link: it is over, was revoked, or never was."""
+
+    code = "share.unknown"

@@ -14,7 +14,8 @@ import msgspec
 import structlog
 
 from onestop import clock
-from onestop.gateway.call import Call, CallFailed, Done
+from onestop.gateway.call import Call, CallFailed, Done, Piece
+from onestop.gateway.facts import Fact, fact
 from onestop.gateway.line import Line
 from onestop.gateway.manifest import Manifest, Operation
 from onestop.gateway.models import Ask, Lane, Part, PartProblem, PartState, Source
@@ -71,6 +72,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     wait_ms: float = 0.0
     read_ms: float = 0.0
     attempts: int = 1
+    detail: Fact | None = None  # what decided, where it did not go well
+    pieces: list[Piece] | None = None  # steps, pages and repetitions, where there were any
 
 
 class Gathered:
@@ -145,7 +148,7 @@ class _Fan:
             return
         missing = [(i, call) for i, call in enumerate(self.calls) if self.parts[i] is None and call is not None]
         for i, call in missing:
-            waited = call.waits
+            waited, why = call.waits, call.why_late()
             call.overdue()
             self.parts[i] = self._not_yet(i, call)
             spec = call.prepared.spec
@@ -158,6 +161,8 @@ class _Fan:
                     round(max(call.started - self.begun, 0.0) * 1000, 2),
                     round(call.took_ms, 2),
                     attempts=call.attempts,
+                    detail=why,
+                    pieces=call.pieces,
                 )
             )
         self.future.set_result(None)
@@ -215,12 +220,13 @@ async def gather(
     traceparent: str | None = None,
     on_late: OnLate | None = None,
     lane: Lane = "citizen",
+    closed: Mapping[str, Fact] | None = None,
 ) -> Gathered:
     """Ask every question at once and return one part for each, in the order of `asks`, at the latest at `deadline`.
 
     `deadline` is loop time. With `on_late`, calls go on to their operation's `late_s` and each late part is handed to
     it once; without, they are cut at the deadline. The same question about the same person that is under way already is
-    not asked again. Never raises for anything a department does.
+    not asked again. `closed` tells why there is no line to a department. Never raises for anything a department does.
     """
     fan = _Fan(asks, person, lang, on_late)
     subject = {"number": person.number, "name": person.name}
@@ -228,6 +234,10 @@ async def gather(
     for i, ask in enumerate(asks):
         line = lines.get(ask.adapter)
         if line is None:
+            why = (closed or {}).get(ask.adapter) or fact("no_environment", id=ask.adapter)
+            fan.records.append(
+                Record(ask.adapter, ask.operation, "-", "not_connected", 0.0, 0.0, attempts=0, detail=why)
+            )
             fan.put(i, _unknown(ask, lang))
         else:
             _ask(fan, i, line, values, deadline, lane)
@@ -259,7 +269,11 @@ def _ask(fan: _Fan, i: int, line: Line, values: dict[str, Any], deadline: float,
     fan.hears[i] = None
     state, code = _FAILURES[started.kind]
     part = fan.kept(i, line, spec, spec.stale_s) if spec.stale_s else None
-    fan.records.append(Record(ask.adapter, ask.operation, line.manifest.version, started.kind, 0.0, 0.0, attempts=0))
+    fan.records.append(
+        Record(
+            ask.adapter, ask.operation, line.manifest.version, started.kind, 0.0, 0.0, attempts=0, detail=started.fact
+        )
+    )
     after = started.retry_after_s
     fan.put(i, part or _failed(ask.want, line.manifest, code, state, 0.0, fan.lang, retry_after_s=after))
 
@@ -354,29 +368,57 @@ def _unknown(ask: Ask, lang: Language) -> Part:
 
 
 def _record(fan: _Fan, call: Call, outcome: Answer | CallFailed) -> Record:
-    reply = outcome.reply if isinstance(outcome, Answer) else None
-    manifest = call.line.manifest
     start = max(call.started - fan.begun, 0.0) * 1000  # a shared question may have begun before
+    spec = call.prepared.spec
+    detail = outcome.fact
+    if spec.fresh_s is not None and isinstance(outcome, Answer) and outcome.as_of is not None:
+        detail = _old(spec.fresh_s, outcome.as_of)
+    return record_of(call.line.manifest, spec.id, outcome, start, call.took_ms, call.attempts, detail, call.pieces)
+
+
+def _old(fresh_s: float, as_of: str) -> Fact | None:
+    age_s = _age_s(as_of)
+    if age_s is None or age_s <= fresh_s:
+        return None
+    return fact("old_reply", age=round(age_s / 86_400), limit=round(fresh_s / 86_400))
+
+
+def record_of(
+    manifest: Manifest,
+    operation: str,
+    outcome: Answer | CallFailed,
+    start_ms: float,
+    took_ms: float,
+    attempts: int = 1,
+    detail: Fact | None = None,
+    pieces: list[Piece] | None = None,
+) -> Record:
+    """Return what is kept of one call; times are in milliseconds."""
+    reply = outcome.reply if isinstance(outcome, Answer) else None
     if reply is None:
         return Record(
             manifest.id,
-            call.prepared.spec.id,
+            operation,
             manifest.version,
             outcome.kind,
-            start,
-            call.took_ms,
-            attempts=call.attempts,
+            start_ms,
+            took_ms,
+            attempts=attempts,
+            detail=detail,
+            pieces=pieces,
         )
     return Record(
         manifest.id,
-        call.prepared.spec.id,
+        operation,
         manifest.version,
         outcome.kind,
-        start,
-        call.took_ms,
+        start_ms,
+        took_ms,
         reply.queue_ms,
         reply.connect_ms,
         reply.wait_ms,
         reply.read_ms,
-        call.attempts,
+        attempts,
+        detail,
+        pieces,
     )

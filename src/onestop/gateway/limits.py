@@ -148,16 +148,16 @@ class RetryBudget:
 class Pace:
     """Keeps to a department's own limit of calls per second; who would exceed it is told when to come."""
 
-    __slots__ = ("_per_second", "_sent")
+    __slots__ = ("_sent", "per_second")
 
     def __init__(self, per_second: float) -> None:
-        self._per_second = per_second
+        self.per_second = per_second
         self._sent: deque[float] = deque(maxlen=max(int(per_second), 1))
 
     def wait_s(self, now: float) -> float:
         """Return how long to wait before the next call, 0 where it may go now (and counts as gone)."""
         if len(self._sent) == self._sent.maxlen:
-            wait = self._sent[0] + max(self._sent.maxlen, 1) / self._per_second - now
+            wait = self._sent[0] + max(self._sent.maxlen, 1) / self.per_second - now
             if wait > 0:
                 return wait
         self._sent.append(now)

@@ -8,18 +8,19 @@ import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from onestop.gateway import lag
+from onestop.gateway import facts, lag
 from onestop.gateway.adaptive import AdaptiveLimit
 from onestop.gateway.admission import LANES, Admission
 from onestop.gateway.auth import Credentials, Outgoing, TokenRefused, always, credentials
 from onestop.gateway.auth_callbacks import callback_check
 from onestop.gateway.auth_door import TokenDoor
 from onestop.gateway.auth_tls import tls_context
-from onestop.gateway.call import Call, CallFailed, Done, FailureKind, failure
+from onestop.gateway.call import Call, CallFailed, Done, FailureKind
+from onestop.gateway.facts import Fact
 from onestop.gateway.kept import KeptAnswers, Question
 from onestop.gateway.limits import Breaker, Pace, RetryBudget
 from onestop.gateway.manifest import BadManifest, Manifest
@@ -31,7 +32,7 @@ from onestop.outbound.errors import BadMessage, OutboundError
 from onestop.outbound.message import build_request, finish_request, start_request
 from onestop.outbound.pool import Pool
 
-__all__ = ("Call", "CallFailed", "FailureKind", "Line", "Where", "environment", "failure")
+__all__ = ("Call", "CallFailed", "FailureKind", "Line", "Where", "environment")
 
 
 class Where(msgspec.Struct, frozen=True):
@@ -83,6 +84,7 @@ class Line:
         self._always = always(manifest, where.secrets, where.config)
         self.genuine = callback_check(manifest, where.secrets, where.config)
         self._config = where.config
+        self.last_failure: dict[str, str] = {}  # of each operation: the code of its problem
         self._tasks: set[asyncio.Task[None]] = set()
 
     def _open(self, manifest: Manifest, where: Where, allow: AllowList) -> Replicas:
@@ -95,12 +97,14 @@ class Line:
         self._tls = tls_context(manifest, where.secrets) if "https:" in f"{urls} {where.token_url}" else None
         replicas = []
         for told in urls:
-            url = urlsplit(told)
-            if url.scheme not in ("http", "https") or not url.hostname or url.username is not None:
-                raise BadManifest(f"adapter {manifest.id}: its url in the environment file is not an http address")
-            host = f"{url.hostname}:{url.port}" if url.port else url.hostname
+            url = _address(told)
+            if url is None:
+                sentence = f"adapter {manifest.id}: its url in the environment file is not an http address"
+                raise BadManifest(sentence, rule="ADP-132")
+            name = url.hostname or ""
+            host = f"{name}:{url.port}" if url.port else name
             pool = Pool(
-                url.hostname,
+                name,
                 url.port or (443 if url.scheme == "https" else 80),
                 allow=allow,
                 tls=self._tls if url.scheme == "https" else None,
@@ -136,7 +140,8 @@ class Line:
         call.timed = timed
         now = call.started
         if not call.breaker.allows(now):
-            return CallFailed("paused", False, retry_after_s=max(round(call.breaker.until - now, 1), 0.1))
+            wait_s = max(round(call.breaker.until - now, 1), 0.1)
+            return CallFailed("paused", False, retry_after_s=wait_s, fact=self._paused(call.breaker, operation))
         if not self.admission.enter(call, now):
             call.breaker.abandoned()
             return self.full()
@@ -171,7 +176,11 @@ class Line:
 
     def full(self) -> CallFailed:
         """Return the failure of a call that found no place, with when there may be one."""
-        return CallFailed("full", False, retry_after_s=self.admission.drains_in_s())
+        return CallFailed("full", False, retry_after_s=self.admission.drains_in_s(), fact=self.why_full())
+
+    def why_full(self) -> Fact:
+        """Return the fact of a full line."""
+        return facts.fact("line_full", host=self.replicas.all[0].host)
 
     async def ask(
         self,
@@ -228,7 +237,8 @@ class Line:
             # Our own values cannot be written as the manifest says: no word about the department's health.
             call.judged = True
             call.breaker.abandoned()
-            self.loop.call_soon(call.end, CallFailed("unmappable", False, type(fault).__name__))
+            why = facts.fact("request_unwritable", reason=_why_unwritable(fault))
+            self.loop.call_soon(call.end, CallFailed("unmappable", False, type(fault).__name__, fact=why))
             return
         call.replica, call.written = replica, now
         replica.under_way += 1
@@ -252,7 +262,7 @@ class Line:
             call.end(too_many)
         except (TokenRefused, TimeoutError, OutboundError) as fault:
             call.overdue()
-            call.end(CallFailed("no_token", False, str(fault) or "time ran out"))
+            call.end(CallFailed("no_token", False, str(fault) or "time ran out", fact=self._no_token(fault, call)))
         else:
             if call.listeners:
                 self.write(call)
@@ -262,8 +272,21 @@ class Line:
     async def _keep_pace(self, pace: Pace, deadline: float) -> None:
         while (wait := pace.wait_s(self.loop.time())) > 0:
             if self.loop.time() + wait >= deadline:
-                raise CallFailed("full", False, "the department's own limit of calls", round(wait, 1))
+                why = facts.fact("pace", per_second=pace.per_second, wait_s=round(wait, 1))
+                raise CallFailed("full", False, "the department's own limit of calls", round(wait, 1), why)
             await asyncio.sleep(wait)
+
+    def _no_token(self, fault: Exception, call: Call) -> Fact:
+        if isinstance(fault, OutboundError):
+            pool = self.replicas.all[0].pool
+            return facts.of_error(fault, call.prepared.spec, pool.host, pool.port, call.took_ms / 1000)
+        path = str(getattr(self.manifest.auth, "token_path", "") or getattr(self.manifest.auth, "path", ""))
+        return facts.of_token(str(fault) or "time ran out", path)
+
+    def _paused(self, breaker: Breaker, operation: str) -> Fact:
+        since_s = round(self.loop.time() - breaker.opened_at, 1)
+        why = self.last_failure.get(operation, "upstream.down")
+        return facts.fact("breaker_open", since_s=since_s, failed=breaker.failed_in_row, why=why)
 
     async def _exchange(self, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> tuple[int, bytes]:
         replica = self.replicas.choose(self.loop.time())
@@ -309,6 +332,21 @@ class Line:
             await self._token_door.close()
         for replica in self.replicas.all:
             await replica.pool.close()
+
+
+def _why_unwritable(fault: Exception) -> str:
+    """Say what is wrong with our own request; never with which value."""
+    return f"{fault.reason} {fault.detail}".strip() if isinstance(fault, OutboundError) else type(fault).__name__
+
+
+def _address(text: str) -> SplitResult | None:
+    """Take an http address apart; None where it is none, or names a user."""
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:
+        return None
+    return url if url.scheme in ("http", "https") and url.hostname and url.username is None else None
 
 
 def _start(replica: Replica, prepared: Prepared, out: Outgoing) -> str:

@@ -177,19 +177,19 @@ class Manifest(Strict, frozen=True, kw_only=True):
 
 
 def parse(data: bytes, name: str = "manifest.toml") -> Manifest:
-    """Read one manifest.
+    """Read one manifest; `name` is the file's, and `<folder>/manifest.toml` must name the adapter's id.
 
     Raises:
-        BadManifest: not TOML, an unknown or missing key, a value out of bounds, or parts that do not fit together.
+        BadManifest: the linter finds an error; the sentence is the first one's, `rule` its number.
     """
-    try:
-        manifest = msgspec.convert(tomllib.loads(data.decode("utf-8")), Manifest)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as fault:
-        raise BadManifest(f"{name}: {fault}") from fault
-    problem = _inconsistent(manifest)
-    if problem:
-        raise BadManifest(f"{name}: {problem}")
-    return manifest
+    from onestop.gateway.lint import lint, worst  # the rules read the structs of this module
+
+    found = worst(lint(data, name))
+    if found is not None:
+        where = f"{name}:{found.line}" if found.line else name
+        place = f" {found.where}:" if found.where else ""
+        raise BadManifest(f"{where}:{place} {found.says('en')} ({found.rule})", rule=found.rule)
+    return msgspec.convert(tomllib.loads(data.decode("utf-8")), Manifest)
 
 
 def load(folder: Path) -> dict[str, Manifest]:
@@ -201,29 +201,5 @@ def load(folder: Path) -> dict[str, Manifest]:
     found: dict[str, Manifest] = {}
     for path in sorted(folder.glob("*/manifest.toml")):
         manifest = parse(path.read_bytes(), f"{path.parent.name}/manifest.toml")
-        if manifest.id != path.parent.name:
-            raise BadManifest(f"{path.parent.name}/manifest.toml: id {manifest.id} is not the folder's name")
         found[manifest.id] = manifest
     return found
-
-
-def _inconsistent(manifest: Manifest) -> str | None:
-    """Return what the types cannot tell is wrong, or None."""
-    names = [operation.id for operation in manifest.operations]
-    if len(set(names)) != len(names):
-        return "two operations have one id"
-    for operation in manifest.operations:
-        where = f"operation {operation.id}: "
-        if operation.kind == "submit" and operation.idempotent == "safe":
-            return where + "a submission is never `safe`; say `key`, `lookup` or `none`"
-        if operation.kind == "query" and operation.idempotent != "safe":
-            return where + "a query is `safe`"
-        if operation.answer == "poll" and (operation.poll is None or operation.poll.operation not in names):
-            return where + "answers by polling but names no operation to poll"
-        if operation.answer == "callback" and manifest.callback is None:
-            return where + "answers by callback but the manifest has no [callback]"
-        if operation.idempotent == "lookup" and operation.lookup not in names:
-            return where + '`idempotent = "lookup"` needs `lookup`, the operation that finds an effect by our key'
-        if operation.request_codec in ("xml", "soap") and operation.request.template is None:
-            return where + "xml and soap requests need `request.template`"
-    return None

@@ -23,7 +23,8 @@ class MappingFailed(Exception):
     """A value does not have the form its expression needs; says which expression and which form, never the value."""
 
     def __init__(self, expression: str, value: Value, need: str) -> None:
-        super().__init__(f"{expression}: {need}, got {shape(value)}")
+        self.expression, self.need, self.shape = expression, need, shape(value)
+        super().__init__(f"{expression}: {need}, got {self.shape}")
 
 
 def shape(value: Value) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
-from onestop.gateway import codecs, protection
+from onestop.gateway import codecs, facts, protection
 from onestop.gateway.auth_keys import naming
+from onestop.gateway.facts import Fact
 from onestop.gateway.manifest import ErrorCase, Manifest, Operation
 from onestop.gateway.mapping import Getter, MappingFailed, Value, expression, tree
 from onestop.gateway.models import Outcome
@@ -19,7 +20,7 @@ _OUTCOMES = frozenset(("completed", "pending", "declined", "correction", "extend
 class Answer:
     """What a department said, in our words."""
 
-    __slots__ = ("as_of", "fields", "kind", "outcome", "reason", "reference", "reply", "retry_after_s")
+    __slots__ = ("as_of", "fact", "fields", "kind", "outcome", "reason", "reference", "reply", "retry_after_s")
 
     def __init__(self, kind: AnswerKind, reply: Reply | None = None) -> None:
         self.kind = kind
@@ -30,6 +31,7 @@ class Answer:
         self.reference: str | None = None
         self.reason: str | None = None  # the department's own sentence, or what cannot be read
         self.retry_after_s: float | None = None
+        self.fact: Fact | None = None  # what decided, where there is no answer
 
 
 class Prepared:
@@ -38,6 +40,7 @@ class Prepared:
     def __init__(self, manifest: Manifest, operation: Operation, secrets: Mapping[str, str] | None = None) -> None:
         codes = manifest.codes
         self.spec = operation
+        self._auth = str(manifest.auth.__struct_config__.tag)
         self.limits = Limits(wire_bytes=operation.max_reply_bytes, inflated_bytes=operation.max_reply_bytes)
         self._path = [(name, expression(source, codes)) for name, source in operation.request.path.items()]
         self._query = [(name, tree(source, codes)) for name, source in operation.request.query.items()]
@@ -83,10 +86,12 @@ class Prepared:
             body = self._read(reply.body) if status in self.spec.accept else self._read_error(reply)
             found = self._error(status, body)
             if found is not None:
-                answer = Answer(found[0].outcome, reply)
+                case, answer = found[0], Answer(found[0].outcome, reply)
                 answer.reason = found[1]
+                answer.fact = facts.of_case(self.spec.errors.index(case) + 1, case.outcome, status, case.path)
             elif status not in self.spec.accept:
                 answer = Answer(_by_status(status), reply)
+                answer.fact = facts.of_status(reply, self.spec, self._auth)
             else:
                 return self.read(body, number, reply)
             answer.retry_after_s = _retry_after(reply)
@@ -99,6 +104,7 @@ class Prepared:
                 answer.reason, answer.retry_after_s = found[1], _retry_after(reply)
                 return answer
             answer.reason = str(fault)
+            answer.fact = facts.of_body(fault, self.spec)
             return answer
 
     def read(self, body: Value, number: str | None = None, reply: Reply | None = None) -> Answer:
@@ -113,10 +119,13 @@ class Prepared:
             # A reply of another shape has no record either; it must not be read as the department's word for "none".
             known = self._says_none(body) or (about is not None and about == number)
             answer.kind = "not_found" if known else "bad_reply"
-            answer.reason = None if known else "the reply holds neither a record nor a word that there is none"
+            if not known:
+                answer.reason = "the reply holds neither a record nor a word that there is none"
+                answer.fact = facts.missing(self.spec.reply.found or "", body)
             return answer
         if self._subject is not None and number is not None and about != number:
             answer.kind, answer.reason = "bad_reply", "the reply is about somebody else"
+            answer.fact = facts.fact("subject_mismatch", member=self.spec.reply.subject or "")
             return answer
         answer.fields = self._fields(body)
         if self._as_of is not None:

@@ -1,7 +1,7 @@
 """The gateway of one process: a line to every department that has a system here."""
 
 import tomllib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Self
 
 import msgspec
@@ -9,9 +9,12 @@ import structlog
 
 from onestop.audit.models import Use
 from onestop.db import Pool
+from onestop.gateway import facts
 from onestop.gateway import manifest as manifests
+from onestop.gateway.facts import Fact, fact
 from onestop.gateway.line import Line, Where, environment
-from onestop.gateway.manifest import Manifest
+from onestop.gateway.lint_place import needed
+from onestop.gateway.manifest import BadManifest, Manifest
 from onestop.gateway.models import Ask
 from onestop.outbound.addresses import AllowList
 from onestop.resources import shipped
@@ -23,9 +26,12 @@ log = structlog.get_logger(__name__)
 class Gateway:
     """Manifests, lines, and what citizens call the answers."""
 
-    def __init__(self, known: Mapping[str, Manifest], lines: dict[str, Line]) -> None:
+    def __init__(
+        self, known: Mapping[str, Manifest], lines: dict[str, Line], closed: Mapping[str, Fact] | None = None
+    ) -> None:
         self.manifests = dict(known)
         self.lines = lines
+        self.closed = dict(closed or {})  # why there is no line to a department that has a system
         self.wants = {
             operation.want: Ask(want=operation.want, adapter=manifest.id, operation=operation.id)
             for manifest in self.manifests.values()
@@ -47,19 +53,25 @@ class Gateway:
         """Read the manifests and open a line to each department the environment file knows.
 
         Raises:
-            BadManifest: a manifest, or the environment's entry for it, cannot be used.
+            BadManifest: a manifest cannot be used. Where only its place here cannot, that line stays closed.
         """
         known = manifests.load(settings.adapters_dir or shipped("adapters"))
         allow = AllowList(settings.outbound_allow)
-        lines = {}
-        for name, where in places(settings).items():
-            manifest = known.get(name)
-            if manifest is not None and not manifest.desk:
-                lines[name] = Line(manifest, where, allow)
-        missing = [name for name, manifest in known.items() if name not in lines and not manifest.desk]
+        told = places(settings)
+        lines: dict[str, Line] = {}
+        closed: dict[str, Fact] = {}
+        for name, manifest in known.items():
+            if manifest.desk:
+                continue
+            opened = open_line(manifest, told.get(name), allow, settings.networks)
+            if isinstance(opened, Line):
+                lines[name] = opened
+            else:
+                closed[name] = opened
+        missing = [name for name, why in closed.items() if why.code == "no_environment"]
         if missing:
             log.warning("adapters_without_environment", adapters=missing)
-        return cls(known, lines)
+        return cls(known, lines, closed)
 
     def use(self, want: str, adapter: str, version: str, outcome: str) -> str:
         """Return one entry of the data-use ledger as JSON: who was asked, why, by what right, what came of it."""
@@ -91,6 +103,24 @@ class Gateway:
         """Cut all lines."""
         for line in self.lines.values():
             await line.close()
+
+
+def open_line(manifest: Manifest, where: Where | None, allow: AllowList, networks: Collection[str]) -> Line | Fact:
+    """Open a line to a department, or tell why there is none: one department's bad entry costs its own line only."""
+    name, network = manifest.id, manifest.department.network
+    if where is None:
+        return fact("no_environment", id=name)
+    if network not in networks:
+        log.error("adapter_on_another_network", adapter=name, network=network)
+        return fact("network_refused", id=name, network=network, reachable=facts.names(networks))
+    try:
+        return Line(manifest, where, allow)
+    except BadManifest as fault:
+        log.error("adapter_not_opened", adapter=name, rule=fault.rule, sentence=str(fault))
+        secrets = needed(manifest) - set(where.secrets)
+        if fault.rule != "ADP-132" and secrets:
+            return fact("missing_secret", id=name, secrets=facts.names(secrets))
+        return fact("not_opened", id=name, why=str(fault))
 
 
 def _names(tree: Any) -> frozenset[str]:

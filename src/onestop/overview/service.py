@@ -76,6 +76,7 @@ class Overview:
             lang=lang,
             traceparent=traceparent,
             on_late=late.came,
+            closed=self._gateway.closed,
         )
         await self.note_uses(gathered.parts, subject, actor, trace_id)
         for part in gathered.parts:
