@@ -162,7 +162,7 @@ async def test_a_link_opens_the_explanation_without_an_account_until_it_is_revok
         assert made.status_code == 201
         assert (await share(ana, trace_id)).json() == made.json(), "pressed twice, one link"
         path = made.json()["href"].removeprefix("http://127.0.0.1:8000")
-        told = await anybody.get(path, headers={"accept": "application/json"})
+        told = await anybody.get(path, headers={"accept": "*/*"})
         assert [bar["adapter"] for bar in told.json()["data"][0]["waterfall"]] == ["one", "slow"]
         assert "curl" not in told.text
         page = await anybody.get(path, headers={"accept": "text/html", "accept-language": "zh"})
@@ -209,7 +209,7 @@ async def test_a_department_signed_in_is_shown_its_own_part(world):
 async def test_the_schema_of_a_manifest_is_there_for_everybody(world):
     async with client(world) as anybody:
         told = await anybody.get("/schema/manifest.json")
-    assert told.headers["content-type"].startswith("application/schema+json")
+    assert told.headers["access-control-allow-origin"] == "*"
     assert told.json()["$schema"] == "https://json-schema.org/draft/2020-12/schema"
 
 

@@ -128,7 +128,7 @@ class _Fan:
             if part.state == "unavailable" and operation.stale_s:
                 part = self.kept(i, call.line, operation, operation.stale_s) or part
             if self.late is not None or not self.future.done():  # a call that was cut has its record
-                self.records.append(_record(self, call, outcome))
+                self.records.append(_record(self, call, outcome, part))
         except Exception:
             # The one broad except of the house: a defect in one adapter is one part, not everybody's answer.
             log.exception("part_failed", adapter=manifest.id, operation=operation.id)
@@ -367,20 +367,15 @@ def _unknown(ask: Ask, lang: Language) -> Part:
     return Part(want=ask.want, state="unavailable", source=who, took_ms=0.0, problem=problem)
 
 
-def _record(fan: _Fan, call: Call, outcome: Answer | CallFailed) -> Record:
+def _record(fan: _Fan, call: Call, outcome: Answer | CallFailed, part: Part) -> Record:
     start = max(call.started - fan.begun, 0.0) * 1000  # a shared question may have begun before
     spec = call.prepared.spec
-    detail = outcome.fact
-    if spec.fresh_s is not None and isinstance(outcome, Answer) and outcome.as_of is not None:
-        detail = _old(spec.fresh_s, outcome.as_of)
+    detail = outcome.fact if part.state != "stale" else _old(spec, part)
     return record_of(call.line.manifest, spec.id, outcome, start, call.took_ms, call.attempts, detail, call.pieces)
 
 
-def _old(fresh_s: float, as_of: str) -> Fact | None:
-    age_s = _age_s(as_of)
-    if age_s is None or age_s <= fresh_s:
-        return None
-    return fact("old_reply", age=round(age_s / 86_400), limit=round(fresh_s / 86_400))
+def _old(spec: Operation, part: Part) -> Fact:
+    return fact("old_reply", age=round((part.age_s or 0) / 86_400), limit=round((spec.fresh_s or 0) / 86_400))
 
 
 def record_of(

@@ -91,7 +91,7 @@ class AdapterController(Controller):
 async def manifest_schema() -> Response[dict[str, Any]]:
     """Give the JSON Schema of a department's manifest, for editors and programs."""
     headers = {"cache-control": "public, max-age=300", "access-control-allow-origin": "*"}
-    return Response(schema.manifest_schema(), media_type="application/schema+json", headers=headers)
+    return Response(schema.manifest_schema(), headers=headers)
 
 
 def _state(gateway: Gateway, name: str, lang: str) -> AdapterState:

@@ -135,16 +135,16 @@ class SharedController(Controller):
         settings: NamedDependency[Settings],
         owns_case: NamedDependency[OwnsCase],
     ) -> Response[Any]:
-        """Show a shared explanation: as JSON where that is asked for, else as a page."""
+        """Show a shared explanation: as JSON, or as a page where `Accept` asks for HTML."""
         row, viewer = await shares.opened(pool, settings.region, token)
         found = await explain(
             pool, settings.region, row.trace_id, viewer=viewer, lang=context.lang, manifests=gateway.manifests,
             owns=partial(owns_case, row.subject),
         )  # fmt: skip
         headers = {"vary": "Accept, Accept-Language", "cache-control": "no-store", "referrer-policy": "no-referrer"}
-        if b"application/json" in context.headers.get(b"accept", b""):
-            return Response(Explained(found), media_type="application/json", headers=headers)
-        return Response(page(found, context.lang), media_type="text/html", headers=headers)
+        if b"text/html" in context.headers.get(b"accept", b""):
+            return Response(page(found, context.lang), media_type="text/html", headers=headers)
+        return Response(Explained(found), headers=headers)
 
 
 def page(found: list[Explanation], lang: Language) -> bytes:
