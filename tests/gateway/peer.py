@@ -3,14 +3,17 @@
 import asyncio
 import json
 import ssl
+import tomllib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from onestop.gateway.line import Line, Where
-from onestop.gateway.manifest import Manifest, parse
+from onestop.gateway.manifest import Manifest
 from onestop.outbound.addresses import AllowList
 
 ALLOW = AllowList(["127.0.0.0/8"])
@@ -60,7 +63,8 @@ VALUES = {"key": "k-1", "payload": {"name": "林晓舟", "empty": ""}}
 
 def manifest(text: str, id: str = "peer", operations: str = OPERATIONS) -> Manifest:
     """Return a manifest with the given tables between its head and its operations."""
-    return parse((HEAD.format(id=id) + text + operations).encode())
+    # Not by `parse`: the linter would refuse some of these first, and a line must refuse them by itself.
+    return msgspec.convert(tomllib.loads(HEAD.format(id=id) + text + operations), Manifest)
 
 
 @dataclass

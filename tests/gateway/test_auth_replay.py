@@ -3,13 +3,15 @@
 import asyncio
 import json
 import time
+import tomllib
 
+import msgspec
 import pytest
 
 from onestop.gateway import callbacks, effects
 from onestop.gateway.errors import CallbackNotGenuine, CallbackUnknown
 from onestop.gateway.line import Line, Where
-from onestop.gateway.manifest import parse
+from onestop.gateway.manifest import Manifest
 from onestop.gateway.models import NewEffect
 from onestop.gateway.service import Gateway
 from onestop.ids import new_id
@@ -27,7 +29,7 @@ def manifest(kind):
     text = manifest_text("dep").decode().replace('reply.reference = "number"', 'reply.key = "key"', 1)
     text = text.replace('map = { ok = "completed"', 'map = { wait = "pending", ok = "completed"')
     callback = f'[callback]\nkind = "{kind}"\noperation = "apply"\n[[operations]]'
-    return parse(text.replace("[[operations]]", callback, 1).encode())
+    return msgspec.convert(tomllib.loads(text.replace("[[operations]]", callback, 1)), Manifest)
 
 
 def proof(kind, body):

@@ -82,13 +82,15 @@ class Ground:
         self.stack.push_async_callback(opened.close)
         return opened
 
-    async def ask(self, opened: Line | Any, within_s: float = 1.0, trace: str | None = None) -> None:
-        """Ask the department about Ana, as my affairs does."""
+    async def ask(
+        self, opened: Line | Any, within_s: float = 1.0, trace: str | None = None, name: str = "林晓舟"
+    ) -> None:
+        """Ask the department about Ana, as my affairs does; another name makes it another question."""
         lines = {"dep": opened} if isinstance(opened, Line) else {}
         closed = {} if isinstance(opened, Line) else {"dep": opened}
         asks = [Ask(want="dep", adapter="dep", operation="query")]
         until = asyncio.get_running_loop().time() + within_s
-        gathered = await gather(lines, asks, Person(ANA, "林晓舟"), deadline=until, closed=closed)
+        gathered = await gather(lines, asks, Person(ANA, name), deadline=until, closed=closed)
         self.traces.note(trace or self.trace_id, "ana", "POST /v1/me/lookups", "partial", 1.0, gathered.records)
 
     async def served(self, said: Any, *edits: tuple[str, str], within_s: float = 1.0, **more: Any) -> None:
@@ -234,7 +236,7 @@ async def limit_full(g: Ground) -> None:
     port = await g.stack.enter_async_context(system(http(200, record()), after_s=0.4))
     manifest = g.manifest(("concurrency = 16", "concurrency = 1"), waiting=0)
     line = await g.line(manifest, f"http://127.0.0.1:{port}")
-    await asyncio.gather(g.ask(line, trace="0" * 32), g.ask(line))
+    await asyncio.gather(g.ask(line, trace="0" * 32, name="又一问"), g.ask(line))
 
 
 async def too_fast(g: Ground) -> None:
@@ -522,7 +524,7 @@ SEEDED: dict[str, tuple[Callable[[Ground], Awaitable[None]], str, str, str, str 
         "code",
     ),
     "system failed": (serving(http(503)), "upstream", "upstream.down", "department", "status_down", "503"),
-    "breaker open": (breaker_open, "breaker", "upstream.paused", "department", "breaker_open", "10"),
+    "breaker open": (breaker_open, "breaker", "upstream.paused", "department", "breaker_open", "5"),
     "line full": (limit_full, "limit", "upstream.full", "operator", "line_full", "127.0.0.1"),
     "agreed pace": (too_fast, "limit", "upstream.full", "operator", "pace", "1"),
     "quota": (serving(http(429, Retry_After="17")), "quota", "upstream.busy", "department", "status_busy", "17"),
@@ -560,7 +562,7 @@ SEEDED: dict[str, tuple[Callable[[Ground], Awaitable[None]], str, str, str, str 
         "[adapters.dep]",
     ),
     "no secret": (no_secret, "upstream", "upstream.not_connected", "operator", "missing_secret", "app_secret"),
-    "no address": (no_address, "upstream", "upstream.not_connected", "operator", "not_opened", "dep.example"),
+    "no address": (no_address, "upstream", "upstream.not_connected", "operator", "not_opened", "environment file"),
     "another network": (
         another_network,
         "upstream",
