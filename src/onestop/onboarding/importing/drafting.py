@@ -7,11 +7,12 @@ import msgspec
 
 from onestop.gateway.manifest import Words
 from onestop.onboarding.importing import choosing, outcomes
-from onestop.onboarding.importing.drafts import Draft
+from onestop.onboarding.importing.drafts import Draft, success
 from onestop.onboarding.importing.interview import Interview
 from onestop.onboarding.importing.notes import Notes
-from onestop.onboarding.importing.replies import Place, ReplyMaker
+from onestop.onboarding.importing.replies import Place, ReplyMaker, place_of
 from onestop.onboarding.importing.requests import RequestMaker
+from onestop.onboarding.importing.rules_names import words_of
 
 _KINDS: Final = ("query", "submit", "status", "lookup", "cancel")
 _OUTCOMES: Final = ("completed", "pending", "declined", "correction", "extended", "transferred")
@@ -42,6 +43,8 @@ class Drafting:
         self._places: dict[str, Place | None] = {}
         self._forget_absent()
         self._claim_lookups()
+        for draft in taken:
+            draft.reference_name = self._reference_of(draft)
 
     def _forget_absent(self) -> None:
         """Take the state of something that is not submitted here for the plain query that it is."""
@@ -49,6 +52,22 @@ class Drafting:
         for draft in self.taken:
             if draft.kind == "status" and draft.partner not in ids:
                 draft.kind, draft.partner = "query", None
+
+    def _reference_of(self, draft: Draft) -> str | None:
+        """Return which of a state's parameters names what was sent: its last place, else one that the answer told."""
+        partner = next((d for d in self.every if d.id == draft.partner), None)
+        if draft.kind not in ("status", "cancel") or partner is None:
+            return None
+        places = re.findall(r"\{([^{}]+)\}", draft.described.path)
+        if places:
+            return str(places[-1])
+        answer, _ = success(partner.described.answers)
+        told = place_of(answer.media[0].shape).shape if answer is not None and answer.media else None
+        known = {"".join(words_of(name)) for name in told.members} if told is not None else set()
+        names = [p.name for p in draft.described.parameters if p.place == "query"]
+        for media in draft.described.bodies[:1]:
+            names += list(media.shape.members)
+        return next((name for name in names if "".join(words_of(name)) in known), None)
 
     def _claim_lookups(self) -> None:
         """Before anything is drafted: a search by our reference becomes the look-up of a submission without a key."""
@@ -145,10 +164,8 @@ class Drafting:
     def _wanted_reference(self, submit: str | None) -> str | None:
         """Return what the state's address calls the number of what was sent."""
         for other in self.every:
-            if other.partner == submit and other.kind in ("status", "cancel"):
-                places = re.findall(r"\{([^{}]+)\}", other.described.path)
-                if places:
-                    return str(places[-1])
+            if other.partner == submit and (named := self._reference_of(other)) is not None:
+                return named
         return None
 
     def _sensitivity(self, draft: Draft) -> None:

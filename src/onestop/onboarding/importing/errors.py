@@ -12,8 +12,9 @@ class DocumentUnusable(Invalid):
         self.reason, self.file, self.line = reason, file, line
         where = {"file": file, "line": "" if line is None else str(line)}
         told = {name: str(value)[:200] for name, value in params.items()}
+        self.told = where | told  # what the sentence names
         errors = (FieldError(pointer="/document", code=f"import.{reason}", params=where | told),)
-        super().__init__(reason, errors=errors, **(where | told))
+        super().__init__(reason, errors=errors)
 
 
 class DocumentTooLarge(TooLarge):

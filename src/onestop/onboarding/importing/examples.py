@@ -9,10 +9,12 @@ from xml.sax.saxutils import escape
 from onestop.onboarding.importing.drafts import Draft, best_media, refusals
 from onestop.onboarding.importing.models import Media, Shape
 from onestop.onboarding.importing.rules_names import snake, unique
+from onestop.onboarding.importing.rules_personal import recognise
 
 _MAX_BODY: Final = 16_384
 _MAX_DEPTH: Final = 8
 _PERSON: Final = {"number": "990101199001010017", "name": "张三"}  # 99 begins no real division
+_INVENTED: Final = {"id_number": _PERSON["number"], "name": _PERSON["name"], "phone": "15400000001"}
 _BY_FORMAT: Final = {
     "date": "2025-01-15",
     "date-time": "2025-01-15T08:30:00Z",
@@ -35,8 +37,8 @@ def invented(value: Any) -> Any:
     return value
 
 
-def sample(shape: Shape, depth: int = 0, *, reply: bool = True) -> Any:
-    """Return a value of a shape: the document's example where there is one."""
+def sample(shape: Shape, depth: int = 0, *, reply: bool = True, name: str = "") -> Any:
+    """Return a value of a shape: the document's example, else an invented person's where it is personal."""
     if shape.has_example and (shape.kind == "value" or _fits(shape)):
         return shape.example
     if shape.kind == "object" and depth < _MAX_DEPTH:
@@ -44,14 +46,17 @@ def sample(shape: Shape, depth: int = 0, *, reply: bool = True) -> Any:
         for name, part in shape.members.items():
             if part.cut or (part.write_only if reply else part.read_only):
                 continue
-            members[name] = sample(part, depth + 1, reply=reply)
+            members[name] = sample(part, depth + 1, reply=reply, name=name)
         return members
     if shape.kind == "list" and depth < _MAX_DEPTH:
-        return [] if shape.item is None or shape.item.cut else [sample(shape.item, depth + 1, reply=reply)]
+        return [] if shape.item is None or shape.item.cut else [sample(shape.item, depth + 1, reply=reply, name=name)]
     if shape.enum:
         return shape.enum[0]
     if shape.kind != "value":
         return {} if shape.kind == "object" else [] if shape.kind == "list" else "text"
+    match = recognise(name, shape) if name and shape.type == "string" else None
+    if match is not None and match.what in _INVENTED:
+        return _INVENTED[match.what]
     if shape.type in ("integer", "number"):
         return 1
     return True if shape.type == "boolean" else _BY_FORMAT.get(shape.format, "text")
@@ -77,7 +82,8 @@ def values_of(draft: Draft) -> dict[str, Any]:
         elif source == "subject.number" and shape.has_example and isinstance(shape.example, str | int):
             values["subject"]["number"] = str(invented(str(shape.example)))
         elif source.startswith("payload."):
-            _set(values, source.split("."), invented(sample(shape, reply=False)))
+            name = source.rpartition(".")[2]
+            _set(values, source.split("."), invented(sample(shape, reply=False, name=name)))
     lists = draft.table.get("request", {}).get("body")
     if draft.request_media is not None and isinstance(lists, dict):
         body = given if given is not None else sample(draft.request_media.shape, reply=False)
@@ -182,15 +188,30 @@ def _by_status(status: int) -> str:
     return "down" if status >= 500 else "invalid"
 
 
-def _json(media: Media) -> str:
-    value = _parsed(media.examples[0][1]) if media.examples else sample(media.shape)
-    return json.dumps(invented(value), ensure_ascii=False, indent=1, default=str)
+def _json(media: Media, draft: Draft | None = None) -> str:
+    value = invented(_parsed(media.examples[0][1]) if media.examples else sample(media.shape))
+    if draft is not None:
+        _about(value, draft)
+    return json.dumps(value, ensure_ascii=False, indent=1, default=str)
+
+
+def _about(value: Any, draft: Draft) -> None:
+    """Make a recorded answer be about the person who is asked for."""
+    path, person = draft.table["reply"].get("subject"), values_of(draft).get("subject")
+    if path is None or person is None or not isinstance(value, dict):
+        return
+    *above, last = path.split(".")
+    for step in above:
+        value = value.get(step)
+        if not isinstance(value, dict):
+            return
+    value[last] = person["number"]
 
 
 def _body(draft: Draft, media: Media) -> str:
     kind = draft.table["response_codec"]
     if kind == "json":
-        return _json(media)
+        return _json(media, draft)
     value = invented(media.examples[0][1] if media.examples else sample(media.shape))
     if isinstance(value, str):
         return value

@@ -30,9 +30,24 @@ _DECLINED: Final = known("outcome.declined")
 _CORRECTION: Final = known("outcome.correction")
 _STATE: Final = known("outcome.members")
 _BY_STATUS: Final = {404: "not_found", 410: "not_found", 423: "busy"}
-_IDENTITIES: Final = tuple(
-    "acceptanceno acceptancenumber id reference referencenumber number applicationid caseid requestid servicerequestid"
-    " orderid sqbh sblsh ywh token identificatie".split()
+_IDENTITIES: Final = (
+    *("acceptanceno", "acceptancenumber", "id", "reference", "referencenumber", "number", "applicationid", "caseid"),
+    *(
+        "requestid",
+        "servicerequestid",
+        "orderid",
+        "sqbh",
+        "slbh",
+        "bjbh",
+        "sblsh",
+        "ywh",
+        "token",
+        "identificatie",
+        "kenmerk",
+        "zaaknummer",
+        "protocollo",
+        "aktenzeichen",
+    ),
 )  # in order: the first that is there
 _SERVERS: Final = ["Server", "soap:Server", "soapenv:Server", "SOAP-ENV:Server", "S:Server", "s:Server", "env:Server"]
 _RECEIVERS: Final = [
@@ -209,8 +224,9 @@ def _states(place: Place | None) -> list[tuple[str, Shape]]:
             continue
         if part.kind == "value":
             found.append((prefix + name, part))
-        for inner, below in part.members.items() if part.kind == "object" else ():
-            if inner.lower() in ("status", "code", "state") and below.kind == "value" and inner.isidentifier():
+        for inner in ("status", "state", "code"):
+            below = part.members.get(inner)
+            if below is not None and below.kind == "value":
                 found.append((f"{prefix}{name}.{inner}", below))
     return found
 

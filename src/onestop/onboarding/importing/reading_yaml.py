@@ -104,6 +104,7 @@ class _Builder:
         above = self.open[-1] if self.open else None
         if above is not None and isinstance(above.value, dict) and above.key is None:
             raise DocumentUnusable("yaml_key", file=self.file, line=self._line(event))
+        self._check_tag(event)
         self.open.append(_Open(value, self._pointer(self._line(event)), event.anchor))
 
     def _pointer(self, line: int) -> str:
@@ -138,9 +139,9 @@ class _Builder:
                 raise DocumentUnusable("yaml_key", file=self.file, line=self._line(event))
             self._name(str(known[0]), event)
             return
-        self._put(*known)
+        self._put(*known, line=self._line(event))
 
-    def _put(self, value: Any, size: int = 1) -> None:
+    def _put(self, value: Any, size: int = 1, line: int | None = None) -> None:
         self.total += size if size > 1 else 1
         if not self.open:
             if not self.done:
@@ -149,7 +150,7 @@ class _Builder:
         above = self.open[-1]
         above.size += size
         if above.size > _MAX_EXPANDED or self.total > 20 * _MAX_EXPANDED:
-            raise DocumentUnusable("yaml_bomb", file=self.file, line=above.line or None)
+            raise DocumentUnusable("yaml_bomb", file=self.file, line=line or above.line or None)
         if isinstance(above.value, list):
             above.value.append(value)
         elif above.key == "<<" and isinstance(value, dict | list):
@@ -183,12 +184,16 @@ class _Builder:
             self._pointer(self._line(event))
         self._put(value)
 
-    def _value(self, event: Any) -> Any:
-        text: str = event.value
+    def _check_tag(self, event: Any) -> None:
+        """Name a tag that asks for an object: none is made."""
         tag = event.tag
         if tag not in (None, "!") and (not tag.startswith(_STANDARD) or tag.startswith(_STANDARD + "python")):
             self.notes.add("yaml_tag", Spot(file=self.file, line=self._line(event)), "warning", tag=tag)
-        if event.implicit[0] and event.style is None:
+
+    def _value(self, event: Any) -> Any:
+        text: str = event.value
+        self._check_tag(event)
+        if event.implicit[0]:  # neither quoted nor tagged
             return plain(text)
         return _HALF.sub("\ufffd", text) if "\0" in text or not text.isprintable() else text
 

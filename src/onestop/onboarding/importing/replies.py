@@ -21,7 +21,7 @@ CODES: Final = known("reply.codes")
 MESSAGES: Final = known("reply.messages")
 _TOLD_AT: Final = known("reply.told_at")
 _STEP: Final = re.compile(r"[\w-]+")
-_HEAD: Final = re.compile(r"[A-Za-z_][\w-]*")
+_HEAD: Final = re.compile(r"[^\W\d][\w-]*")
 _MOST_FIELDS: Final = 100
 _MAX_DEPTH: Final = 4
 _MOST_CODES: Final = 15
@@ -87,7 +87,8 @@ class ReplyMaker:
             self.place = Place(path, record, self.place.envelope)
         if record.kind == "list" and record.item is not None:
             name = member(path[-1]) if path else "items"
-            fields = {name: {"each": ".".join(path) or ".", "fields": self._fields(record.item, (), 1, path)}}
+            inner = self._fields(record.item, (), 1, path)
+            fields: dict[str, Any] = {name: {"each": ".".join(path) or ".", "fields": inner}}
         elif record.kind == "object" and record.members:
             fields = self._fields(record, path, 0, ())
         else:

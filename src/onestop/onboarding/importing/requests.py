@@ -107,9 +107,6 @@ class RequestMaker:
             match = recognise("", Shape(kind="value", text=parameter.text))
         self._personal(parameter.name, match)
         expression = self._expression((parameter.name,), shape, match, place=parameter.place)
-        names = [p.name for p in draft.described.parameters if p.place == "path"]
-        if draft.kind in ("status", "cancel") and draft.key_member is None and names[-1:] == [parameter.name]:
-            expression = "reference"
         if expression.startswith("payload.") and parameter.required and draft.kind in ("query", "status", "lookup"):
             expression = self._asked(parameter, expression)
         draft.places.append((expression, shape))
@@ -147,13 +144,7 @@ class RequestMaker:
                 return "subject.number"
             if match.what == "name" and len(words_of(name)) <= 2 and _whole_name(name):
                 return "subject.name"
-        if (
-            draft.kind in ("status", "cancel")
-            and place == "body"
-            and not within
-            and match is None
-            and self._refers(name)
-        ):
+        if not within and self._is_reference(name, place, match):
             return "reference"
         steps = [step if step.isdigit() else member(step) for step in path]
         if within and not steps[0].isascii():
@@ -162,6 +153,14 @@ class RequestMaker:
         if shape.kind == "value" and _eight_digits(shape):
             source += " | day(%Y%m%d)"
         return source[:_EXPRESSION]
+
+    def _is_reference(self, name: str, place: str, match: Match | None) -> bool:
+        """Tell whether a parameter or member of a state's or cancellation's request is the department's own number."""
+        if self.draft.kind not in ("status", "cancel"):
+            return False
+        if self.draft.reference_name is not None:
+            return name == self.draft.reference_name
+        return place == "body" and match is None and self._refers(name)
 
     def _refers(self, name: str) -> bool:
         """Tell whether a member names what was submitted: the first that looks like a number of theirs."""

@@ -39,8 +39,3 @@ def unique(name: str, taken: Iterable[str]) -> str:
     while f"{name[:37]}_{number}" in known:
         number += 1
     return f"{name[:37]}_{number}"
-
-
-def is_chinese(text: str) -> bool:
-    """Tell whether a text holds Chinese characters."""
-    return bool(re.search(r"[\u3400-\u9fff]", text))

@@ -73,7 +73,7 @@ def _next_link(root: Shape) -> str | None:
     return None
 
 
-def _member(root: Shape, names: set[str], path: str = "", depth: int = 0) -> str | None:
+def _member(root: Shape, names: frozenset[str], path: str = "", depth: int = 0) -> str | None:
     for name, part in root.members.items():
         if part.kind == "value" and _plain(name) in names:
             return path + name

@@ -8,15 +8,14 @@ from onestop.gateway.manifest import BadManifest, Manifest, parse
 from onestop.gateway.mapping import expression, template, tree
 from onestop.onboarding.importing import assembling, choosing, examples
 from onestop.onboarding.importing.authentication import Authentication, authentication
-from onestop.onboarding.importing.drafting import Drafting
+from onestop.onboarding.importing.drafting import Drafting, title_of
 from onestop.onboarding.importing.drafts import Draft
-from onestop.onboarding.importing.errors import DocumentUnusable
 from onestop.onboarding.importing.interview import Interview, is_open
-from onestop.onboarding.importing.models import Description, FoundOperation, Imported, Question, Spot
+from onestop.onboarding.importing.models import Description, Finding, FoundOperation, Imported, Question, Spot
 from onestop.onboarding.importing.notes import Notes, words
 from onestop.onboarding.importing.openapi import OpenApi
 from onestop.onboarding.importing.reading_xml import read as read_xml
-from onestop.onboarding.importing.rules_names import is_chinese, snake
+from onestop.onboarding.importing.rules_names import snake
 from onestop.onboarding.importing.source import At, Source, read_value
 from onestop.onboarding.importing.unpacking import to_text, unpack
 from onestop.onboarding.importing.wsdl import Wsdl
@@ -128,6 +127,7 @@ class _Import:
     def _id(self) -> str:
         title, server = self.description.title, self.description.servers[0] if self.description.servers else ""
         host = server.partition("//")[2].partition("/")[0].partition(":")[0]
+        host = "" if host.replace(".", "").isdigit() else host
         parts = [part for part in host.split(".") if part not in ("www", "api", "com", "org", "gov", "cn", "net")]
         stem = self.main.rpartition("/")[2].partition(".")[0]
         default = snake(title, "") or snake(parts[0] if parts else "", "") or snake(stem, "") or "department"
@@ -197,14 +197,16 @@ class _Import:
             readme = assembling.readme(id_, department["name"], self.description, found, taken, self._origin())
             for draft in taken:
                 for example in draft.table["examples"]:
-                    suffix = {"json": "json", "text": "txt"}.get(draft.table["response_codec"], "xml")
+                    if not example["body"]:
+                        continue
+                    suffix = {"<": "xml", "{": "json", "[": "json"}.get(example["body"][0], "txt")
                     name = f"{draft.id}.{example['name']}.{example['status']}.response.{suffix}"
                     recorded[name] = example["body"]
         url = self.description.servers[0] if self.description.servers else ""
         return Imported(
             format=self.description.format,
             title=self.description.title,
-            findings=self.notes.all(),
+            findings=tuple(f for f in self.notes.all() if not _beside(f, drafts)),
             operations=tuple(_found(draft) for draft in drafts),
             questions=questions,
             open=left,
@@ -216,13 +218,20 @@ class _Import:
         )
 
 
+def _beside(finding: Finding, drafts: list[Draft]) -> bool:
+    """Tell whether a finding is about an operation that is not taken, and so nobody's concern."""
+    pointer = finding.spot.pointer
+    return any(
+        not draft.taken and (pointer == draft.described.pointer or pointer.startswith(draft.described.pointer + "/"))
+        for draft in drafts
+    )
+
+
 def _plain(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split(" ")) if text else text
 
 
 def _found(draft: Draft) -> FoundOperation:
-    from onestop.onboarding.importing.drafting import title_of
-
     return FoundOperation(
         id=draft.id,
         kind=draft.kind,
@@ -256,6 +265,3 @@ def compile_all(manifest: Manifest) -> None:
                 expression(told, codes)
         if reply.outcome is not None:
             expression(reply.outcome.path, codes)
-
-
-__all__ = ("DocumentUnusable", "Imported", "compile_all", "import_document", "is_chinese")

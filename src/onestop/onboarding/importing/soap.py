@@ -42,8 +42,12 @@ def elements(shape: Shape, fill: Fill) -> str:
     """Return the templates of a shape's members side by side, each with its own namespaces."""
     parts = []
     for name, member in shape.members.items():
-        parts.append(template(name, member.namespace, member, lambda path, inner, n=name: fill((n, *path), inner)))
+        parts.append(template(name, member.namespace, member, _below(name, fill)))
     return "\n".join(parts)
+
+
+def _below(name: str, fill: Fill) -> Fill:
+    return lambda path, shape: fill((name, *path), shape)
 
 
 def _inside(shape: Shape, path: tuple[str, ...], fill: Fill, prefixes: _Prefixes, depth: int) -> tuple[str, list[str]]:

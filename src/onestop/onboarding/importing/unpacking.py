@@ -51,7 +51,7 @@ def unpack(data: bytes, name: str, companions: Mapping[str, bytes]) -> tuple[byt
     if not data.startswith(b"PK\x03\x04"):
         return data, _clean(name), beside
     inside = _unzip(data, name)
-    chosen = _main_of(inside, name)
+    chosen = main_of(inside, name)
     return inside.pop(chosen), chosen, inside | beside
 
 
@@ -78,12 +78,16 @@ def _unzip(data: bytes, name: str) -> dict[str, bytes]:
                     raise DocumentUnusable("zip_too_large", file=entry.filename[:100], most=_MAX_ALL)
                 found[_clean(entry.filename)] = content
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError, ValueError) as fault:
-        raise DocumentUnusable("zip", file=name, reason=type(fault).__name__) from fault
+        raise DocumentUnusable("zip", file=name, fault=type(fault).__name__) from fault
     return found
 
 
-def _main_of(inside: Mapping[str, bytes], name: str) -> str:
-    """Return which of an archive's files is the document: the one that says so in its first bytes."""
+def main_of(inside: Mapping[str, bytes], name: str) -> str:
+    """Return which of several files is the document: the one that says so in its first bytes.
+
+    Raises:
+        DocumentUnusable: none does, or more than one.
+    """
     said = [path for path, content in inside.items() if _says_it_is(path, content)]
     if not said:
         raise DocumentUnusable("zip_no_document", file=name)
