@@ -1,7 +1,7 @@
 """WSDL 1.1 with SOAP 1.1 and 1.2 bindings, document and rpc, into a `Description`.
 
 Read by hand rather than by a SOAP library: nothing may be fetched, a missing schema may cost its own operations only,
-and what is needed of a WSDL here is little (docs/decisions/0014-reading-documents.md).
+and what is needed of a WSDL here is little.
 """
 
 import re
