@@ -192,7 +192,7 @@ class OpenApi:
 
     def _parameters(self, item: dict[str, Any], operation: dict[str, Any], at: At) -> list[tuple[dict[str, Any], At]]:
         above = At((at.file, at.pointer.rpartition("/")[0]))
-        found: dict[tuple[Any, Any], tuple[dict[str, Any], At]] = {}
+        found: dict[tuple[str, str], tuple[dict[str, Any], At]] = {}
         for owner, place in ((item, above), (operation, at)):
             told = owner.get("parameters")
             for index, parameter in enumerate(told if isinstance(told, list) else []):
@@ -200,7 +200,7 @@ class OpenApi:
                 if not isinstance(value, dict) or not isinstance(value.get("name"), str):
                     self._note("parameter_odd", place / "parameters" / index, "warning", name="?")
                     continue
-                found[(value["name"], value.get("in"))] = (value, here)
+                found[(value["name"], str(value.get("in")))] = (value, here)
         return list(found.values())
 
     def _parameter(self, told: dict[str, Any], at: At, place: Place) -> Parameter:

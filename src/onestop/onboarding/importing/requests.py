@@ -22,6 +22,7 @@ _MAX_OPTIONAL: Final = 15
 _MAX_MEMBERS: Final = 150
 _MAX_DEPTH: Final = 7
 _EXPRESSION: Final = 200
+_LONGEST_ACTION: Final = 190
 
 
 class RequestMaker:
@@ -249,6 +250,9 @@ class RequestMaker:
             if told.action:
                 draft.table["content_type"] = f'application/soap+xml; charset=utf-8; action="{told.action}"'
             return "soap12"
+        if len(told.action) > _LONGEST_ACTION or "'" in told.action:
+            self._note("soap_action", draft.described.pointer, "warning", action=told.action[:60])
+            return "soap"
         request.setdefault("headers", {})["SOAPAction"] = f"'\"{told.action}\"'"
         return "soap"
 

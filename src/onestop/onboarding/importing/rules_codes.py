@@ -27,4 +27,4 @@ def code_list(shape: Shape) -> dict[str, str]:
         return {code: told[code] for code in codes}
     if any(len(code) > 40 or code.isdigit() for code in codes):
         return {}
-    return {code: snake(code, code) for code in codes}
+    return {code: snake(code, code) if len(code) > 1 else code.lower() for code in codes}

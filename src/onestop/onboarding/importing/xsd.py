@@ -53,9 +53,11 @@ class Schemas:
         self._heads: dict[Name, list[Name]] = {}
         self._left = 0
         self._asking = False
+        self._files: list[tuple[Any, str]] = []  # every schema element and the file it stands in
 
     def add(self, schema: Any, file: str, namespace: str | None = None) -> None:
         """Take one `xsd:schema` and what it includes and imports."""
+        self._files.append((schema, file))
         target = schema.get("targetNamespace") or namespace or ""
         for child in children(schema):
             kind, name = local(child), child.get("name")
@@ -136,9 +138,16 @@ class Schemas:
             shape.enum = (fixed,)
         return shape
 
+    def _spot(self, element: Any) -> Spot:
+        """Return where an element of any of the schemas stands."""
+        owner = element
+        while owner is not None and local(owner) != "schema":
+            owner = owner.getparent()
+        file = next((file for schema, file in self._files if schema is owner), "")
+        return Spot(pointer=path_of(element), file=file, line=element.sourceline)
+
     def _missing(self, element: Any, name: Name) -> None:
-        spot = Spot(pointer=path_of(element), line=element.sourceline)
-        self.notes.add("xsd_unknown", spot, "warning", name=name[1])
+        self.notes.add("xsd_unknown", self._spot(element), "warning", name=name[1])
 
     def _named(self, name: Name, depth: int, stack: tuple[Name, ...]) -> Shape:
         if name[0] == XSD or (name[0] == "" and self._find("complexType", name) is None and name[1] in _builtins()):
@@ -215,8 +224,8 @@ class Schemas:
     ) -> None:
         ways = list(children(choice, "sequence", "all", "choice", "group", "element"))
         if len(ways) > 1:
-            spot = Spot(pointer=path_of(choice), line=choice.sourceline)
-            self.notes.add("xsd_choice", spot, "warning", first=ways[0].get("name") or ways[0].get("ref") or "1")
+            first = ways[0].get("name") or ways[0].get("ref") or "1"
+            self.notes.add("xsd_choice", self._spot(choice), "warning", first=first)
         if not ways:
             return
         if local(ways[0]) == "element":
