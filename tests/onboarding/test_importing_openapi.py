@@ -337,3 +337,33 @@ def test_no_number_of_a_real_person_is_written() -> None:
     found = one(answers(schema))
     assert "110105194912310021" not in (found.manifest_toml or "")
     assert "110105194912310021" not in "".join(found.examples.values())
+
+
+def test_a_state_whose_values_are_not_listed_is_polled_once_they_are_told() -> None:
+    thing = {"type": "object", "properties": {"thing_id": {"type": "string"}, "state": {"type": "string"}}}
+    paths = {
+        "/things": {"post": answers(thing, "201") | {"operationId": "createThing"}},
+        "/things/{thingId}": {"get": answers(thing) | {"operationId": "getThing"}},
+    }
+    document = json.dumps({"openapi": "3.0.0", "info": {"title": "T"}, "paths": paths})
+    sure = {"idempotent.create_thing": "none"}
+    assert operations(imported(document, **sure))["create_thing"].answer == "now"
+    told = operations(imported(document, **sure, **{"outcome.get_thing": "open=pending, all done=completed"}))
+    assert told["create_thing"].answer == "poll"
+    outcome = told["get_thing"].reply.outcome
+    assert outcome is not None
+    assert outcome.map == {"open": "pending", "all done": "completed"}
+
+
+def test_a_made_up_request_keeps_the_bounds_of_its_schema() -> None:
+    members = {
+        "at": {"type": "array", "minItems": 2, "items": {"type": "number"}},
+        "code": {"type": "string", "pattern": "^[0-9]{6}$"},
+        "words": {"type": "string", "minLength": 10},
+        "amount": {"type": "integer", "minimum": 500},
+        "anything": {},
+    }
+    body = {"content": {"application/json": {"schema": {"type": "object", "properties": members}}}}
+    operation = answers({"type": "object"}) | {"requestBody": body}
+    example = operations(one(operation, method="post"))["do_it"].examples[0]
+    assert example.values["payload"] == {"at": [1, 1], "code": "999999", "words": "textxxxxxx", "amount": 500}

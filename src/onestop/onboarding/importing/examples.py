@@ -23,6 +23,9 @@ _BY_FORMAT: Final = {
     "uri": "https://example.com/",
     "time": "08:30:00",
 }
+_ONLY_DIGITS: Final = re.compile(r"\^?\(?(?:\\d|\[0-9\])\{(\d{1,3})(?:,\d*)?\}\)?\$?")
+_MOST_ITEMS: Final = 4
+_LONGEST: Final = 200
 _DIGITS: Final = re.compile(r"(?<!\d)(\d{17}[\dXx])(?!\d)")
 
 
@@ -46,20 +49,30 @@ def sample(shape: Shape, depth: int = 0, *, reply: bool = True, name: str = "") 
         for name, part in shape.members.items():
             if part.cut or (part.write_only if reply else part.read_only):
                 continue
-            members[name] = sample(part, depth + 1, reply=reply, name=name)
+            value = sample(part, depth + 1, reply=reply, name=name)
+            if value is not None:
+                members[name] = value
         return members
     if shape.kind == "list" and depth < _MAX_DEPTH:
-        return [] if shape.item is None or shape.item.cut else [sample(shape.item, depth + 1, reply=reply, name=name)]
+        if shape.item is None or shape.item.cut:
+            return []
+        item = sample(shape.item, depth + 1, reply=reply, name=name)
+        return [item] * max(1, min(_MOST_ITEMS, int(shape.least or 1)))
     if shape.enum:
         return shape.enum[0]
     if shape.kind != "value":
-        return {} if shape.kind == "object" else [] if shape.kind == "list" else "text"
+        return None if shape.kind == "any" and depth else [] if shape.kind == "list" else {}
     match = recognise(name, shape) if name and shape.type == "string" else None
     if match is not None and match.what in _INVENTED:
         return _INVENTED[match.what]
     if shape.type in ("integer", "number"):
-        return 1
-    return True if shape.type == "boolean" else _BY_FORMAT.get(shape.format, "text")
+        return max(1, shape.least or 1)
+    if shape.type == "boolean":
+        return True
+    digits = _ONLY_DIGITS.fullmatch(shape.pattern)
+    if digits is not None and int(digits[1]) <= _LONGEST:
+        return "9" * int(digits[1])
+    return _BY_FORMAT.get(shape.format, "text").ljust(min(_LONGEST, int(shape.least or 0)), "x")
 
 
 def _fits(shape: Shape) -> bool:
@@ -83,7 +96,7 @@ def values_of(draft: Draft) -> dict[str, Any]:
             values["subject"]["number"] = str(invented(str(shape.example)))
         elif source.startswith("payload."):
             name = source.rpartition(".")[2]
-            _set(values, source.split("."), invented(sample(shape, reply=False, name=name)))
+            _set(values, source.split("."), invented(sample(shape, 1, reply=False, name=name)))
     lists = draft.table.get("request", {}).get("body")
     if draft.request_media is not None and isinstance(lists, dict):
         body = given if given is not None else sample(draft.request_media.shape, reply=False)

@@ -105,6 +105,7 @@ class Shape(msgspec.Struct, kw_only=True):
     format: str = ""
     enum: tuple[Any, ...] = ()
     pattern: str = ""
+    least: float | None = None  # items of a list, characters of a text, or the smallest number
     nullable: bool = False
     read_only: bool = False
     write_only: bool = False

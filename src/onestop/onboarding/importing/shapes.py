@@ -144,6 +144,10 @@ def _annotate(shape: Shape, schema: dict[str, Any]) -> None:
         told = schema.get(word)
         if isinstance(told, str):
             setattr(shape, name, told[:200])
+    least = {"list": "minItems", "any": ""}.get(shape.kind, "minLength" if shape.type == "string" else "minimum")
+    told = schema.get(least)
+    if isinstance(told, int | float) and not isinstance(told, bool) and abs(told) < 1e9:
+        shape.least = told
     shape.read_only = schema.get("readOnly") is True or shape.read_only
     shape.write_only = schema.get("writeOnly") is True or shape.write_only
     told = schema.get("enum")
