@@ -41,6 +41,8 @@ from onestop.identity.service import Sessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
 from onestop.items import routes as item_routes
 from onestop.items.service import load as load_items
+from onestop.onboarding.importing import routes as import_routes
+from onestop.onboarding.importing.desk import Importer
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.transport import open_client
 from onestop.overview import routes as overview_routes
@@ -129,6 +131,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "sign_in": SignIn(pool, keys, settings, providers, parts.sessions),
         "token_desk": TokenDesk(parts.sessions, settings, _find_person(settings)),
         "overview": overview,
+        "importer": Importer(),
         "office": parts.office,
         "outcome_handler": cases.outcome_handler(parts.office),
         "owns_case": cases.owns_case(parts.office),
@@ -137,6 +140,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         [
             *identity_routes.CONTROLLERS,
             *gateway_routes.CONTROLLERS,
+            *import_routes.CONTROLLERS,
             *item_routes.CONTROLLERS,
             *case_routes.CONTROLLERS,
             *certificate_routes.CONTROLLERS,

@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from onestop.gateway import store_traces
+from onestop.gateway.call import Piece
 from onestop.gateway.errors import NoSuchTrace
 from onestop.gateway.explain import TraceLog, Viewer, explain
 from onestop.gateway.explain_curl import curl_of
 from onestop.gateway.facts import fact, of_refusal, shape_of
 from onestop.gateway.fanout import Record
-from onestop.gateway.call import Piece
 from onestop.gateway.manifest import parse
 from onestop.gateway.service import Gateway
 from onestop.gateway.waterfall import rows, svg

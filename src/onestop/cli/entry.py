@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from onestop.cli import adapters, cases, database, demo, doctor, sandbox, serve
+from onestop.cli import adapters, cases, database, demo, doctor, importing, sandbox, serve
 from onestop.cli.manners import Page, localise
 from onestop.cli.speech import Exit, Halt, Speaker, language
 from onestop.errors import OnestopError, Unavailable, UpstreamFailed, UpstreamTimeout
@@ -40,6 +40,7 @@ def version(speaker: Speaker, as_json: bool) -> None:
         speaker.line(f"onestop {__version__}")
 
 
+adapters.adapter.add_command(importing.import_)
 for command in (
     demo.demo,
     serve.run,
