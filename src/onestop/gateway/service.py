@@ -13,6 +13,7 @@ from onestop.gateway import manifest as manifests
 from onestop.gateway.line import Line, Where, environment
 from onestop.gateway.manifest import Manifest
 from onestop.gateway.models import Ask
+from onestop.gateway.operations import Prepared, prepare
 from onestop.outbound.addresses import AllowList
 from onestop.resources import shipped
 from onestop.settings import Settings
@@ -39,6 +40,7 @@ class Gateway:
             for operation in manifest.operations
             if operation.want
         }
+        self._prepared: dict[str, tuple[Manifest, dict[str, Prepared]]] = {}
         # Told after a commit that changed a case; the front desk's streams listen.
         self.changed: Callable[[Pool, str], Awaitable[None]] = _nobody_listens
 
@@ -56,10 +58,23 @@ class Gateway:
             manifest = known.get(name)
             if manifest is not None and not manifest.desk:
                 lines[name] = Line(manifest, where, allow)
-        missing = [name for name, manifest in known.items() if name not in lines and not manifest.desk]
+        missing = [name for name, manifest in known.items() if name not in lines and is_called(manifest)]
         if missing:
             log.warning("adapters_without_environment", adapters=missing)
         return cls(known, lines)
+
+    def operation(self, adapter: str, operation: str) -> Prepared | None:
+        """Return a compiled operation, also of a department that has no address because it fetches; None: no such."""
+        manifest = self.manifests.get(adapter)
+        if manifest is None or manifest.desk:
+            return None
+        line = self.lines.get(adapter)
+        if line is not None and line.manifest is manifest:
+            return line.operations.get(operation)
+        kept = self._prepared.get(adapter)
+        if kept is None or kept[0] is not manifest:
+            kept = self._prepared[adapter] = (manifest, prepare(manifest))
+        return kept[1].get(operation)
 
     def use(self, want: str, adapter: str, version: str, outcome: str) -> str:
         """Return one entry of the data-use ledger as JSON: who was asked, why, by what right, what came of it."""
@@ -91,6 +106,11 @@ class Gateway:
         """Cut all lines."""
         for line in self.lines.values():
             await line.close()
+
+
+def is_called(manifest: Manifest) -> bool:
+    """Tell whether a department has a system that is called; others have a desk, fetch, or exchange files."""
+    return not manifest.desk and any(one.answer not in ("pull", "file") for one in manifest.operations)
 
 
 def _names(tree: Any) -> frozenset[str]:
