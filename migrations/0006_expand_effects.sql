@@ -18,3 +18,7 @@ CREATE INDEX effects_open ON effects (region, state, id) WHERE state IN ('intend
 CREATE INDEX effects_settled ON effects (region, adapter, settled_at) WHERE state = 'done';
 
 ALTER TABLE desk_tasks ADD COLUMN escalated_at timestamptz; -- told to the operator as overdue
+
+-- Numbers of the files effects go out in.
+CREATE SEQUENCE effect_files;
+CREATE INDEX effects_in_files ON effects (region, adapter, batch) WHERE channel = 'file' AND state = 'sent' AND answer = 'none';

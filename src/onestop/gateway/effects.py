@@ -284,7 +284,14 @@ class Dispatcher:
         else:
             late = effect.tried_s >= GIVE_UP_S
             code, left = "upstream.not_fetched", GIVE_UP_S - effect.tried_s
-        if late:
+        if (
+            prepared.spec.idempotent == "none"
+            and effect.state == "sent"
+            and effect.answer == "none"
+            and not effect.batch
+        ):
+            await self._write(effect, to_desk("upstream.unknown_outcome"))  # its one lease ran out
+        elif late:
             await self._write(effect, to_desk(code))
         else:
             await store.offer(self._pool, effect, self.worker, prepared.spec.answer, left)

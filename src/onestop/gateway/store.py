@@ -68,7 +68,8 @@ SETTLE = """
 
 POSTPONE = """
     UPDATE effects
-       SET state = $4, problem = coalesce($5, problem), faults = 0, next_at = now() + $6 * interval '1 second', lease_until = NULL, worker = NULL
+       SET state = $4, problem = coalesce($5, problem), faults = 0, next_at = now() + $6 * interval '1 second',
+           lease_until = NULL, worker = NULL
      WHERE region = $1 AND id = $2 AND worker = $3
 """
 
@@ -109,7 +110,8 @@ COUNT_BY_STATE = """
 # Handling it raised: it waits, and the case hears nothing yet.
 SET_BACK = """
     UPDATE effects
-       SET faults = faults + 1, problem = $4, next_at = now() + $5 * interval '1 second', lease_until = NULL, worker = NULL
+       SET faults = faults + 1, problem = $4, next_at = now() + $5 * interval '1 second',
+           lease_until = NULL, worker = NULL
      WHERE region = $1 AND id = $2 AND worker = $3
 """
 
