@@ -224,7 +224,7 @@ class PullDesk:
         """
         async with self._pool.acquire() as db, db.transaction():
             effect = await self._own(db, manifest, effect_id)
-            problem = {"code": "pull.given_back", "cause": nack.reason}
+            problem = {"code": "upstream.given_back", "cause": nack.reason}
             if not await store_pull.give_back(db, effect, nack.lease, problem, nack.retry_after_s):
                 raise LeaseLost(key=effect.key)
         return Given(id=effect_id)

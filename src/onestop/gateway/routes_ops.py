@@ -1,10 +1,10 @@
 """Controllers for operators: effects that need somebody's eye."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from onestop.db import Pool
 from onestop.gateway import watch
@@ -38,13 +38,13 @@ class OpsController(Controller):
         pool: NamedDependency[Pool],
         gateway: NamedDependency[Gateway],
         settings: NamedDependency[Settings],
-        state: FromQuery[WatchedState] = "unknown",
+        which: Annotated[WatchedState, QueryParameter(name="state")] = "unknown",
         cursor: FromQuery[str | None] = None,
         limit: FromQuery[int] = 50,
     ) -> WatchedList:
         """Effects that are `unknown`, at a `desk`, or `overdue`: due for more than five minutes and not looked at."""
         return await watch.watched(
-            pool, gateway, settings.region, state, context.lang, after=cursor, limit=limit
+            pool, gateway, settings.region, which, context.lang, after=cursor, limit=limit
         )  # fmt: skip
 
     @post("/{effect_id:str}/retry", operation_id="retryEffect", status_code=200, opt=_ACTS)

@@ -67,7 +67,7 @@ class OpenPages(Controller):
         self, paper: NamedDependency[Paper], status_board: NamedDependency[StatusBoard]
     ) -> Response[bytes]:
         """Whether anything is left lying, and how every department is; plain, without any script."""
-        return paper.show("status.html", status=await status_board.show(paper.lang))
+        return paper.show("status.html", found=await status_board.show(paper.lang))
 
     @get("/verify", opt=_OPEN)
     async def verify(self, paper: NamedDependency[Paper]) -> Response[bytes]:
