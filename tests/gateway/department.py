@@ -17,6 +17,7 @@ class Department:
         self.behaviour = behaviour
         self.asked: list[tuple[str, dict[str, str], bytes]] = []
         self.effects: list[str] = []
+        self.headers = b""  # further ones of every reply, each with its line end
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -32,7 +33,7 @@ class Department:
                 if reply is None:
                     break
                 status, data = reply
-                writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(data)) + data)
+                writer.write(b"HTTP/1.1 %d X\r\n%bContent-Length: %d\r\n\r\n" % (status, self.headers, len(data)) + data)
                 await writer.drain()
         except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             pass

@@ -21,18 +21,20 @@ INSERT_EFFECTS = """
 # A worker takes what is due, and what another worker took and did not bring back in time; of each department at most
 # as many as it has room for, so that one department's backlog is not in the others' way.
 CLAIM_DUE = """
+    WITH due AS MATERIALIZED (  -- once: a join that ran it again for every row would take more than the limit
+        SELECT taken.id
+          FROM unnest($4::text[], $5::integer[]) AS room (adapter, free)
+         CROSS JOIN LATERAL (
+               SELECT id FROM effects
+                WHERE region = $1 AND adapter = room.adapter AND next_at <= now()
+                  AND (lease_until IS NULL OR lease_until <= now())
+                ORDER BY next_at
+                LIMIT room.free
+                  FOR UPDATE SKIP LOCKED) taken
+         LIMIT $6)
     UPDATE effects e
        SET worker = $2, lease_until = now() + $3 * interval '1 second', next_at = now() + $3 * interval '1 second'
-      FROM (SELECT due.id
-              FROM unnest($4::text[], $5::integer[]) AS room (adapter, free)
-             CROSS JOIN LATERAL (
-                   SELECT id FROM effects
-                    WHERE region = $1 AND adapter = room.adapter AND next_at <= now()
-                      AND (lease_until IS NULL OR lease_until <= now())
-                    ORDER BY next_at
-                    LIMIT room.free
-                      FOR UPDATE SKIP LOCKED) due
-             LIMIT $6) due
+      FROM due
      WHERE e.region = $1 AND e.id = due.id
     RETURNING e.region, e.id, e.case_id, e.step, e.adapter, e.operation, e.version, e.key, e.state, e.answer, e.attempt,
               e.intended_at, e.next_at, e.sent_at, e.settled_at, e.reference, e.trace_id, e.channel, e.batch, e.outcome,

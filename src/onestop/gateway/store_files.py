@@ -43,16 +43,18 @@ NEXT_FILE = """
 
 # Committed before the file is there: the mark that they were sent, with the name of the file to look in.
 TAKE_INTO_FILE = """
+    WITH due AS MATERIALIZED (
+        SELECT id FROM effects
+         WHERE region = $1 AND adapter = $2 AND operation = $3 AND channel = 'file' AND next_at IS NOT NULL
+           AND batch IS NULL AND answer = 'none' AND state IN ('intended', 'unknown')
+           AND (lease_until IS NULL OR lease_until <= now())
+         ORDER BY id
+         LIMIT $6
+           FOR UPDATE SKIP LOCKED)
     UPDATE effects e
        SET state = 'sent', attempt = e.attempt + 1, sent_at = coalesce(e.sent_at, now()), batch = $5, worker = $4,
            lease_until = now() + $7 * interval '1 second'
-      FROM (SELECT id FROM effects
-             WHERE region = $1 AND adapter = $2 AND operation = $3 AND channel = 'file' AND next_at IS NOT NULL
-               AND batch IS NULL AND answer = 'none' AND state IN ('intended', 'unknown')
-               AND (lease_until IS NULL OR lease_until <= now())
-             ORDER BY id
-             LIMIT $6
-               FOR UPDATE SKIP LOCKED) due
+      FROM due
      WHERE e.region = $1 AND e.id = due.id
     RETURNING e.region, e.id, e.case_id, e.step, e.adapter, e.operation, e.version, e.key, e.state, e.answer, e.attempt,
               e.intended_at, e.next_at, e.sent_at, e.settled_at, e.reference, e.trace_id, e.channel, e.batch, e.outcome,

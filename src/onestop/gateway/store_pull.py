@@ -9,17 +9,19 @@ from onestop.gateway.models import Effect
 
 # The lease's token is new for every effect and every time; where an operation bears one try only, it is given once.
 LEASE_OFFERED = """
+    WITH due AS MATERIALIZED (
+        SELECT id FROM effects
+         WHERE region = $1 AND adapter = $2 AND channel = 'pull' AND next_at IS NOT NULL AND answer = 'none'
+           AND (state = 'intended' OR (state IN ('sent', 'unknown') AND operation <> ALL($5::text[])))
+           AND (lease_until IS NULL OR lease_until <= now())
+         ORDER BY id
+         LIMIT $4
+           FOR UPDATE SKIP LOCKED)
     UPDATE effects e
        SET state = 'sent', attempt = e.attempt + 1, sent_at = coalesce(e.sent_at, now()),
            worker = 'p-' || gen_random_uuid(), lease_until = now() + $3 * interval '1 second',
            next_at = CASE WHEN e.operation = ANY($5::text[]) THEN now() + $3 * interval '1 second' ELSE e.next_at END
-      FROM (SELECT id FROM effects
-             WHERE region = $1 AND adapter = $2 AND channel = 'pull' AND next_at IS NOT NULL AND answer = 'none'
-               AND (state = 'intended' OR (state IN ('sent', 'unknown') AND operation <> ALL($5::text[])))
-               AND (lease_until IS NULL OR lease_until <= now())
-             ORDER BY id
-             LIMIT $4
-               FOR UPDATE SKIP LOCKED) due
+      FROM due
      WHERE e.region = $1 AND e.id = due.id
     RETURNING e.region, e.id, e.case_id, e.step, e.adapter, e.operation, e.version, e.key, e.state, e.answer, e.attempt,
               e.intended_at, e.next_at, e.sent_at, e.settled_at, e.reference, e.trace_id, e.channel, e.batch, e.outcome,
