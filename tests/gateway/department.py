@@ -23,8 +23,8 @@ class Department:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                first, *lines = head.rstrip().split("\r\n")
+                asked = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                first, *lines = asked.rstrip().split("\r\n")
                 headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 path = first.split(" ")[1]
@@ -33,7 +33,9 @@ class Department:
                 if reply is None:
                     break
                 status, data = reply
-                writer.write(b"HTTP/1.1 %d X\r\n%bContent-Length: %d\r\n\r\n" % (status, self.headers, len(data)) + data)
+                writer.write(
+                    b"HTTP/1.1 %d X\r\n%bContent-Length: %d\r\n\r\n" % (status, self.headers, len(data)) + data
+                )
                 await writer.drain()
         except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             pass

@@ -238,7 +238,7 @@ async def test_what_cannot_be_written_for_the_department_does_not_stand_before_t
 async def test_only_a_department_fetches_and_its_address_tells_nobody_elses_work(pool, keys, settings, tmp_path):
     folder = tmp_path / "adapters/dep"
     folder.mkdir(parents=True)
-    text = (tmp_path / "adapters/dep/manifest.toml")
+    text = tmp_path / "adapters/dep/manifest.toml"
     text.write_text(_toml(), "utf-8")
     told = msgspec.structs.replace(settings, adapters_dir=tmp_path / "adapters", log_level="error")
     async with open_portal(told) as portal:
@@ -247,9 +247,12 @@ async def test_only_a_department_fetches_and_its_address_tells_nobody_elses_work
             assert (await client.get("/v1/pull/dep")).status_code == 401
             sessions = Sessions(pool, _keys(told), told)
             await sessions.signing.load()
-            for role, department, status in [
-                ("citizen", None, 403), ("operator", None, 403), ("department", "other", 404), ("department", "dep", 200),
-            ]:  # fmt: skip
+            for role, department, status in (
+                ("citizen", None, 403),
+                ("operator", None, 403),
+                ("department", "other", 404),
+                ("department", "dep", 200),
+            ):
                 who = Identified(number_type="account", number=f"x-{role}-{department}", name="员", role=role,
                                  department=department, level=1)  # fmt: skip
                 token = (await sessions.issue_bearer(who)).token

@@ -47,7 +47,12 @@ total_s = 0.4
 request.body = {{ key = "key", name = "payload.name" }}
 reply.key = "key"
 reply.reference = "number"
-reply.outcome = {{ path = "status", map = {{ ok = "completed", wait = "pending", longer = "extended", no = "declined", fix = "correction" }} }}
+reply.outcome.path = "status"
+reply.outcome.map.ok = "completed"
+reply.outcome.map.wait = "pending"
+reply.outcome.map.longer = "extended"
+reply.outcome.map.no = "declined"
+reply.outcome.map.fix = "correction"
 reply.reason = "says"
 reply.later = "later"
 reply.fields = {{ number = "number" }}
@@ -115,9 +120,7 @@ class Work:
         base = f"{stamp}\n{nonce}\n".encode() + data
         signature = hmac.digest(secret.encode(), base, "sha256").hex()
         headers = {"x-timestamp": stamp, "x-nonce": nonce, "x-signature": signature}
-        return await callbacks.receive(
-            self.pool, self.keys, self.gateway, REGION, adapter, headers, data, self.handler
-        )
+        return await callbacks.receive(self.pool, self.keys, self.gateway, REGION, adapter, headers, data, self.handler)
 
     async def row(self, key, adapter="dep"):
         return await self.pool.fetchrow("SELECT * FROM effects WHERE adapter = $1 AND key = $2", adapter, key)
