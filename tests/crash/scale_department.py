@@ -24,6 +24,7 @@ KINDS = ("bykey", "bylookup", "bycall", "bypull")
 SECRET = "what-the-scale-run-signs-with"
 _NOT_EVEN_DONE = 0.02  # cut off before anything happened
 _AT_ONCE = 16
+_SLOW_S = 0.3
 
 
 class Department:
@@ -114,6 +115,7 @@ class Department:
                 headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 path = first.split(" ")[1]
+                await asyncio.sleep(self._dice.uniform(0, _SLOW_S))  # so that kills fall while effects are in hand
                 data = b"{}" if path == "/_health" else self.answer(path, json.loads(body)["key"])
                 if data is None:
                     break

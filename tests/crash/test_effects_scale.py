@@ -41,7 +41,7 @@ class Size(msgspec.Struct, frozen=True):
 SIZES = {
     "small": Size(80, 1, 10, (0.6, 0.8), workers_too=False),
     "middle": Size(1000, 10, 100, (2.0, 3.0)),
-    "full": Size(10_000, 50, 500, (4.0, 5.0)),
+    "full": Size(10_000, 50, 300, (4.0, 5.0)),
 }
 _CLEARED = """
     SELECT e.adapter, count(*) AS number, coalesce(sum(e.attempt - 1), 0)::bigint AS again,

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from datetime import timedelta
 
 import pytest
 from structlog.testing import capture_logs
 
+from onestop import clock
 from onestop.gateway import effects, store
 from onestop.gateway.errors import CallbackNotGenuine, CallbackUnknown, CallbackUnreadable
 from tests.gateway.work import OPERATION, REGION, Work, at_work, manifest, served, state_of, until
@@ -216,6 +218,23 @@ async def test_retry_after_is_kept_to_also_where_the_outcome_is_unknown(pool, ke
 
 async def says_down(_path, _headers, _body):
     return 503, b"{}"
+
+
+@pytest.mark.parametrize("days", [-4, 4])
+async def test_a_worker_whose_clock_is_days_off_gives_nothing_up_and_waits_no_longer(pool, keys, monkeypatch, days):
+    real = clock.real_now
+    monkeypatch.setattr(clock, "now", lambda: real() + timedelta(days=days))
+    monkeypatch.setattr(clock, "real_now", lambda: real() + timedelta(days=days))
+    says = Says()
+    says.code = 503
+    async with served(pool, keys, says, monkeypatch) as (work, _):
+        await work.intend("t1")
+        await until(lambda: asyncio.sleep(0, says.count("/apply") >= 3))
+        assert work.of("t1") == []
+        says.code, says.apply = 200, {"number": "N1", "status": "wait"}
+        await settled(work, "t1")
+        due = await pool.fetchval("SELECT extract(epoch FROM next_at - now()) FROM effects WHERE key = 't1'")
+        assert 0 < due <= 30 * 86_400
 
 
 # ---- poison, fairness, fencing -------------------------------------------------------------------------------------
