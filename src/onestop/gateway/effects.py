@@ -34,6 +34,7 @@ Handler = Callable[[Connection, Effect, Settled], Awaitable[None]]
 
 LEASE_S = 15.0  # half again as long as any one call: who does not come back in it is taken to be dead
 _CALL_S = 10.0
+_HOLD_S = 60.0  # nobody handles one effect longer: whatever hangs, the lease is not kept for ever
 _IN_FLIGHT = 64
 _OF_ONE = 16  # of one department: the others' effects do not wait behind a slow one's
 _IDLE_S = 0.2
@@ -81,6 +82,9 @@ def judge(prepared: Prepared, outcome: Answer | CallFailed, effect: store.Claime
     """Decide what an attempt to send, or to look up, means for the effect; touches nothing."""
     wait = max(backoff_s(effect.attempt), outcome.retry_after_s or 0)
     if isinstance(outcome, CallFailed):
+        if outcome.kind in ("paused", "full"):
+            # Our own line held it back: the department was not bothered, so it need not be spared for longer.
+            wait = (outcome.retry_after_s or 1.0) + backoff_s(0)
         code = f"upstream.{outcome.kind}"
         if not outcome.sent and not was_unknown:
             return _not_sent(effect, code, wait)
@@ -232,7 +236,8 @@ class Dispatcher:
 
     async def _one(self, effect: store.Claimed) -> None:
         try:
-            await self._work_on(effect)
+            async with asyncio.timeout(_HOLD_S):
+                await self._work_on(effect)
         except Exception as fault:
             log.exception("effect_failed", effect=effect.id, adapter=effect.adapter)
             with contextlib.suppress(Exception):  # the lease runs out, and it is looked at again all the same
