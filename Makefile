@@ -12,7 +12,7 @@ SHELL       := /bin/sh
 .SHELLFLAGS := -eu -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench crash clean
+.PHONY: help setup demo test lint bench crash effects clean
 
 help:
 	@sed -n 's/^\([a-z][a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -93,7 +93,11 @@ bench: $(STAMP) ## the benchmarks against their peers (slow); bench/README.md ex
 
 crash: $(STAMP) ## 200 submissions while processes are killed 20 times: every effect exactly once
 	@echo "crash: 200 submissions, 20 kills (about a minute)"
-	CRASH=full exec $(BIN)/pytest tests/crash -s $(ARGS)
+	CRASH=full exec $(BIN)/pytest tests/crash/test_checker.py tests/crash/test_kills.py -s $(ARGS)
+
+effects: $(STAMP) ## 10,000 submissions, a tenth of the answers lost, 50 kills: every effect exactly once
+	@echo "effects: 10,000 submissions, 50 kills (about six minutes)"
+	EFFECTS=full exec $(BIN)/pytest tests/crash/test_effects_scale.py -s $(ARGS)
 
 clean: ## take away .venv, caches and what demo and tests left behind
 	@echo "clean: .venv, caches, onestop-demo"

@@ -20,12 +20,16 @@ from onestop.certificates import routes as certificate_routes
 from onestop.crypto import Keys
 from onestop.db import Pool, open_pool
 from onestop.errors import OnestopError
-from onestop.gateway import facts, store_shares, store_traces
+from onestop.gateway import facts, routes_ops, routes_pull, store_shares, store_traces
 from onestop.gateway import routes as gateway_routes
+from onestop.gateway import store as gateway_store
 from onestop.gateway.effects import Dispatcher
 from onestop.gateway.explain import TraceLog
+from onestop.gateway.files import FileDrop
 from onestop.gateway.limits import Breaker, BreakerState
+from onestop.gateway.pull import PullDesk
 from onestop.gateway.service import Gateway
+from onestop.gateway.watch import Watch
 from onestop.http import access as access_log
 from onestop.http import app_parts
 from onestop.http.desk import FrontDesk
@@ -46,15 +50,19 @@ from onestop.onboarding.importing.desk import Importer
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.transport import open_client
 from onestop.overview import routes as overview_routes
+from onestop.overview import routes_status
 from onestop.overview import service as overview_service
 from onestop.overview.service import Overview
+from onestop.overview.status import StatusBoard
 from onestop.settings import Settings
 from onestop.web import routes as web_routes
 
 log = structlog.get_logger(__name__)
 
 _SWEEP_EVERY_S = 3600.0
+_ESCALATE_EVERY_S = 30.0
 _KEEP_TRACES_DAYS = 7
+_KEEP_NONCES_S = 86_400.0  # far longer than any callback's time stamp is taken
 
 
 class Parts:
@@ -121,6 +129,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     sources["case"] = _Source(parts.office.events_since, parts.office.newest)
     parts.gateway.changed = _announcing(announce)
     providers = await _providers(settings, stack)
+    handler = cases.outcome_handler(parts.office)
     shared: dict[str, Any] = {
         "pool": pool,
         "keys": keys,
@@ -133,18 +142,24 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "overview": overview,
         "importer": Importer(),
         "office": parts.office,
-        "outcome_handler": cases.outcome_handler(parts.office),
+        "outcome_handler": handler,
         "owns_case": cases.owns_case(parts.office),
+        "pull_desk": PullDesk(pool, keys, parts.gateway, region, handler),
+        "watch_desk": Watch(pool, keys, parts.gateway, region, handler),
+        "status_board": StatusBoard(parts.office),
     }
     desk = app_parts.build(
         [
             *identity_routes.CONTROLLERS,
             *gateway_routes.CONTROLLERS,
             *import_routes.CONTROLLERS,
+            *routes_pull.CONTROLLERS,
+            *routes_ops.CONTROLLERS,
             *item_routes.CONTROLLERS,
             *case_routes.CONTROLLERS,
             *certificate_routes.CONTROLLERS,
             *overview_routes.CONTROLLERS,
+            *routes_status.CONTROLLERS,
             *web_routes.handlers(identity_routes.SignInController),
         ],
         settings=settings,
@@ -335,7 +350,9 @@ async def work(settings: Settings) -> None:
         parts.traces.start()
         handler = cases.outcome_handler(parts.office)
         worker = Dispatcher(parts.pool, parts.keys, parts.gateway, settings.region, handler, traces=parts.traces)
-        sweeper = asyncio.get_running_loop().create_task(_sweep(parts))
+        drop = FileDrop(parts.pool, parts.keys, parts.gateway, settings.region, handler, settings.files_dir)
+        loop = asyncio.get_running_loop()
+        beside = [loop.create_task(work) for work in (_sweep(parts), _escalate(parts), drop.run())]
         running = asyncio.get_running_loop().create_task(worker.run())
         try:
             await asyncio.shield(running)
@@ -344,7 +361,9 @@ async def work(settings: Settings) -> None:
             await running
             raise
         finally:
-            sweeper.cancel()
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await announce.close()
             await parts.traces.close()
 
@@ -357,6 +376,17 @@ async def _sweep(parts: Parts) -> None:
             await store_traces.delete_old(parts.pool, region, _KEEP_TRACES_DAYS)
             await store_shares.delete_old_shares(parts.pool, region, _KEEP_TRACES_DAYS)
             await overview_service.forget_old(parts.pool, region)
+            await gateway_store.delete_old_callbacks(parts.pool, region, _KEEP_NONCES_S)
         except Exception as fault:
             log.warning("not_swept", fault=type(fault).__name__)
         await asyncio.sleep(_SWEEP_EVERY_S)
+
+
+async def _escalate(parts: Parts) -> None:
+    """Give, twice a minute, an owner to what has none, and to a person what is past its day."""
+    while True:
+        await asyncio.sleep(_ESCALATE_EVERY_S)
+        try:
+            await cases.escalate(parts.office)
+        except Exception as fault:
+            log.warning("not_escalated", fault=type(fault).__name__)

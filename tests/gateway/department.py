@@ -19,13 +19,14 @@ class Department:
         self.behaviour = behaviour
         self.asked: list[tuple[str, dict[str, str], bytes]] = []
         self.effects: list[str] = []
+        self.headers = b""  # further ones of every reply, each with its line end
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                first, *lines = head.rstrip().split("\r\n")
+                asked = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                first, *lines = asked.rstrip().split("\r\n")
                 headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 path = first.split(" ")[1]
@@ -34,7 +35,9 @@ class Department:
                 if reply is None:
                     break
                 status, data = reply
-                writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(data)) + data)
+                writer.write(
+                    b"HTTP/1.1 %d X\r\n%bContent-Length: %d\r\n\r\n" % (status, self.headers, len(data)) + data
+                )
                 await writer.drain()
         except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             pass

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from onestop import clock
 from onestop.cases import present, sealing, store
 from onestop.cases.errors import CaseUnknown, OperationUnknown
-from onestop.cases.models import Case, CaseBrief, Orphan
+from onestop.cases.models import Case, CaseBrief
 from onestop.cases.office import Office
 from onestop.cases.views import Bar, CaseLine, CaseList, CaseView, Operation, Timeline
 from onestop.certificates import service as certificates
@@ -120,11 +120,6 @@ async def timeline(office: Office, case: Case, lang: Language) -> Timeline:
             for step in steps
         ],
     )
-
-
-async def orphans(office: Office) -> list[Orphan]:
-    """Return open steps without owner or deadline; there must be none, whatever was killed when."""
-    return await store.orphans(office.pool, office.region)
 
 
 def owns_case(office: Office) -> Callable[[str, str], Awaitable[bool]]:

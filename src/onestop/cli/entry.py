@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from onestop.cli import adapters, cases, database, demo, doctor, importing, sandbox, serve
+from onestop.cli import adapters, cases, database, demo, doctor, importing, sandbox, serve, status
 from onestop.cli.manners import Page, localise
 from onestop.cli.speech import Exit, Halt, Speaker, language
 from onestop.errors import OnestopError, Unavailable, UpstreamFailed, UpstreamTimeout
@@ -50,6 +50,7 @@ for command in (
     adapters.adapter,
     cases.case,
     cases.trace,
+    status.status,
     sandbox.sandbox,
     version,
 ):

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 import structlog
 
 from onestop.crypto import Keys
-from onestop.db import Pool
+from onestop.db import Connection, Pool
 from onestop.gateway import facts, store
 from onestop.gateway.auth import Outgoing
-from onestop.gateway.effects import Handler, sealed_result
+from onestop.gateway.effects import Handler, said, sealed_result
 from onestop.gateway.errors import CallbackNotGenuine, CallbackUnknown, CallbackUnreadable, NoSuchAdapter
 from onestop.gateway.facts import Fact, fact
 from onestop.gateway.line import Line
 from onestop.gateway.manifest import Callback
 from onestop.gateway.mapping import MappingFailed
-from onestop.gateway.models import Settled
+from onestop.gateway.models import Effect
 from onestop.gateway.operations import Answer, Prepared
 from onestop.gateway.service import Gateway
 from onestop.outbound.decoding import decode_json
@@ -48,25 +48,44 @@ async def receive(
     nonce = _check(line, headers, body)
     prepared = line.operations[line.manifest.callback.operation]
     key, answer = _read(line, prepared, body)
-    outcome = answer.outcome or "completed"
-    settled = Settled(outcome=outcome, reference=answer.reference, reason=answer.reason, result=answer.fields)
     async with pool.acquire() as db, db.transaction():
         effect = await store.by_key_for_update(db, region, adapter, key)
         if effect is None:
-            member = prepared.spec.reply.key or ""
-            raise CallbackUnknown(adapter, fact("callback_key", member=member))
-        if outcome in ("pending", "extended") or not await store.insert_callback(db, region, adapter, nonce):
+            raise CallbackUnknown(adapter, fact("callback_key", member=prepared.spec.reply.key or ""))
+        if not await store.insert_callback(db, region, adapter, nonce):
             return False
-        state = "done" if outcome in ("completed", "transferred") else "refused"
-        new = await store.answered(
-            db, effect, state, settled.reference, sealed_result(keys, effect.id, settled), None
-        )  # fmt: skip
-        if new:
-            await handler(db, effect, settled)
+        new = await take_answer(db, keys, effect, prepared, answer, handler)
     log.info("callback_received", adapter=adapter, effect=effect.id, new=new)
     if new:
         await gateway.changed(pool, effect.case_id)
     return new
+
+
+async def take_answer(
+    db: Connection, keys: Keys, effect: Effect, prepared: Prepared, answer: Answer, handler: Handler
+) -> bool:
+    """Write a department's own answer and tell the handler; False where it changes nothing. The row is held.
+
+    It may come before our own call has ended, twice, or out of order: what was decided stays decided, and a worker
+    that still holds the effect loses it.
+    """
+    verdict = said(prepared, answer)
+    settled = verdict.settled
+    assert settled is not None  # a department's word always tells something
+    if settled.outcome == "desk":
+        return False
+    if verdict.answer == "awaited":
+        again = effect.answer == "awaited" and effect.outcome == settled.outcome
+        if again or not await store.received(db, effect, settled.reference, settled.outcome, verdict.again_s or 1.0):
+            return False
+    else:
+        result = sealed_result(keys, effect.id, settled)
+        if not await store.answered(db, effect, verdict.state, settled.reference, result, settled.outcome):
+            if effect.outcome not in (None, settled.outcome):
+                log.warning("answer_contradicts", effect=effect.id, first=effect.outcome, then=settled.outcome)
+            return False
+    await handler(db, effect, settled)
+    return True
 
 
 def _check(line: Line, headers: Mapping[str, str], body: bytes) -> str:

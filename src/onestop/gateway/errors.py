@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from onestop.errors import Actor, Forbidden, Invalid, NotFound
+from onestop.errors import Actor, Conflict, Forbidden, Internal, Invalid, NotFound
 from onestop.gateway.facts import Fact
 
 
@@ -52,3 +52,44 @@ class NoSuchShare(NotFound):
     """No explanation is shared under that link: it is over, was revoked, or never was."""
 
     code = "share.unknown"
+
+
+class NoSuchEffect(NotFound):
+    """No effect of that id is there, or it is another department's."""
+
+    code = "effect.unknown"
+
+
+class LeaseLost(Conflict):
+    """The lease ran out, or was never this caller's; the effect is somebody else's work by now."""
+
+    code = "pull.lease_lost"
+    who_acts: ClassVar[Actor] = "department"
+
+
+class AnswerStands(Conflict):
+    """Another outcome of this effect is on record, and what was decided stays decided."""
+
+    code = "effect.answer_stands"
+    who_acts: ClassVar[Actor] = "department"
+
+
+class ReplyUnreadable(Invalid):
+    """What was said of an effect is neither an outcome nor a reply as the manifest declares."""
+
+    code = "pull.reply_unreadable"
+    who_acts: ClassVar[Actor] = "department"
+
+
+class EffectInHand(Conflict):
+    """A worker or its department has the effect in hand at this moment."""
+
+    code = "effect.in_hand"
+    retry = "after"
+
+
+class EffectPoison(Internal):
+    """Handling an effect failed five times; a person decides what becomes of it."""
+
+    code = "effect.poison"
+    who_acts: ClassVar[Actor] = "operator"

@@ -184,6 +184,7 @@ class Operation(Strict, frozen=True, kw_only=True):
     errors: tuple[ErrorCase, ...] = ()
     answer: Literal["now", "callback", "poll", "pull", "file"] = "now"
     poll: Poll | None = None
+    answer_within_s: Annotated[float, Meta(ge=1)] = 30 * 86400.0  # then a person asks what became of the answer
     lookup: Name | None = None  # the operation that finds an effect by our key
     schema: dict[str, Any] | None = None  # JSON Schema of the accepted reply's body, for conformance and drift
     examples: tuple[Example, ...] = ()

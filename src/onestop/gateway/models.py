@@ -8,7 +8,8 @@ import msgspec
 PartState = Literal["ok", "stale", "pending", "unavailable", "denied", "maintenance", "not_applicable"]
 EffectState = Literal["intended", "sent", "done", "refused", "unknown", "desk"]
 AnswerState = Literal["none", "awaited", "received"]
-Outcome = Literal["completed", "pending", "declined", "correction", "extended", "transferred", "desk"]
+Outcome = Literal["completed", "pending", "declined", "correction", "extended", "transferred", "desk", "sent_again"]
+Channel = Literal["call", "pull", "file"]
 Lane = Literal["window", "citizen", "batch"]
 
 
@@ -87,6 +88,9 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     settled_at: datetime | None = None
     reference: str | None = None
     trace_id: str | None = None
+    channel: Channel = "call"
+    batch: str | None = None  # the file it went out in
+    outcome: str | None = None  # the last one told to its case
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ _OUTCOMES = frozenset(("completed", "pending", "declined", "correction", "extend
 class Answer:
     """What a department said, in our words."""
 
-    __slots__ = ("as_of", "fact", "fields", "kind", "outcome", "reason", "reference", "reply", "retry_after_s")
+    __slots__ = ("as_of", "fact", "fields", "kind", "later", "outcome", "reason", "reference", "reply", "retry_after_s")
 
     def __init__(self, kind: AnswerKind, reply: Reply | None = None) -> None:
         self.kind = kind
@@ -32,6 +32,7 @@ class Answer:
         self.reason: str | None = None  # the department's own sentence, or what cannot be read
         self.retry_after_s: float | None = None
         self.fact: Fact | None = None  # what decided, where there is no answer
+        self.later: Value = None  # when the department says that its answer will be there: an instant, or seconds
 
 
 class Prepared:
@@ -63,6 +64,7 @@ class Prepared:
         self._subject = _maybe(reply.subject, codes)
         self._reference = _maybe(reply.reference, codes)
         self._reason = _maybe(reply.reason, codes)
+        self._later = _maybe(reply.later, codes)
         self.key = _maybe(reply.key, codes)
         self._outcome = _maybe(reply.outcome.path if reply.outcome else None, codes)
         self._fields = tree(reply.fields, codes)
@@ -136,6 +138,8 @@ class Prepared:
             answer.reason = _optional_text(self._reason(body))
         if self.spec.kind != "query":
             answer.outcome = self._outcome_of(body)
+        if self._later is not None:
+            answer.later = self._later(body)
         return answer
 
     def _outcome_of(self, body: Value) -> Outcome:

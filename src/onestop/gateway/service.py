@@ -16,6 +16,7 @@ from onestop.gateway.line import Line, Where, environment
 from onestop.gateway.lint_place import needed
 from onestop.gateway.manifest import BadManifest, Manifest
 from onestop.gateway.models import Ask
+from onestop.gateway.operations import Prepared, prepare
 from onestop.outbound.addresses import AllowList
 from onestop.resources import shipped
 from onestop.settings import Settings
@@ -45,6 +46,7 @@ class Gateway:
             for operation in manifest.operations
             if operation.want
         }
+        self._prepared: dict[str, tuple[Manifest, dict[str, Prepared]]] = {}
         # Told after a commit that changed a case; the front desk's streams listen.
         self.changed: Callable[[Pool, str], Awaitable[None]] = _nobody_listens
 
@@ -61,7 +63,7 @@ class Gateway:
         lines: dict[str, Line] = {}
         closed: dict[str, Fact] = {}
         for name, manifest in known.items():
-            if manifest.desk:
+            if manifest.desk or (name not in told and not is_called(manifest)):
                 continue
             opened = open_line(manifest, told.get(name), allow, settings.networks)
             if isinstance(opened, Line):
@@ -72,6 +74,19 @@ class Gateway:
         if missing:
             log.warning("adapters_without_environment", adapters=missing)
         return cls(known, lines, closed)
+
+    def operation(self, adapter: str, operation: str) -> Prepared | None:
+        """Return a compiled operation, also of a department that has no address because it fetches; None: no such."""
+        manifest = self.manifests.get(adapter)
+        if manifest is None or manifest.desk:
+            return None
+        line = self.lines.get(adapter)
+        if line is not None and line.manifest is manifest:
+            return line.operations.get(operation)
+        kept = self._prepared.get(adapter)
+        if kept is None or kept[0] is not manifest:
+            kept = self._prepared[adapter] = (manifest, prepare(manifest))
+        return kept[1].get(operation)
 
     def use(self, want: str, adapter: str, version: str, outcome: str) -> str:
         """Return one entry of the data-use ledger as JSON: who was asked, why, by what right, what came of it."""
@@ -121,6 +136,11 @@ def open_line(manifest: Manifest, where: Where | None, allow: AllowList, network
         if fault.rule != "ADP-132" and secrets:
             return fact("missing_secret", id=name, secrets=facts.names(secrets))
         return fact("not_opened", id=name, why=str(fault))
+
+
+def is_called(manifest: Manifest) -> bool:
+    """Tell whether a department has a system that is called; others have a desk, fetch, or exchange files."""
+    return not manifest.desk and any(one.answer not in ("pull", "file") for one in manifest.operations)
 
 
 def _names(tree: Any) -> frozenset[str]:
