@@ -25,6 +25,7 @@ from onestop.gateway import store_traces
 from onestop.gateway.effects import Dispatcher
 from onestop.gateway.explain import TraceLog
 from onestop.gateway.limits import Breaker, BreakerState
+from onestop.gateway.registry import Registry
 from onestop.gateway.service import Gateway
 from onestop.http import access as access_log
 from onestop.http import app_parts
@@ -41,6 +42,10 @@ from onestop.identity.service import Sessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
 from onestop.items import routes as item_routes
 from onestop.items.service import load as load_items
+from onestop.onboarding import routes as onboarding_routes
+from onestop.onboarding import routes_terms as onboarding_terms
+from onestop.onboarding.service import Life
+from onestop.onboarding.service_secrets import warn_of_expiry
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.transport import open_client
 from onestop.overview import routes as overview_routes
@@ -73,7 +78,6 @@ async def open_parts(settings: Settings, name: str) -> AsyncIterator[Parts]:
     Raises:
         SchemaProblem: the database is newer than this release, or an applied migration was changed.
         NoServer: there is no PostgreSQL to start.
-        BadManifest: an adapter cannot be used.
     """
     async with AsyncExitStack() as stack:
         dsn = settings.database_url
@@ -85,6 +89,9 @@ async def open_parts(settings: Settings, name: str) -> AsyncIterator[Parts]:
         gateway = Gateway.open(settings)
         stack.push_async_callback(gateway.close)
         parts = Parts(settings, dsn, pool, Keys.load(settings.state_dir), gateway)
+        registry = Registry(gateway, pool, dsn, parts.keys, settings)
+        stack.push_async_callback(registry.close)
+        await registry.start()
         await parts.office.start()
         stack.push_async_callback(parts.office.close)
         yield parts
@@ -124,6 +131,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "keys": keys,
         "settings": settings,
         "gateway": parts.gateway,
+        "life": Life(pool, keys, settings, parts.gateway.files, announce),
         "traces": parts.traces,
         "sessions": parts.sessions,
         "sign_in": SignIn(pool, keys, settings, providers, parts.sessions),
@@ -139,6 +147,8 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *item_routes.CONTROLLERS,
             *case_routes.CONTROLLERS,
             *certificate_routes.CONTROLLERS,
+            *onboarding_routes.CONTROLLERS,
+            *onboarding_terms.CONTROLLERS,
             *overview_routes.CONTROLLERS,
             *web_routes.handlers(identity_routes.SignInController),
         ],
@@ -333,6 +343,7 @@ async def _sweep(parts: Parts) -> None:
         try:
             await store_traces.delete_old(parts.pool, region, _KEEP_TRACES_DAYS)
             await overview_service.forget_old(parts.pool, region)
+            await warn_of_expiry(parts.pool)
         except Exception as fault:
             log.warning("not_swept", fault=type(fault).__name__)
         await asyncio.sleep(_SWEEP_EVERY_S)

@@ -1,5 +1,6 @@
 """A department's own answer to something sent to it earlier: genuine, new, and about an effect we know."""
 
+import contextlib
 import time
 from collections.abc import Mapping
 
@@ -40,12 +41,16 @@ async def receive(
         CallbackUnreadable: the body is not what the manifest declares.
         CallbackUnknown: nothing was sent under the key it names.
     """
-    line = gateway.lines.get(adapter)
-    if line is None or line.manifest.callback is None:
+    lines = [line for line in gateway.lines_of(adapter) if line.manifest.callback is not None]
+    if not lines:
         raise NoSuchAdapter(adapter)
-    nonce = _check(line, headers, body)
-    prepared = line.operations[line.manifest.callback.operation]
-    key, answer = _read(prepared, body)
+    line, nonce = _genuine(lines, headers, body)
+    key, answer = _read(_reader(line), body)
+    sent_by = await store.version_by_key(pool, region, adapter, key)
+    if sent_by is not None and sent_by != line.manifest.version:
+        # Answered in the words of the version it was sent with, while that is kept.
+        older = next((one for one in lines if one.manifest.version == sent_by), line)
+        key, answer = _read(_reader(older), body)
     outcome = answer.outcome or "completed"
     settled = Settled(outcome=outcome, reference=answer.reference, reason=answer.reason, result=answer.fields)
     async with pool.acquire() as db, db.transaction():
@@ -66,6 +71,31 @@ async def receive(
     return new
 
 
+def _genuine(lines: list[Line], headers: Mapping[str, str], body: bytes) -> tuple[Line, str]:
+    """Return the newest line by which a callback is genuine and can be read, and its nonce.
+
+    Raises:
+        CallbackNotGenuine: by none.
+    """
+    found: list[tuple[Line, str]] = []
+    for line in lines:
+        with contextlib.suppress(CallbackNotGenuine):
+            found.append((line, _check(line, headers, body)))
+    if not found:
+        raise CallbackNotGenuine(lines[0].manifest.id)
+    for line, nonce in found:
+        with contextlib.suppress(CallbackUnreadable):
+            _read(_reader(line), body)
+            return line, nonce
+    return found[0]
+
+
+def _reader(line: Line) -> Prepared:
+    rules = line.manifest.callback
+    assert rules is not None  # asked by the caller
+    return line.operations[rules.operation]
+
+
 def _check(line: Line, headers: Mapping[str, str], body: bytes) -> str:
     """Return the nonce of a genuine callback."""
     rules = line.manifest.callback
@@ -73,10 +103,11 @@ def _check(line: Line, headers: Mapping[str, str], body: bytes) -> str:
     timestamp = headers.get(rules.timestamp_header.lower(), "")
     nonce = headers.get(rules.nonce_header.lower(), "")
     signature = headers.get(rules.signature_header.lower(), "")
-    secret = line.secrets.get("callback_secret", "")
-    if not secret or not 8 <= len(nonce) <= 128 or not nonce.isascii():
+    known = line.accepted("callback_secret")
+    if not 8 <= len(nonce) <= 128 or not nonce.isascii():
         raise CallbackNotGenuine(line.manifest.id)
-    if not callback_is_genuine(rules, secret, timestamp, nonce, signature, body, time.time()):
+    now = time.time()
+    if not any(callback_is_genuine(rules, secret, timestamp, nonce, signature, body, now) for secret in known):
         raise CallbackNotGenuine(line.manifest.id)
     return nonce
 

@@ -38,6 +38,8 @@ _IDLE_S = 0.2
 _GIVE_UP_AFTER = timedelta(hours=72)
 _LONGEST_WAIT_S = 120.0
 _CALLBACK_PATIENCE_S = 60.0
+_HELD_S = 15.0
+_LONGEST_HELD_S = 300.0  # a window may be taken back before its end
 _json = msgspec.json.Encoder()
 
 
@@ -54,7 +56,8 @@ async def intend(db: Connection, keys: Keys, gateway: Gateway, region: str, effe
 def row(keys: Keys, gateway: Gateway, effect: NewEffect) -> tuple[object, ...]:
     """Return an effect as a row: id, case, step, adapter, operation, version, key, sealed payload, trace."""
     payload = keys.seal(_json.encode(effect.payload), _context(effect.id, "payload"))
-    version = gateway.manifests[effect.adapter].version
+    subject = effect.payload.get("subject")
+    version = gateway.version_for(effect.adapter, subject.get("number") if isinstance(subject, dict) else None)
     return (
         effect.id, effect.case_id, effect.step, effect.adapter, effect.operation, version, effect.key, payload,
         effect.trace_id,
@@ -189,7 +192,16 @@ class Dispatcher:
             log.exception("effect_failed", effect=effect.id, adapter=effect.adapter)
 
     async def _work_on(self, effect: store.Claimed) -> None:
-        line = self._gateway.lines.get(effect.adapter)
+        held = self._gateway.held(effect.adapter)
+        if held is not None:  # announced, or stopped: nothing is lost by waiting, and nothing is sent meanwhile
+            again_s = min(held.retry_after_s or _HELD_S, _LONGEST_HELD_S) + random.uniform(0, 2)  # noqa: S311
+            await store.postpone(self._pool, effect, self.worker, effect.state, {"code": held.code}, again_s)
+            return
+        # What nobody has seen goes out as the newest version says; what was sent is asked after as it was sent.
+        find = self._gateway.line_now if effect.state == "intended" else self._gateway.line_of
+        line = find(effect.adapter, effect.version)
+        if line is not None and effect.operation not in line.operations:
+            line = self._gateway.lines.get(effect.adapter)
         prepared = line.operations.get(effect.operation) if line else None
         if line is None or prepared is None:
             await self._write(effect, to_desk("upstream.not_connected"))
@@ -221,7 +233,7 @@ class Dispatcher:
     async def _send(
         self, effect: store.Claimed, line: Line, prepared: Prepared, values: dict[str, Any], *, was_unknown: bool
     ) -> None:
-        if not await store.mark_sent(self._pool, effect, self.worker):
+        if not await store.mark_sent(self._pool, effect, self.worker, line.manifest.version):
             return
         sent = msgspec.structs.replace(effect, attempt=effect.attempt + 1)
         outcome = await _ask(line, effect.operation, values, prepared.spec.total_s)

@@ -46,6 +46,10 @@ _LINK = {
     "unmappable": "mapping",
     "bad_reply": "mapping",
     "invalid": "schema",
+    "agreement.missing": "agreement",
+    "quota.exhausted": "quota",
+    "upstream.maintenance": "limit",
+    "adapter.quarantined": "limit",
 }
 _EVERY_S = 0.2
 _MOST_WAITING = 5_000
@@ -167,7 +171,8 @@ def _links(entry: store_traces.Entry, bars: list[dict[str, Any]], lang: Language
     for bar in bars:
         link = _LINK.get(bar["outcome"], "upstream")
         if link is not None:
-            code = _CODES.get(bar["outcome"], f"upstream.{bar['outcome']}")
+            said = bar["outcome"]  # with a dot it is a problem's code already
+            code = said if "." in said else _CODES.get(said, f"upstream.{said}")
             failed.setdefault(link, []).append(_failed(link, code, "department", names.get(bar["adapter"]), lang))
     links: list[Link] = []
     for name in CHAIN:

@@ -41,6 +41,7 @@ class Where(msgspec.Struct, frozen=True):
 
     url: str
     secrets: dict[str, str]
+    also: dict[str, tuple[str, ...]] = {}  # other values that are believed of the department, while keys change
 
 
 class Call:
@@ -183,6 +184,7 @@ class Line:
         )
         self.credentials: Credentials = credentials(manifest, where.secrets, self._exchange)
         self.secrets = where.secrets
+        self._also = where.also
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(
@@ -290,6 +292,11 @@ class Line:
         task = self.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def accepted(self, name: str) -> tuple[str, ...]:
+        """Return every value of a secret that is believed now, the one we use ourselves first."""
+        own = self.secrets.get(name, "")
+        return (own, *self._also.get(name, ())) if own else self._also.get(name, ())
 
     def health(self) -> dict[str, Any]:
         """Tell how the line is: breakers that are not closed, connections, calls that wait."""

@@ -1,5 +1,6 @@
 """Controllers: departments' callbacks, explanations, and the state of the lines."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -44,12 +45,8 @@ class AdapterState(msgspec.Struct, frozen=True, kw_only=True):
     wants: list[str]
     operations: list[str]
     line: dict[str, Any] | None
-
-
-class Adapters(msgspec.Struct, frozen=True):
-    """All adapters, in order of id."""
-
-    data: list[AdapterState]
+    fault: str | None = None  # why it could not be loaded
+    maintenance_until: datetime | None = None
 
 
 class CallbackController(Controller):
@@ -119,11 +116,6 @@ class ExplainController(Controller):
         found = await _explanations(trace_id, context, session, pool, gateway, settings)
         return Response(svg(found, context.lang), media_type="image/svg+xml")
 
-    @get("/adapters", operation_id="listAdapters", opt={"roles": ("operator", "department", "governance")})
-    async def adapters(self, context: NamedDependency[Context], gateway: NamedDependency[Gateway]) -> Adapters:
-        """List the adapters and how their lines are."""
-        return Adapters([_state(gateway, name, context.lang) for name in sorted(gateway.manifests)])
-
 
 async def _explanations(
     trace_id: str, context: Context, session: Session, pool: Pool, gateway: Gateway, settings: Settings
@@ -136,7 +128,8 @@ async def _explanations(
     return await explain(pool, settings.region, trace_id, principal=own, lang=context.lang, names=names)
 
 
-def _state(gateway: Gateway, name: str, lang: str) -> AdapterState:
+def state_of(gateway: Gateway, name: str, lang: str) -> AdapterState:
+    """Return how one adapter is in this process."""
     manifest = gateway.manifests[name]
     line = gateway.lines.get(name)
     department = manifest.department
@@ -150,6 +143,8 @@ def _state(gateway: Gateway, name: str, lang: str) -> AdapterState:
         wants=[o.want for o in manifest.operations if o.want],
         operations=[o.id for o in manifest.operations],
         line=line.health() if line else None,
+        fault=gateway.faults.get(name),
+        maintenance_until=gateway.maintenance(name),
     )
 
 

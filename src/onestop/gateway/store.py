@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from onestop.db import Connection, Db, columns, execute, many, one
+from onestop.db import Connection, Db, columns, execute, many, one, value
 from onestop.gateway.models import Effect
 
 _COLUMNS = """region, id, case_id, step, adapter, operation, version, key, state, answer, attempt,
@@ -35,7 +35,7 @@ CLAIM_DUE = """
 # The mark that it was sent is committed before the first byte goes out.
 MARK_SENT = """
     UPDATE effects
-       SET state = 'sent', attempt = attempt + 1, sent_at = coalesce(sent_at, now())
+       SET state = 'sent', attempt = attempt + 1, sent_at = coalesce(sent_at, now()), version = $4
      WHERE region = $1 AND id = $2 AND worker = $3 AND state IN ('intended', 'sent', 'unknown')
 """
 
@@ -57,6 +57,8 @@ POSTPONE = """
 SELECT_BY_KEY_FOR_UPDATE = f"""
     SELECT {_COLUMNS} FROM effects WHERE region = $1 AND adapter = $2 AND key = $3 FOR UPDATE
 """  # noqa: S608 - the columns are a constant of this file
+
+SELECT_VERSION_BY_KEY = "SELECT version FROM effects WHERE region = $1 AND adapter = $2 AND key = $3"
 
 ANSWERED = """
     UPDATE effects
@@ -110,9 +112,9 @@ async def claim_due(db: Db, region: str, worker: str, lease_s: float, limit: int
     return await many(db, Claimed, CLAIM_DUE, region, worker, lease_s, limit)
 
 
-async def mark_sent(db: Db, effect: Effect, worker: str) -> bool:
-    """Note that the effect goes out now; False where this worker no longer holds it."""
-    return await execute(db, MARK_SENT, effect.region, effect.id, worker) == 1
+async def mark_sent(db: Db, effect: Effect, worker: str, version: str) -> bool:
+    """Note that the effect goes out now, by which version; False where this worker no longer holds it."""
+    return await execute(db, MARK_SENT, effect.region, effect.id, worker, version) == 1
 
 
 async def settle(
@@ -141,6 +143,12 @@ async def postpone(
 async def by_key_for_update(db: Connection, region: str, adapter: str, key: str) -> Effect | None:
     """Read the effect a department speaks of and hold its row until the transaction ends."""
     return await one(db, Effect, SELECT_BY_KEY_FOR_UPDATE, region, adapter, key)
+
+
+async def version_by_key(db: Db, region: str, adapter: str, key: str) -> str | None:
+    """Return the version an effect was sent with, None where nothing went under that key."""
+    found: str | None = await value(db, SELECT_VERSION_BY_KEY, region, adapter, key)
+    return found
 
 
 async def answered(
