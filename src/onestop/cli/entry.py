@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from onestop.cli import adapters, cases, database, demo, doctor, sandbox, serve
+from onestop.cli import adapter_life, adapter_terms, adapters, cases, database, demo, doctor, sandbox, serve
 from onestop.cli.manners import Page, localise
 from onestop.cli.speech import Exit, Halt, Speaker, language
 from onestop.errors import OnestopError, Unavailable, UpstreamFailed, UpstreamTimeout
@@ -39,6 +39,8 @@ def version(speaker: Speaker, as_json: bool) -> None:
     else:
         speaker.line(f"onestop {__version__}")
 
+
+_ADDED = (adapter_life, adapter_terms)  # hang their commands on `adapter` themselves
 
 for command in (
     demo.demo,

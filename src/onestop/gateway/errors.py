@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from onestop.errors import Actor, Forbidden, Invalid, NotFound
+from onestop.errors import Actor, Forbidden, Invalid, NotFound, Stage, TooMany, Unavailable
 
 
 class NoSuchAdapter(NotFound):
@@ -36,3 +36,25 @@ class NoSuchTrace(NotFound):
     """No trace of that id is kept, or it is somebody else's."""
 
     code = "trace.unknown"
+
+
+# The last three are carried by parts of an answer; explanations name their stage and who acts.
+
+
+class AgreementMissing(Forbidden):
+    """There is no agreement under which this may be asked."""
+
+    code = "agreement.missing"
+    stage: ClassVar[Stage] = "agreement"
+
+
+class QuotaExhausted(TooMany):
+    """The agreed number of calls is used up."""
+
+    code = "quota.exhausted"
+
+
+class Quarantined(Unavailable):
+    """The adapter is held back, by decision."""
+
+    code = "adapter.quarantined"

@@ -81,7 +81,7 @@ async def places(db: Db, environment: str) -> list[Place]:
     return await many(db, Place, SELECT_PLACES, environment, _MOST)
 
 
-SELECT_SECRETS = """
+SELECT_SEALED = """
     SELECT adapter, id, name, value, not_before, not_after
       FROM adapter_secrets
      WHERE environment = $1 AND removed_at IS NULL AND ($3::text IS NULL OR adapter = $3)
@@ -92,7 +92,7 @@ SELECT_SECRETS = """
 
 async def secrets(db: Db, environment: str, adapter: str | None = None) -> list[Secret]:
     """Read the secrets of one environment that are not removed, of one adapter or of all."""
-    return await many(db, Secret, SELECT_SECRETS, environment, _MOST, adapter)
+    return await many(db, Secret, SELECT_SEALED, environment, _MOST, adapter)
 
 
 SELECT_WINDOWS = """

@@ -78,7 +78,7 @@ class AdapterController(Controller):
 
     path = "/v1/adapters"
     tags = ("departments",)
-    opt = ROLES  # noqa: RUF012 - litestar's name and type
+    opt = ROLES
 
     @get("/", operation_id="listAdapters")
     async def listed(
@@ -183,7 +183,7 @@ class VersionController(Controller):
 
     path = "/v1/adapters/{adapter:str}/versions"
     tags = ("departments",)
-    opt = ROLES  # noqa: RUF012 - litestar's name and type
+    opt = ROLES
 
     @get("/", operation_id="listAdapterVersions")
     async def listed(

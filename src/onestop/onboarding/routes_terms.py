@@ -45,7 +45,7 @@ class SecretController(Controller):
 
     path = "/v1/adapters/{adapter:str}"
     tags = ("departments",)
-    opt = ROLES  # noqa: RUF012 - litestar's name and type
+    opt = ROLES
 
     @get("/secrets", operation_id="listAdapterSecrets")
     async def listed(
@@ -130,7 +130,7 @@ class MachineKeyController(Controller):
 
     path = "/v1/adapters/{adapter:str}/keys"
     tags = ("departments",)
-    opt = ROLES  # noqa: RUF012 - litestar's name and type
+    opt = ROLES
 
     @get("/", operation_id="listMachineKeys")
     async def listed(
@@ -186,7 +186,7 @@ class WindowController(Controller):
 
     path = "/v1/adapters/{adapter:str}/maintenance-windows"
     tags = ("departments",)
-    opt = ROLES  # noqa: RUF012 - litestar's name and type
+    opt = ROLES
 
     @get("/", operation_id="listMaintenanceWindows")
     async def listed(
@@ -228,7 +228,7 @@ class AgreementController(Controller):
 
     path = "/v1/adapters/{adapter:str}"
     tags = ("departments",)
-    opt = ROLES  # noqa: RUF012 - litestar's name and type
+    opt = ROLES
 
     @get("/agreements", operation_id="listAgreements")
     async def listed(
@@ -310,7 +310,7 @@ class TemplateController(Controller):
 
     path = "/v1/adapter-templates"
     tags = ("departments",)
-    opt = ROLES  # noqa: RUF012 - litestar's name and type
+    opt = ROLES
 
     @get("/", operation_id="listTemplates")
     async def listed(

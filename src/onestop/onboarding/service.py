@@ -272,7 +272,9 @@ class Life:
             Check(name="conformance", passed=passed, sentence=text(f"adapter_check.conformance.{_yes(passed)}", lang)),
         ]
 
-    async def diff(self, db: Db, actor: Actor, adapter_id: str, number: str, against: str | None, lang: Language) -> Diff:
+    async def diff(
+        self, db: Db, actor: Actor, adapter_id: str, number: str, against: str | None, lang: Language
+    ) -> Diff:
         """Return what changed since another version; without `against`, since what is live (else the file).
 
         Raises:

@@ -21,7 +21,9 @@ _LONGEST: Final = timedelta(days=30)
 _EVERYTHING: Final = "operator"
 
 PerDay = Annotated[int, Meta(ge=1, le=100_000_000)]
-Consumer = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_.:-]{0,63}$", examples=["overview", "birth", "department:renshe"])]
+Consumer = Annotated[
+    str, Meta(pattern=r"^[a-z][a-z0-9_.:-]{0,63}$", examples=["overview", "birth", "department:renshe"])
+]
 
 
 class NewWindow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -110,7 +110,7 @@ async def places(db: Db, adapter: str) -> list[PlaceRow]:
     return await many(db, PlaceRow, SELECT_PLACES, adapter)
 
 
-INSERT_SECRET = """
+INSERT_SEALED = """
     INSERT INTO adapter_secrets (adapter, environment, id, name, value, fingerprint, not_before, not_after, certificate,
                                  set_by)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
@@ -119,10 +119,10 @@ INSERT_SECRET = """
 
 async def insert_secret(db: Connection, *row: object) -> None:
     """Write a secret, in order of the statement's columns."""
-    await execute(db, INSERT_SECRET, *row)
+    await execute(db, INSERT_SEALED, *row)
 
 
-SELECT_SECRETS = """
+SELECT_SEALED = """
     SELECT id, environment, name, fingerprint, not_before, not_after, certificate, set_by, set_at
       FROM adapter_secrets WHERE adapter = $1 AND removed_at IS NULL ORDER BY environment, name, not_before LIMIT 200
 """
@@ -130,17 +130,17 @@ SELECT_SECRETS = """
 
 async def secrets(db: Db, adapter: str) -> list[SecretRow]:
     """Read an adapter's secrets without their values."""
-    return await many(db, SecretRow, SELECT_SECRETS, adapter)
+    return await many(db, SecretRow, SELECT_SEALED, adapter)
 
 
-REMOVE_SECRET = """
+REMOVE_SEALED = """
     UPDATE adapter_secrets SET removed_at = now(), value = '' WHERE adapter = $1 AND id = $2 AND removed_at IS NULL
 """
 
 
 async def remove_secret(db: Connection, adapter: str, id_: str) -> bool:
     """Forget a secret's value; False where there is none of that id."""
-    return await execute(db, REMOVE_SECRET, adapter, id_) == 1
+    return await execute(db, REMOVE_SEALED, adapter, id_) == 1
 
 
 SELECT_EXPIRING = """
@@ -218,7 +218,7 @@ async def delete_window(db: Connection, adapter: str, id_: str) -> bool:
 INSERT_AGREEMENT = """
     INSERT INTO agreements (id, adapter, consumer, operation, purpose_zh, purpose_en, per_day, per_second, begins, ends,
                             state, asked_by, decided_by, decided_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, CASE WHEN $13::text IS NULL THEN NULL ELSE now() END)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, CASE WHEN $13::text IS NOT NULL THEN now() END)
 """
 
 
