@@ -174,7 +174,7 @@ class Quotas:
 
 
 def _pace(count: _Counted, per_second: float) -> float:
-    """Take one call from a bucket that fills at the agreed rate and holds one second's worth; 0, or how long to wait."""
+    """Take one call from a bucket that holds one second's worth; return 0, or how long to wait."""
     now, most = time.monotonic(), max(per_second, 1.0)
     count.tokens = min(most, count.tokens + (now - count.second) * per_second)
     count.second = now

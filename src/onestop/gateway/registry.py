@@ -5,6 +5,7 @@ are made before they are shown and closed after the longest call over them must 
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -162,10 +163,8 @@ class Registry:
 
     async def _following(self) -> None:
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wakened.wait(), POLL_S)
-            except TimeoutError:
-                pass
             self._wakened.clear()
             await self._look()
             await self._let_go()

@@ -89,12 +89,12 @@ class Gateway:
         self.manifests, self.lines, self.faults = shown.manifests, shown.lines, shown.faults
         trials = [trial.line.manifest for trial in shown.trials.values()]
         serving = [*self.manifests.values(), *trials]
-        self.wants = {
-            operation.want: Ask(want=operation.want, adapter=manifest.id, operation=operation.id)
-            for manifest in reversed(serving)  # what is live goes before what is tried
-            for operation in manifest.operations
-            if operation.kind == "query" and operation.want
-        }
+        self.wants: dict[str, Ask] = {}
+        for manifest in serving:  # what is live goes before what is tried
+            for operation in manifest.operations:
+                if operation.kind == "query" and operation.want:
+                    ask = Ask(want=operation.want, adapter=manifest.id, operation=operation.id)
+                    self.wants.setdefault(operation.want, ask)
         self._uses: dict[tuple[str, str, str, str], str] = {}
         self._person_numbers: dict[str, frozenset[str]] = {}
         for manifest in serving:

@@ -1,4 +1,4 @@
-"""What a running gateway reads of adapters: versions that serve, places, secrets, windows, agreements; and its counts."""
+"""What a running gateway reads of adapters: versions, places, secrets, windows, agreements; and what it counts."""
 
 from collections.abc import Sequence
 from datetime import date, datetime

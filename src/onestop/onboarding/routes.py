@@ -1,4 +1,4 @@
-"""Controllers of an adapter's life: hand in, look, move. They are handed `life`, `gateway`, `session`, `keyed` by name."""
+"""Controllers of an adapter's life: hand in, look, move. They are handed `life`, `gateway`, `session` by name."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -173,7 +173,7 @@ class AdapterController(Controller):
         cursor: FromQuery[str | None] = None,
         limit: FromQuery[int] = PAGE,
     ) -> Response[NoticeList]:
-        """What the owner was told of the adapter, newest first: every move, what could not be loaded, what ends soon."""
+        """What the owner was told, newest first: every move, what could not be loaded, what ends soon."""
         found = await life.notices(actor_of(session), adapter, context.lang, before=cursor, limit=limit)
         return Response(found, headers=link(f"/v1/adapters/{adapter}/notices", found.next_cursor, limit))
 

@@ -1,4 +1,4 @@
-"""Moves of a version: each checked by the rules, written into its history, told to its owner, followed by every gateway."""
+"""Moves of a version: checked by the rules, written into its history, told to its owner, followed by every gateway."""
 
 from collections.abc import Sequence
 from typing import Any

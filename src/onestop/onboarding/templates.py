@@ -23,6 +23,8 @@ _SAMPLES: Final[dict[str, Any]] = {
     "text": "x", "name": "xx", "code": "0", "version": "0.0.1", "integer": 1, "number": 1.5, "boolean": True,
 }  # fmt: skip
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+_BARE: Final = frozenset({"integer", "number", "boolean"})
+_MARK: Final = re.compile("\ue000\\d+\ue001")
 _MOST_TEXT: Final = 500
 
 
@@ -39,8 +41,8 @@ def check(body: str, parameters: Mapping[str, str]) -> None:
     if used != set(parameters):
         raise TemplateWrong(reason=f"parameters: {', '.join(sorted(used ^ set(parameters)))}")
     samples = {name: _SAMPLES[kind] for name, kind in parameters.items()}
-    for sample in (samples, samples | {name: 'x"\n\\' for name, kind in parameters.items() if kind == "text"}):
-        _same_shape(body, parameters, sample)
+    for sample in (samples, samples | {name: "it's \"x\" \\" for name, kind in parameters.items() if kind == "text"}):
+        _proved(body, parameters, sample)
 
 
 def fill(body: str, parameters: Mapping[str, str], values: Mapping[str, Any]) -> str:
@@ -55,7 +57,7 @@ def fill(body: str, parameters: Mapping[str, str], values: Mapping[str, Any]) ->
         raise ParameterWrong(name=", ".join(wrong), kind="missing or unknown")
     for name, kind in parameters.items():
         _check_value(name, kind, values[name])
-    return _same_shape(body, parameters, values)
+    return _proved(body, parameters, values)
 
 
 def _check_value(name: str, kind: str, value: Any) -> None:
@@ -74,20 +76,35 @@ def _check_value(name: str, kind: str, value: Any) -> None:
         raise ParameterWrong(name=name, kind=kind)
 
 
-def _same_shape(body: str, parameters: Mapping[str, str], values: Mapping[str, Any]) -> str:
-    """Fill in, and prove that only leaves differ from the template filled with samples.
+def _proved(body: str, parameters: Mapping[str, str], values: Mapping[str, Any]) -> str:
+    """Fill in, and prove that every text stands in its own string and nowhere else, exactly as it was given.
 
-    The proof is what makes single-quoted and multi-line strings safe, whose escapes differ.
+    The same template with a mark in place of each text gives the same document once the marks are replaced. That is
+    what makes single-quoted and multi-line strings safe, whose escapes differ.
     """
+    texts = [name for name, kind in parameters.items() if kind not in _BARE]
+    marks = {name: f"\ue000{n}\ue001" for n, name in enumerate(texts)}
     filled = _PLACE.sub(lambda place: _written(values[place[1]]), body)
-    plain = _PLACE.sub(lambda place: _written(_SAMPLES[parameters[place[1]]]), body)
+    marked = _PLACE.sub(lambda place: marks.get(place[1]) or _written(values[place[1]]), body)
     try:
-        same = _shape(tomllib.loads(filled)) == _shape(tomllib.loads(plain))
+        proof = _unmarked(tomllib.loads(marked), {mark: values[name] for name, mark in marks.items()})
+        same = tomllib.loads(filled) == proof
     except tomllib.TOMLDecodeError as fault:
         raise TemplateWrong(reason=f"toml: {fault}") from fault
     if not same:
         raise TemplateWrong(reason="a value would change more than its own place")
     return filled
+
+
+def _unmarked(tree: Any, texts: Mapping[str, str]) -> Any:
+    """Return a document with its marks replaced in texts; in a key they stay, and so are found out."""
+    if isinstance(tree, dict):
+        return {key: _unmarked(part, texts) for key, part in tree.items()}
+    if isinstance(tree, list):
+        return [_unmarked(part, texts) for part in tree]
+    if isinstance(tree, str):
+        return _MARK.sub(lambda mark: texts.get(mark[0], mark[0]), tree)
+    return tree
 
 
 def _written(value: Any) -> str:
@@ -96,12 +113,3 @@ def _written(value: Any) -> str:
     if isinstance(value, int | float):
         return str(value)
     return "".join(_ESCAPES.get(c) or (f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 else c) for c in value)
-
-
-def _shape(tree: Any) -> Any:
-    """Return a document's keys and the kinds of its leaves."""
-    if isinstance(tree, dict):
-        return {key: _shape(part) for key, part in tree.items()}
-    if isinstance(tree, list):
-        return [_shape(part) for part in tree]
-    return "number" if isinstance(tree, int | float) and not isinstance(tree, bool) else type(tree).__name__
