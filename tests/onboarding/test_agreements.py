@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from onestop.gateway.models import Agreement, Ask
+from onestop.gateway.models import Agreement
 from onestop.gateway.quotas import Quotas
 from onestop.onboarding import service_terms
 from onestop.onboarding.errors import AdapterAbsent, AgreementDecided, AgreementWrong
@@ -170,4 +170,3 @@ async def test_two_gateways_share_one_quota_but_for_a_second(room, keys, told, d
         assert all(problem and problem.retry_after_s for problem in refused)
         told_by = (await service_terms.quota(room.life, ONE, "one")).data
         assert told_by[0].remaining == 0
-        assert Ask(want="one", adapter="one", operation="query").consumer == "overview"

@@ -190,9 +190,9 @@ async def test_in_production_only_a_registered_key_signs(room, told):
     with pytest.raises(ChecklistOpen) as refusal:
         await strict.move(ONE, made, "submit")
     assert missing(refusal) == ["signature"]
+    private = service_secrets.NewSigningKey(kid="k1", jwk=key.as_dict(private=True))
     with pytest.raises(SignatureWrong):  # a private key is nobody's to have
-        new = service_secrets.NewSigningKey(kid="k1", jwk=key.as_dict(private=True))
-        await life.commit(lambda db: service_secrets.add_signing_key(life, db, ONE, "one", new))
+        await life.commit(lambda db: service_secrets.add_signing_key(life, db, ONE, "one", private))
     new = service_secrets.NewSigningKey(kid="k1", jwk=key.as_dict(private=False))
     await life.commit(lambda db: service_secrets.add_signing_key(life, db, ONE, "one", new))
 

@@ -211,7 +211,9 @@ async def test_new_questions_and_new_adapters_appear_without_a_restart(world):
     assert (await here.ask(want="two")).state == "ok"
 
 
-async def test_a_version_takes_the_file_s_place_and_return_gives_it_back_even_where_nothing_is_announced(keys, told, dsn, room):
+async def test_a_version_takes_the_file_s_place_and_return_gives_it_back_even_where_nothing_is_announced(
+    keys, told, dsn, room
+):
     (told.adapters_dir / "one").mkdir()
     file = manifest("one", "0.9.0").encode()
     (told.adapters_dir / "one/manifest.toml").write_bytes(file)
@@ -258,7 +260,9 @@ async def test_an_effect_is_looked_up_as_it_was_sent_while_that_version_is_kept(
     async def handler(_db, effect, settled):
         heard.append((settled.outcome, settled.reference))
 
-    new = NewEffect(id=new_id("eff"), case_id="case_x", step="s", adapter="one", operation="apply", key="k-7", payload={})
+    new = NewEffect(
+        id=new_id("eff"), case_id="case_x", step="s", adapter="one", operation="apply", key="k-7", payload={}
+    )
     async with room.pool.acquire() as db, db.transaction():
         await effects.intend(db, keys, here.gateway, "990100", [new])
     worker = effects.Dispatcher(room.pool, keys, here.gateway, "990100", handler)

@@ -41,7 +41,7 @@ def check(body: str, parameters: Mapping[str, str]) -> None:
     if used != set(parameters):
         raise TemplateWrong(reason=f"parameters: {', '.join(sorted(used ^ set(parameters)))}")
     samples = {name: _SAMPLES[kind] for name, kind in parameters.items()}
-    for sample in (samples, samples | {name: "it's \"x\" \\" for name, kind in parameters.items() if kind == "text"}):
+    for sample in (samples, samples | {name: 'it\'s "x" \\' for name, kind in parameters.items() if kind == "text"}):
         _proved(body, parameters, sample)
 
 
