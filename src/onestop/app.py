@@ -252,7 +252,7 @@ def _lines(gateway: Gateway) -> Callable[[], Awaitable[Sequence[LineHealth]]]:
             )
             for line in gateway.lines.values()
             for name, breaker in line.breakers.items()
-        ]
+        ] + [LineHealth(department=name, operation="*", state="down") for name in sorted(gateway.faults)]
 
     return lines
 

@@ -1,35 +1,30 @@
-"""An operator's commands, each a process of its own, on the database and with no gateway."""
+"""An operator's commands on the database, with no gateway."""
 
+import io
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
-from tests.onboarding.conftest import LIN, manifest
+from onestop.cli import main
+from tests.onboarding.conftest import manifest
 
 
 @pytest.fixture
-def run(dsn, tmp_path):
+def run(dsn, tmp_path, monkeypatch, capsys):
     (tmp_path / "adapters").mkdir()
     (tmp_path / "manifest.toml").write_text(manifest(), "utf-8")
     told = {
-        **os.environ,
-        "ONESTOP_DATABASE_URL": dsn,
-        "ONESTOP_STATE_DIR": str(tmp_path),
-        "ONESTOP_ADAPTERS_DIR": str(tmp_path / "adapters"),
-        "ONESTOP_OUTBOUND_ALLOW": "127.0.0.0/8",
-        "ONESTOP_LANG": "en",
-        "ONESTOP_PROFILE": "sandbox",
-    }
+        "DATABASE_URL": dsn, "STATE_DIR": str(tmp_path), "ADAPTERS_DIR": str(tmp_path / "adapters"),
+        "OUTBOUND_ALLOW": "127.0.0.0/8", "LANG": "en", "PROFILE": "sandbox",
+    }  # fmt: skip
+    for name, value in told.items():
+        monkeypatch.setenv(f"ONESTOP_{name}", value)
 
     def command(*args, given=""):
-        done = subprocess.run(
-            [sys.executable, "-m", "onestop", "adapter", *args],
-            env=told, input=given, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        return done.returncode, done.stdout, done.stderr
+        monkeypatch.setattr("sys.stdin", io.StringIO(given))
+        code = main(["adapter", *args])
+        said = capsys.readouterr()
+        return code, said.out, said.err
 
     return command
 
@@ -45,10 +40,27 @@ def test_a_version_is_led_by_hand_and_the_same_hand_does_not_approve(run, tmp_pa
     code, _, said = run("approve", "one", "1.0.0", "--as", "wang", "--diff", digest)
     assert code == 1
     assert "no green conformance run" in said
+    code, _, said = run("live", "one", "1.0.0", "--as", "wang")
+    assert code == 1
+    assert "testing; publish is not possible" in said
+    code, out, _ = run("show", "one", "1.0.0")
+    assert "✗ No green conformance run" in out
+    assert json.loads(run("versions", "one", "--json")[1])["data"][0]["state"] == "testing"
+    assert run("retire", "one", "1.0.0", "--as", "li")[0] == 0
+
+
+def test_secrets_keys_and_windows_are_set_by_hand_and_no_value_is_shown(run, tmp_path):
+    run("push", str(tmp_path / "manifest.toml"), "--as", "li", "--owner", "one")
     code, out, _ = run("secret", "set", "one", "api_key", "--as", "li", given="very-secret-word\n")
     assert code == 0
     assert "very-secret-word" not in out + run("secret", "list", "one")[1]
-    assert run("secret", "place", "one", "http://10.1.1.1", "--as", "li")[0] == 1
-    code, out, _ = run("versions", "one", "--json")
-    assert json.loads(out)["data"][0]["state"] == "testing"
-    assert LIN not in out
+    code, _, said = run("secret", "place", "one", "http://10.1.1.1", "--as", "li")
+    assert code == 1
+    assert "10.1.1.1:80 may not be called" in said
+    made = json.loads(run("key", "make", "one", "etl", "--as", "li", "--json")[1])
+    assert made["key"] not in run("key", "list", "one")[1]
+    assert run("key", "revoke", "one", made["id"], "--as", "li")[0] == 0
+    assert run("key", "revoke", "one", made["id"], "--as", "li")[0] == 1
+    window = run("window", "add", "one", "2099-01-01T22:00", "2099-01-02T02:00", "--as", "li", "--json")
+    assert json.loads(window[1])["begins"].startswith("2099-01-01T14:00")  # told in China Standard Time
+    assert run("window", "end", "one", json.loads(window[1])["id"], "--as", "li")[0] == 0

@@ -1,21 +1,25 @@
 """Gateways follow the database while calls flow: two processes' worth of gateway, each in a loop of its own."""
 
 import asyncio
+import hmac
 import json
 import threading
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
 from onestop.db import open_pool
-from onestop.gateway import effects, store
+from onestop.gateway import callbacks, effects, store
+from onestop.gateway.errors import CallbackNotGenuine
 from onestop.gateway.fanout import Person, gather
 from onestop.gateway.models import Ask, NewEffect
 from onestop.gateway.registry import Registry
 from onestop.gateway.service import Gateway
 from onestop.ids import new_id
+from onestop.onboarding import service_terms
 from onestop.onboarding.service import Life
 from tests.gateway.department import department
 from tests.onboarding.conftest import LIN, OFFICE, ONE, OPERATOR, TWO, ZHOU, Room, manifest
@@ -290,3 +294,75 @@ async def test_without_the_database_the_gateway_goes_on_as_it_was(world):
 async def test_places_of_the_other_environment_do_not_count(world, keys, told, dsn):
     async with serving(dsn, keys, msgspec.structs.replace(told, profile="sandbox")) as sandbox:
         assert sandbox.gateway.lines == {}
+
+
+async def test_a_callback_is_believed_by_either_key_while_keys_change_and_by_no_other(world, keys):
+    """And read as the version says that sent the effect, though a newer one reads it otherwise."""
+    room, _, here = world
+    told = manifest("one", "1.1.0").replace(
+        'reply.reference = "number"', 'reply.key = "key"\nreply.reference = "number"', 1
+    )
+    told = told.replace("[limits]", '[callback]\noperation = "apply"\n[limits]')
+    await room.live(told)
+    await room.secret("callback_secret", "old-secret")
+    await room.secret("callback_secret", "new-secret", not_before=datetime.now(UTC) + timedelta(hours=1))
+    await here.follows(lambda g: serves("1.1.0")(g) and len(g.lines["one"].accepted("callback_secret")) == 2)
+    heard = []
+
+    async def handler(_db, effect, settled):
+        heard.append((effect.key, settled.reference))
+
+    rows = [
+        NewEffect(id=new_id("eff"), case_id="c", step="s", adapter="one", operation="apply", key=f"cb-{n}", payload={})
+        for n in range(3)
+    ]
+    async with room.pool.acquire() as db, db.transaction():
+        await effects.intend(db, keys, here.gateway, "990100", rows)
+    await room.live(
+        told.replace("1.1.0", "2.0.0").replace('reply.reference = "number"', 'reply.reference = "other"', 1)
+    )
+    await here.follows(serves("2.0.0"))
+
+    async def send(key, secret):
+        body = json.dumps({"key": key, "number": f"N-{key}", "status": "ok"}).encode()
+        stamp, nonce = str(int(time.time())), new_id("non")
+        mac = hmac.digest(secret.encode(), f"{stamp}\n{nonce}\n".encode() + body, "sha256").hex()
+        headers = {"x-timestamp": stamp, "x-nonce": nonce, "x-signature": mac}
+        return await callbacks.receive(room.pool, keys, here.gateway, "990100", "one", headers, body, handler)
+
+    with pytest.raises(CallbackNotGenuine):
+        await send("cb-0", "third-secret")
+    assert await send("cb-0", "old-secret")
+    assert await send("cb-1", "new-secret")
+    assert heard == [("cb-0", "N-cb-0"), ("cb-1", "N-cb-1")]
+
+
+async def test_a_submission_without_an_agreement_waits_and_is_sent_once_there_is_one(world, keys):
+    room, served, here = world
+    policy = service_terms.Policy(portal="agreed")
+    await room.life.commit(lambda db: service_terms.set_policy(room.life, db, ONE, "one", policy))
+    await here.follows(lambda g: g.quotas.take("permit", "one", "apply") is not None)
+    heard = []
+
+    async def handler(_db, effect, settled):
+        heard.append(settled.outcome)
+
+    new = NewEffect(
+        id=new_id("eff"), case_id="c", step="s", adapter="one", operation="apply", key="agr-1",
+        payload={"name": "x", "case": {"number": "1", "item": "permit"}},
+    )  # fmt: skip
+    async with room.pool.acquire() as db, db.transaction():
+        await effects.intend(db, keys, here.gateway, "990100", [new])
+    worker = effects.Dispatcher(room.pool, keys, here.gateway, "990100", handler)
+    task = asyncio.create_task(worker.run())
+    await asyncio.sleep(0.6)
+    assert (served.asked, heard) == ([], [])
+    assert await room.pool.fetchval("SELECT problem->>'code' FROM effects WHERE key = 'agr-1'") == "agreement.missing"
+    asked = service_terms.NewAgreement(consumer="permit", operation="apply", purpose_zh="办", purpose_en="Serve")
+    await room.life.commit(lambda db: service_terms.propose(room.life, db, ONE, "one", asked))
+    await here.follows(lambda g: g.quotas.find("permit", "one", "apply") is not None)
+    await room.pool.execute("UPDATE effects SET next_at = now() WHERE key = 'agr-1'")
+    await here.follows(lambda _: bool(heard))
+    worker.stop()
+    await task
+    assert heard == ["completed"]

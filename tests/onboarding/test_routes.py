@@ -262,3 +262,29 @@ async def test_templates_over_http(portal):
     assert (made.status_code, made.json()["state"]) == (201, "draft")
     wrong = await portal.send("one", "POST", "/v1/adapter-templates/bureau/instances", {"values": {"id": 'o"x'}})
     assert (wrong.status_code, wrong.json()["code"]) == (422, "template.parameter")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("maintenance-windows", {"begins": "9999-12-31T23:00:00-23:00", "ends": "9999-12-31T23:59:00-23:00"}),
+        ("maintenance-windows", {"begins": "0001-01-01T00:00:00+23:00", "ends": "0001-01-02T00:00:00"}),
+        ("secrets", {"environment": "live", "name": "a", "value": "b", "not_after": "9999-12-31T23:00:00-23:00"}),
+        ("secrets", {"environment": "live", "name": "a", "value": "b", "not_before": "0001-01-01T00:00:00+23:00"}),
+        ("secrets", {"environment": "live", "name": "a", "value": "b", "not_after": "2001-01-01T00:00:00"}),
+        ("agreements", {"consumer": "x", "purpose_zh": "a", "purpose_en": "b", "ends": "9999-12-31T23:00:00-23:00"}),
+        ("signing-keys", {"kid": "k", "jwk": {"kty": "EC", "crv": "P-256"}}),
+        ("signing-keys", {"kid": "k", "jwk": {}}),
+    ],
+)
+async def test_odd_moments_and_keys_are_refused_in_words(portal, path, body):
+    await portal.send("one", "POST", "/v1/adapters", {"manifest": manifest()})
+    refused = await portal.send("one", "POST", f"/v1/adapters/one/{path}", body)
+    assert refused.status_code == 422, refused.text
+
+
+@pytest.mark.parametrize("cursor", ["²²²", "1.2", "1.².3", "x", "99999.0.0", "%27"])
+async def test_an_odd_cursor_is_a_page_and_no_failure(portal, cursor):
+    await portal.send("one", "POST", "/v1/adapters", {"manifest": manifest()})
+    for path in ("", "/one/versions", "/one/notices", "/one/keys", "/one/agreements"):
+        assert (await portal.get("one", f"/v1/adapters{path}?cursor={cursor}")).status_code == 200

@@ -207,6 +207,10 @@ class Dispatcher:
             await self._write(effect, to_desk("upstream.not_connected"))
             return
         values = self._values(effect)
+        if effect.state == "intended" and (waits := self._not_agreed(effect, values)):
+            code, again_s = waits
+            await store.postpone(self._pool, effect, self.worker, effect.state, {"code": code}, again_s)
+            return
         if effect.answer == "awaited":
             await self._ask_for_answer(effect, line, prepared, values)
         elif effect.state == "intended":
@@ -217,6 +221,15 @@ class Dispatcher:
             await self._look_up(effect, line, prepared, values)
         else:
             await self._write(effect, to_desk("upstream.unknown_outcome"))
+
+    def _not_agreed(self, effect: store.Claimed, values: dict[str, Any]) -> tuple[str, float] | None:
+        """Count what is about to be sent for its item; or say why it waits: an application on record is never lost."""
+        case = values["case"]
+        item = case.get("item") if isinstance(case, dict) else None
+        refused = self._gateway.quotas.take(item, effect.adapter, effect.operation) if item else None
+        if refused is None:
+            return None
+        return refused.code, min(refused.retry_after_s or _LONGEST_HELD_S, _LONGEST_HELD_S)
 
     def _values(self, effect: store.Claimed) -> dict[str, Any]:
         payload = msgspec.json.decode(self._keys.unseal(effect.payload, _context(effect.id, "payload")))

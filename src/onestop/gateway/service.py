@@ -73,6 +73,9 @@ class Gateway:
                     lines[name] = Line(manifest, where, allow)
                 except BadManifest as fault:
                     faults[name] = str(fault)
+                except Exception as fault:
+                    # A secret may be anything; its words are not shown, for they may hold a part of it.
+                    faults[name] = f"{name} {manifest.version}: {type(fault).__name__}"
         missing = [name for name, manifest in known.items() if name not in lines and not manifest.desk]
         if missing:
             log.warning("adapters_without_environment", adapters=missing)

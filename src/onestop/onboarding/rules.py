@@ -8,11 +8,12 @@ draft ⇄ testing → approved → trial → live ⇄ quarantined
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
 
+from onestop.gateway.windows import CHINA
 from onestop.onboarding.errors import MoveNotNow, MoveNotYours, ReasonMissing, SecondPersonNeeded
 from onestop.onboarding.models import Actor, Move, Version, VersionState
 
@@ -103,6 +104,14 @@ def previous(versions: Sequence[Version], now: datetime) -> Version | None:
     """Return the version that a return leads to: the one that was live last, within thirty days."""
     past = [v for v in versions if v.state == "deprecated" and v.live_until and now - v.live_until <= RETURN_WITHIN]
     return max(past, key=lambda v: v.live_until or now, default=None)
+
+
+def instant(told: datetime) -> datetime | None:
+    """Return a moment in UTC, one without a zone being China Standard Time; None where no calendar holds it."""
+    try:
+        return (told if told.tzinfo is not None else told.replace(tzinfo=CHINA)).astimezone(UTC)
+    except OverflowError:
+        return None
 
 
 def warning_days(not_after: datetime, now: datetime) -> int | None:

@@ -135,6 +135,7 @@ class Life:
             await self.check_signature(db, known.owner, data, push.signature)
         await store.insert_adapter(db, known, actor.id)
         await store.lock_adapter(db, known.id)
+        await self._own(db, actor, manifest, owner)  # again: somebody else's first manifest may have come between
         self._check_file(manifest, data)
         digest = hashlib.sha256(data).digest()
         args = (known.id, manifest.version, data, digest, push.signature, actor.id, template)
@@ -378,7 +379,8 @@ def _notice(row: store.NoticeRow, lang: Language) -> Notice:
 def _number(cursor: str | None) -> str | None:
     """Return a version number used as a cursor; None where it is none."""
     parts = (cursor or "").split(".")
-    return cursor if len(parts) == 3 and all(part.isdigit() and len(part) < 5 for part in parts) else None
+    good = len(parts) == 3 and all(part.isascii() and part.isdigit() and len(part) < 5 for part in parts)
+    return cursor if good else None
 
 
 def _yes(passed: bool) -> str:

@@ -15,7 +15,7 @@ from onestop.db import Connection, Pool
 from onestop.gateway.registry import secret_context
 from onestop.ids import new_id
 from onestop.onboarding import rules, signatures, store, store_terms
-from onestop.onboarding.errors import PlaceNotAllowed, SecretUnreadable, ThingAbsent, TooManySecrets
+from onestop.onboarding.errors import PlaceNotAllowed, SecretUnreadable, SignatureWrong, ThingAbsent, TooManySecrets
 from onestop.onboarding.models import Actor, Environment, SecretName
 from onestop.onboarding.service import Life
 from onestop.outbound.addresses import AllowList, look_up
@@ -130,7 +130,11 @@ async def add_secret(life: Life, db: Connection, actor: Actor, adapter_id: str, 
     await life.hold(db, actor, adapter_id)
     now = clock.real_now()
     ends = certificate_end(new.value) if _PEM in new.value else None
-    not_after = min((moment for moment in (ends, new.not_after) if moment is not None), default=None)
+    begins = rules.instant(new.not_before) if new.not_before else now
+    told = rules.instant(new.not_after) if new.not_after else None
+    if begins is None or (new.not_after and told is None):
+        raise SecretUnreadable(reason="time", name=new.name)
+    not_after = min((moment for moment in (ends, told) if moment is not None), default=None)
     if not_after is not None and not_after <= now:
         raise SecretUnreadable(reason="over", name=new.name)
     rows = await store_terms.secrets(db, adapter_id)
@@ -140,7 +144,6 @@ async def add_secret(life: Life, db: Connection, actor: Actor, adapter_id: str, 
     id_ = new_id("sec")
     sealed = life.keys.seal(new.value.encode(), secret_context(adapter_id, new.environment, id_))
     print_ = _fingerprint(life, new.value)
-    begins = new.not_before or now
     await store_terms.insert_secret(
         db, adapter_id, new.environment, id_, new.name, sealed, print_, begins, not_after, ends is not None, actor.id
     )  # fmt: skip
@@ -225,11 +228,12 @@ async def add_signing_key(life: Life, db: Connection, actor: Actor, adapter_id: 
 
     Raises:
         AdapterAbsent: there is none, or it is somebody else's.
-        SignatureWrong: it is no public P-256 or Ed25519 key.
+        SignatureWrong: it is no public P-256 or Ed25519 key, or another key has that name.
     """
     known = await life.find(db, actor, adapter_id)
     signatures.read_key(new.jwk)
-    await store_terms.insert_department_key(db, known.owner, new.kid, new.jwk, actor.id)
+    if not await store_terms.insert_department_key(db, known.owner, new.kid, new.jwk, actor.id):
+        raise SignatureWrong(reason="kid")
     await life.record(db, actor, "adapter.signing_key", adapter_id, {"kid": new.kid})
     await life.notify(db, adapter_id, None, "signing_key", kid=new.kid, by=actor.id)
 

@@ -108,7 +108,9 @@ async def add_window(life: Life, db: Connection, actor: Actor, adapter_id: str, 
         WindowWrong: it ends before it begins, is over, or is longer than thirty days.
     """
     await life.hold(db, actor, adapter_id)
-    begins, ends = _with_zone(new.begins), _with_zone(new.ends)
+    begins, ends = rules.instant(new.begins), rules.instant(new.ends)
+    if begins is None or ends is None:
+        raise WindowWrong(reason="order")
     for reason, wrong in (
         ("order", ends <= begins),
         ("over", ends <= clock.now()),
@@ -153,11 +155,6 @@ async def end_window(life: Life, db: Connection, actor: Actor, adapter_id: str, 
     await life.notify(db, adapter_id, None, "window_ended", by=actor.id)
 
 
-def _with_zone(moment: datetime) -> datetime:
-    """Return an instant; one without a zone is China Standard Time."""
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=CHINA)
-
-
 # ---- agreements
 
 
@@ -172,8 +169,10 @@ async def propose(life: Life, db: Connection, actor: Actor, adapter_id: str, new
         AgreementDecided: one for this consumer and operation holds already.
     """
     known = await _provider(life, db, actor, adapter_id)
-    begins = _with_zone(new.begins) if new.begins else clock.real_now()
-    ends = _with_zone(new.ends) if new.ends else None
+    begins = rules.instant(new.begins) if new.begins else clock.real_now()
+    ends = rules.instant(new.ends) if new.ends else None
+    if begins is None or (new.ends and ends is None):
+        raise AgreementWrong(reason="order")
     _check_agreement(await _operations(life, db, adapter_id), actor, known, new, begins, ends)
     if await store_terms.active_agreement(db, adapter_id, new.consumer, new.operation):
         raise AgreementDecided(state="active")
@@ -213,6 +212,7 @@ async def _provider(life: Life, db: Connection, actor: Actor, adapter_id: str) -
         return await life.hold(db, actor if known else Actor(id=actor.id, role=_EVERYTHING), adapter_id)
     if adapter_id not in life.files and not await store.in_state(db, adapter_id, "live"):
         raise AdapterAbsent(adapter=adapter_id)
+    await store.lock_adapter(db, adapter_id)
     return known
 
 

@@ -28,7 +28,7 @@ def read_key(jwk: Mapping[str, Any]) -> ECKey | OKPKey:
             return ECKey.import_key(told)
         if told.get("kty") == "OKP" and told.get("crv") == "Ed25519":
             return OKPKey.import_key(told)
-    except (JoseError, ValueError, TypeError) as fault:
+    except (JoseError, ValueError, TypeError, KeyError) as fault:
         raise SignatureWrong(reason="key") from fault
     raise SignatureWrong(reason="key")
 
@@ -53,7 +53,7 @@ def check(data: bytes, signature: str | None, keys: Sequence[Mapping[str, Any]])
                 # RFC 9864 renames EdDSA to Ed25519; departments' tools still write the older name for the same thing.
                 warnings.simplefilter("ignore", SecurityWarning)
                 jws.deserialize_compact(whole, read_key(jwk), algorithms=ALGORITHMS)
-        except (JoseError, ValueError, SignatureWrong):
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError, SignatureWrong):
             continue
         return
     raise SignatureWrong(reason="wrong")

@@ -156,13 +156,16 @@ async def expiring(db: Db) -> list[Expiring]:
 
 
 INSERT_DEPARTMENT_KEY = """
-    INSERT INTO department_keys (department, kid, public_jwk, set_by) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+    INSERT INTO department_keys (department, kid, public_jwk, set_by) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (department, kid) DO UPDATE
+       SET public_jwk = excluded.public_jwk, set_by = excluded.set_by, set_at = now(), removed_at = NULL
+     WHERE department_keys.removed_at IS NOT NULL
 """
 
 
-async def insert_department_key(db: Connection, department: str, kid: str, jwk: Mapping[str, Any], by: str) -> None:
-    """Register the public half of a key that a department signs its manifests with."""
-    await execute(db, INSERT_DEPARTMENT_KEY, department, kid, jwk, by)
+async def insert_department_key(db: Connection, department: str, kid: str, jwk: Mapping[str, Any], by: str) -> bool:
+    """Register the public half of a key that manifests are signed with; False where the name is taken."""
+    return await execute(db, INSERT_DEPARTMENT_KEY, department, kid, jwk, by) == 1
 
 
 SELECT_DEPARTMENT_KEYS = """
@@ -284,6 +287,10 @@ async def used(db: Db, adapter: str, day: date) -> dict[str, int]:
     return {row["agreement"]: row["calls"] for row in await db.fetch(SELECT_USED, adapter, day)}
 
 
+LOCK_TEMPLATE = """
+    SELECT version FROM adapter_templates WHERE name = $1 ORDER BY version DESC LIMIT 1 FOR UPDATE
+"""
+
 INSERT_TEMPLATE = """
     INSERT INTO adapter_templates (name, version, body, parameters, made_by)
     SELECT $1, coalesce(max(version), 0) + 1, $2, $3, $4 FROM adapter_templates WHERE name = $1
@@ -293,6 +300,7 @@ INSERT_TEMPLATE = """
 
 async def insert_template(db: Connection, name: str, body: str, parameters: Mapping[str, str], by: str) -> int:
     """Write the next version of a template and return its number."""
+    await value(db, LOCK_TEMPLATE, name)  # two writers come one after the other
     number: int = await value(db, INSERT_TEMPLATE, name, body, parameters, by)
     return number
 
