@@ -25,6 +25,8 @@ from onestop.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+_NONE = "0.0.0"  # no version: whoever finds it goes by the newest
+
 
 class Trial(msgspec.Struct, frozen=True):
     """A version that serves a few people only."""
@@ -145,7 +147,8 @@ class Gateway:
         """Return the version that serves a person now."""
         if number is not None and self.shown.trials and (line := self.lines_for(number).get(adapter)) is not None:
             return line.manifest.version
-        return self.manifests[adapter].version
+        manifest = self.manifests.get(adapter)
+        return manifest.version if manifest is not None else _NONE  # it went off line while the case was written
 
     def operation_of(self, ask: Ask) -> Operation | None:
         """Return the operation behind a question, of what is live or tried; None where it is gone."""
