@@ -28,6 +28,7 @@ from onestop.gateway.explain import TraceLog
 from onestop.gateway.files import FileDrop
 from onestop.gateway.limits import Breaker, BreakerState
 from onestop.gateway.pull import PullDesk
+from onestop.gateway.registry import Registry
 from onestop.gateway.service import Gateway
 from onestop.gateway.watch import Watch
 from onestop.http import access as access_log
@@ -45,8 +46,12 @@ from onestop.identity.service import Sessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
 from onestop.items import routes as item_routes
 from onestop.items.service import load as load_items
+from onestop.onboarding import routes as onboarding_routes
+from onestop.onboarding import routes_terms as onboarding_terms
 from onestop.onboarding.importing import routes as import_routes
 from onestop.onboarding.importing.desk import Importer
+from onestop.onboarding.service import Life
+from onestop.onboarding.service_secrets import warn_of_expiry
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.transport import open_client
 from onestop.overview import routes as overview_routes
@@ -83,7 +88,6 @@ async def open_parts(settings: Settings, name: str) -> AsyncIterator[Parts]:
     Raises:
         SchemaProblem: the database is newer than this release, or an applied migration was changed.
         NoServer: there is no PostgreSQL to start.
-        BadManifest: an adapter cannot be used.
     """
     async with AsyncExitStack() as stack:
         dsn = settings.database_url
@@ -95,6 +99,9 @@ async def open_parts(settings: Settings, name: str) -> AsyncIterator[Parts]:
         gateway = Gateway.open(settings)
         stack.push_async_callback(gateway.close)
         parts = Parts(settings, dsn, pool, Keys.load(settings.state_dir), gateway)
+        registry = Registry(gateway, pool, dsn, parts.keys, settings)
+        stack.push_async_callback(registry.close)
+        await registry.start()
         await parts.office.start()
         stack.push_async_callback(parts.office.close)
         yield parts
@@ -135,6 +142,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "keys": keys,
         "settings": settings,
         "gateway": parts.gateway,
+        "life": Life(pool, keys, settings, parts.gateway.files, announce),
         "traces": parts.traces,
         "sessions": parts.sessions,
         "sign_in": SignIn(pool, keys, settings, providers, parts.sessions),
@@ -158,6 +166,8 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *item_routes.CONTROLLERS,
             *case_routes.CONTROLLERS,
             *certificate_routes.CONTROLLERS,
+            *onboarding_routes.CONTROLLERS,
+            *onboarding_terms.CONTROLLERS,
             *overview_routes.CONTROLLERS,
             *routes_status.CONTROLLERS,
             *web_routes.handlers(identity_routes.SignInController),
@@ -262,7 +272,7 @@ def _lines(gateway: Gateway) -> Callable[[], Awaitable[Sequence[LineHealth]]]:
             )
             for line in gateway.lines.values()
             for name in line.operations
-        ]
+        ] + [LineHealth(department=name, operation="*", state="down") for name in sorted(gateway.faults)]
 
     return lines
 
@@ -377,6 +387,7 @@ async def _sweep(parts: Parts) -> None:
             await store_shares.delete_old_shares(parts.pool, region, _KEEP_TRACES_DAYS)
             await overview_service.forget_old(parts.pool, region)
             await gateway_store.delete_old_callbacks(parts.pool, region, _KEEP_NONCES_S)
+            await warn_of_expiry(parts.pool)
         except Exception as fault:
             log.warning("not_swept", fault=type(fault).__name__)
         await asyncio.sleep(_SWEEP_EVERY_S)

@@ -1,5 +1,6 @@
 """A department's own answer to something sent to it earlier: genuine, new, and about an effect we know."""
 
+import contextlib
 import time
 from collections.abc import Mapping
 
@@ -42,12 +43,17 @@ async def receive(
         CallbackUnreadable: the body is not what the manifest declares.
         CallbackUnknown: nothing was sent under the key it names.
     """
-    line = gateway.lines.get(adapter)
-    if line is None or line.manifest.callback is None:
+    lines = [line for line in gateway.lines_of(adapter) if line.manifest.callback is not None]
+    if not lines:
         raise NoSuchAdapter(adapter)
-    nonce = _check(line, headers, body)
-    prepared = line.operations[line.manifest.callback.operation]
-    key, answer = _read(line, prepared, body)
+    line, nonce = _genuine(lines, headers, body)
+    key, answer = _read(line, _reader(line), body)
+    sent_by = await store.version_by_key(pool, region, adapter, key)
+    if sent_by is not None and sent_by != line.manifest.version:
+        # Answered in the words of the version it was sent with, while that is kept.
+        line = next((one for one in lines if one.manifest.version == sent_by), line)
+        key, answer = _read(line, _reader(line), body)
+    prepared = _reader(line)
     async with pool.acquire() as db, db.transaction():
         effect = await store.by_key_for_update(db, region, adapter, key)
         if effect is None:
@@ -86,6 +92,34 @@ async def take_answer(
             return False
     await handler(db, effect, settled)
     return True
+
+
+def _genuine(lines: list[Line], headers: Mapping[str, str], body: bytes) -> tuple[Line, str]:
+    """Return the newest line by which a callback is genuine and can be read, and its nonce.
+
+    Raises:
+        CallbackNotGenuine: by none; for the reason the newest has.
+    """
+    found: list[tuple[Line, str]] = []
+    refusal: CallbackNotGenuine | None = None
+    for line in lines:
+        try:
+            found.append((line, _check(line, headers, body)))
+        except CallbackNotGenuine as refused:
+            refusal = refusal or refused
+    if not found:
+        raise refusal or CallbackNotGenuine(lines[0].manifest.id)
+    for line, nonce in found:
+        with contextlib.suppress(CallbackUnreadable):
+            _read(line, _reader(line), body)
+            return line, nonce
+    return found[0]
+
+
+def _reader(line: Line) -> Prepared:
+    rules = line.manifest.callback
+    assert rules is not None  # asked by the caller
+    return line.operations[rules.operation]
 
 
 def _check(line: Line, headers: Mapping[str, str], body: bytes) -> str:

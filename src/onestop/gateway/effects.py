@@ -48,6 +48,8 @@ _LONGEST_WAIT_S = 120.0
 _LOOK_S = 60.0  # how long a department that answers by callback is given before it is asked
 _LOOK_LONGEST_S = 3600.0
 MOST_FAULTS = 5
+_HELD_S = 15.0
+_LONGEST_HELD_S = 300.0  # a window may be taken back before its end
 _json = msgspec.json.Encoder()
 
 
@@ -64,7 +66,8 @@ async def intend(db: Connection, keys: Keys, gateway: Gateway, region: str, effe
 def row(keys: Keys, gateway: Gateway, effect: NewEffect) -> tuple[object, ...]:
     """Return an effect as a row: id, case, step, adapter, operation, version, key, sealed payload, trace."""
     payload = keys.seal(_json.encode(effect.payload), _context(effect.id, "payload"))
-    version = gateway.manifests[effect.adapter].version
+    subject = effect.payload.get("subject")
+    version = gateway.version_for(effect.adapter, subject.get("number") if isinstance(subject, dict) else None)
     return (
         effect.id, effect.case_id, effect.step, effect.adapter, effect.operation, version, effect.key, payload,
         effect.trace_id,
@@ -264,8 +267,14 @@ class Dispatcher:
             await self._write(effect, verdict, tell=False)
 
     async def _work_on(self, effect: store.Claimed) -> None:
-        prepared = self._gateway.operation(effect.adapter, effect.operation)
-        line = self._gateway.lines.get(effect.adapter)
+        held = self._gateway.held(effect.adapter)
+        if held is not None:  # announced, or stopped: nothing is lost by waiting, and nothing is sent meanwhile
+            again_s = min(held.retry_after_s or _HELD_S, _LONGEST_HELD_S) + random.uniform(0, 2)  # noqa: S311
+            await store.postpone(self._pool, effect, self.worker, effect.state, {"code": held.code}, again_s)
+            return
+        line = self._line_for(effect)
+        prepared = line.operations.get(effect.operation) if line else None
+        prepared = prepared or self._gateway.operation(effect.adapter, effect.operation)
         if prepared is None:
             self._note(effect, "not_connected", 0.0, self._gateway.closed.get(effect.adapter))
             await self._write(effect, to_desk("upstream.not_connected"))
@@ -277,8 +286,20 @@ class Dispatcher:
         else:
             await self._call(effect, line, prepared)
 
+    def _line_for(self, effect: store.Claimed) -> Line | None:
+        """Return the newest line for what nobody has seen; what was sent is asked after as it was sent."""
+        find = self._gateway.line_now if effect.state == "intended" else self._gateway.line_of
+        line = find(effect.adapter, effect.version)
+        if line is not None and effect.operation not in line.operations:
+            line = self._gateway.lines.get(effect.adapter)
+        return line
+
     async def _call(self, effect: store.Claimed, line: Line, prepared: Prepared) -> None:
         values = values_of(self._keys, effect, effect.payload)
+        if effect.state == "intended" and (waits := self._not_agreed(effect, values)):
+            code, again_s = waits
+            await store.postpone(self._pool, effect, self.worker, effect.state, {"code": code}, again_s)
+            return
         if effect.answer == "awaited":
             await self._ask_for_answer(effect, line, prepared, values)
         elif effect.state == "intended":
@@ -310,12 +331,21 @@ class Dispatcher:
         else:
             await store.offer(self._pool, effect, self.worker, prepared.spec.answer, left)
 
+    def _not_agreed(self, effect: store.Claimed, values: dict[str, Any]) -> tuple[str, float] | None:
+        """Count what is about to be sent for its item; or say why it waits: an application on record is never lost."""
+        case = values["case"]
+        item = case.get("item") if isinstance(case, dict) else None
+        refused = self._gateway.quotas.take(item, effect.adapter, effect.operation) if item else None
+        if refused is None:
+            return None
+        return refused.code, min(refused.retry_after_s or _LONGEST_HELD_S, _LONGEST_HELD_S)
+
     async def _send(
         self, effect: store.Claimed, line: Line, prepared: Prepared, values: dict[str, Any], *, was_unknown: bool
     ) -> None:
         now = asyncio.get_running_loop().time
         began = now()
-        if not await store.mark_sent(self._pool, effect, self.worker, LEASE_S):
+        if not await store.mark_sent(self._pool, effect, self.worker, LEASE_S, line.manifest.version):
             return
         if now() - began > LEASE_S / 3:
             return  # this process stood still meanwhile; another may have begun to find out by now

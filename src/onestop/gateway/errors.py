@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from onestop.errors import Actor, Conflict, Forbidden, Internal, Invalid, NotFound
+from onestop.errors import Actor, Conflict, Forbidden, Internal, Invalid, NotFound, Stage, TooMany, Unavailable
 from onestop.gateway.facts import Fact
 
 
@@ -93,3 +93,25 @@ class EffectPoison(Internal):
 
     code = "effect.poison"
     who_acts: ClassVar[Actor] = "operator"
+
+
+# The last three are carried by parts of an answer; explanations name their stage and who acts.
+
+
+class AgreementMissing(Forbidden):
+    """There is no agreement under which this may be asked."""
+
+    code = "agreement.missing"
+    stage: ClassVar[Stage] = "agreement"
+
+
+class QuotaExhausted(TooMany):
+    """The agreed number of calls is used up."""
+
+    code = "quota.exhausted"
+
+
+class Quarantined(Unavailable):
+    """The adapter is held back, by decision."""
+
+    code = "adapter.quarantined"

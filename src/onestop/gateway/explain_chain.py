@@ -36,6 +36,11 @@ _LINK: Final = {
     "unmappable": "mapping",
     "bad_reply": "mapping",
     "invalid": "schema",
+    "kept": None,
+    "agreement.missing": "agreement",
+    "quota.exhausted": "quota",
+    "upstream.maintenance": "limit",
+    "adapter.quarantined": "limit",
 }
 # Outcomes of a question whose problem has another name.
 _CODES: Final = {
@@ -98,11 +103,11 @@ def chain(
 def _of_bar(bar: dict[str, Any], lang: Language, manifest: Manifest | None, *, curl: bool) -> Link | None:
     """Return the link one question failed at, or was noted at; None where all was well."""
     outcome, told = bar["outcome"], _fact(bar.get("detail"))
-    well = outcome in ("ok", "not_found")
+    well = outcome in ("ok", "not_found", "kept")
     if well and (told is None or told.code != "old_reply"):
         return None
     link = (FACTS[told.code][0] if told and told.code in FACTS else None) or _LINK.get(outcome, "upstream") or "mapping"
-    code = _CODES.get(outcome, f"upstream.{outcome}")
+    code = outcome if "." in outcome else _CODES.get(outcome, f"upstream.{outcome}")
     made = _failed(link, code, "operator" if outcome == "unmappable" else "department", told, lang)
     return msgspec.structs.replace(
         made,

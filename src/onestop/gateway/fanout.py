@@ -18,13 +18,15 @@ from onestop.gateway.call import Call, CallFailed, Done, Piece
 from onestop.gateway.facts import Fact, fact
 from onestop.gateway.line import Line
 from onestop.gateway.manifest import Manifest, Operation
-from onestop.gateway.models import Ask, Lane, Part, PartProblem, PartState, Source
+from onestop.gateway.models import Ask, Held, Lane, Part, PartProblem, PartState, Source
 from onestop.gateway.operations import Answer
 from onestop.texts import Language, text
 
 log = structlog.get_logger(__name__)
 
 OnLate = Callable[[Part], None]
+# Counts a question that may be asked, or says why it is not asked, and who is not.
+Admit = Callable[[Ask], tuple[Held, Manifest] | None]
 
 # Failure of a call → state of the part and the code of its problem.
 _FAILURES: dict[str, tuple[PartState, str]] = {
@@ -48,7 +50,12 @@ _ANSWERS: dict[str, tuple[PartState, str]] = {
 }
 # States in which a department has said what it holds.
 ANSWERED: Final = frozenset({"ok", "stale", "not_applicable"})
-_WHO_ACTS = {"upstream.unmappable": "operator", "upstream.paused": "department"}
+_WHO_ACTS = {
+    "upstream.unmappable": "operator",
+    "upstream.paused": "department",
+    "agreement.missing": "operator",
+    "quota.exhausted": "operator",
+}
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -221,6 +228,7 @@ async def gather(
     on_late: OnLate | None = None,
     lane: Lane = "citizen",
     closed: Mapping[str, Fact] | None = None,
+    admit: Admit | None = None,
 ) -> Gathered:
     """Ask every question at once and return one part for each, in the order of `asks`, at the latest at `deadline`.
 
@@ -232,8 +240,13 @@ async def gather(
     subject = {"number": person.number, "name": person.name}
     values: dict[str, Any] = {"subject": subject, "traceparent": traceparent}
     for i, ask in enumerate(asks):
+        held = admit(ask) if admit is not None else None
+        if held is not None:
+            fan.records.append(Record(ask.adapter, ask.operation, held[1].version, held[0].code, 0.0, 0.0, attempts=0))
+            fan.put(i, _not_asked(ask, held[0], held[1], lang))
+            continue
         line = lines.get(ask.adapter)
-        if line is None:
+        if line is None or ask.operation not in line.operations:  # not here, or gone with an older version
             why = (closed or {}).get(ask.adapter) or fact("no_environment", id=ask.adapter)
             fan.records.append(
                 Record(ask.adapter, ask.operation, "-", "not_connected", 0.0, 0.0, attempts=0, detail=why)
@@ -353,6 +366,19 @@ def _failed(
         retry_after_s=None if state == "denied" else retry_after_s or 30.0,
     )
     return Part(want=want, state=state, source=who, took_ms=round(took_ms, 1), problem=problem)
+
+
+def _not_asked(ask: Ask, held: Held, manifest: Manifest, lang: Language) -> Part:
+    """Return the part of a question that is not asked: until when, or why not."""
+    part = _failed(ask.want, manifest, held.code, held.state, 0.0, lang, retry_after_s=held.retry_after_s)
+    problem = part.problem
+    if problem is not None and held.retry_after_s is not None:
+        until = held.until.isoformat(timespec="minutes") if held.until else ""
+        detail = text(f"part.{held.code}", lang, department=part.source.department, until=until)
+        part.problem = msgspec.structs.replace(
+            problem, detail=detail, retry="after", retry_after_s=held.retry_after_s
+        )  # fmt: skip
+    return part
 
 
 def _unknown(ask: Ask, lang: Language) -> Part:

@@ -53,6 +53,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     want: str
     adapter: str
     operation: str
+    consumer: str = "overview"  # on whose behalf: an item's code, or the overview of one's own affairs
 
 
 class NewEffect(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,3 +102,25 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None  # the department's own sentence
     result: dict[str, Any] | None = None
     problem: str | None = None  # a problem code, where a person has to act
+
+
+class Agreement(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may ask which operation, how often, from when until when."""
+
+    id: str
+    adapter: str
+    consumer: str
+    operation: str
+    per_day: int | None
+    per_second: float | None
+    begins: datetime
+    ends: datetime | None
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a question is not asked at all, and when it may be."""
+
+    state: Literal["maintenance", "denied", "unavailable"]
+    code: str
+    retry_after_s: float | None = None
+    until: datetime | None = None

@@ -1,5 +1,6 @@
 """Controllers: departments' callbacks, the state of the lines, the manifest's schema."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -12,7 +13,6 @@ from onestop.db import Pool
 from onestop.gateway import callbacks, routes_explain, schema
 from onestop.gateway.effects import Handler
 from onestop.gateway.service import Gateway
-from onestop.http.models import Context
 from onestop.settings import Settings
 
 
@@ -35,12 +35,8 @@ class AdapterState(msgspec.Struct, frozen=True, kw_only=True):
     wants: list[str]
     operations: list[str]
     line: dict[str, Any] | None
-
-
-class Adapters(msgspec.Struct, frozen=True):
-    """All adapters, in order of id."""
-
-    data: list[AdapterState]
+    fault: str | None = None  # why it could not be loaded
+    maintenance_until: datetime | None = None
 
 
 class CallbackController(Controller):
@@ -81,11 +77,6 @@ class AdapterController(Controller):
     path = "/v1"
     tags = ("departments",)
 
-    @get("/adapters", operation_id="listAdapters", opt={"roles": ("operator", "department", "governance")})
-    async def adapters(self, context: NamedDependency[Context], gateway: NamedDependency[Gateway]) -> Adapters:
-        """List the adapters and how their lines are."""
-        return Adapters([_state(gateway, name, context.lang) for name in sorted(gateway.manifests)])
-
 
 @get("/schema/manifest.json", operation_id="readManifestSchema", opt={"public": True}, tags=["departments"])
 async def manifest_schema() -> Response[dict[str, Any]]:
@@ -94,7 +85,8 @@ async def manifest_schema() -> Response[dict[str, Any]]:
     return Response(schema.manifest_schema(), headers=headers)
 
 
-def _state(gateway: Gateway, name: str, lang: str) -> AdapterState:
+def state_of(gateway: Gateway, name: str, lang: str) -> AdapterState:
+    """Return how one adapter is in this process."""
     manifest = gateway.manifests[name]
     line = gateway.lines.get(name)
     department = manifest.department
@@ -108,6 +100,8 @@ def _state(gateway: Gateway, name: str, lang: str) -> AdapterState:
         wants=[o.want for o in manifest.operations if o.want],
         operations=[o.id for o in manifest.operations],
         line=line.health() if line else None,
+        fault=gateway.faults.get(name),
+        maintenance_until=gateway.maintenance(name),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from onestop.db import Connection, Db, columns, execute, many, one
+from onestop.db import Connection, Db, columns, execute, many, one, value
 from onestop.gateway.models import Effect
 
 _COLUMNS = """region, id, case_id, step, adapter, operation, version, key, state, answer, attempt,
@@ -53,7 +53,7 @@ SELECT_STRANGERS = """
 # The mark that it was sent is committed before the first byte goes out; the lease then covers the whole call.
 MARK_SENT = """
     UPDATE effects
-       SET state = 'sent', attempt = attempt + 1, sent_at = coalesce(sent_at, now()),
+       SET state = 'sent', attempt = attempt + 1, sent_at = coalesce(sent_at, now()), version = $5,
            lease_until = now() + $4 * interval '1 second', next_at = now() + $4 * interval '1 second'
      WHERE region = $1 AND id = $2 AND worker = $3 AND state IN ('intended', 'sent', 'unknown')
 """
@@ -78,6 +78,8 @@ POSTPONE = """
 SELECT_BY_KEY_FOR_UPDATE = f"""
     SELECT {_COLUMNS} FROM effects WHERE region = $1 AND adapter = $2 AND key = $3 FOR UPDATE
 """  # noqa: S608 - the columns are a constant of this file
+
+SELECT_VERSION_BY_KEY = "SELECT version FROM effects WHERE region = $1 AND adapter = $2 AND key = $3"
 
 # What was decided is not decided again: neither by a later answer, nor where it was settled when it was sent.
 ANSWERED = """
@@ -178,9 +180,9 @@ async def strangers(db: Db, region: str, known: Sequence[str]) -> list[str]:
     return [row["adapter"] for row in await db.fetch(SELECT_STRANGERS, region, list(known))]
 
 
-async def mark_sent(db: Db, effect: Effect, worker: str, lease_s: float) -> bool:
-    """Note that the effect goes out now, for a call of at most `lease_s`; False where this worker lost it."""
-    return await execute(db, MARK_SENT, effect.region, effect.id, worker, lease_s) == 1
+async def mark_sent(db: Db, effect: Effect, worker: str, lease_s: float, version: str) -> bool:
+    """Note that the effect goes out now by a version, for a call of at most `lease_s`; False where it was lost."""
+    return await execute(db, MARK_SENT, effect.region, effect.id, worker, lease_s, version) == 1
 
 
 async def settle(
@@ -230,6 +232,12 @@ async def delete_old_callbacks(db: Db, region: str, age_s: float) -> int:
 async def by_key_for_update(db: Connection, region: str, adapter: str, key: str) -> Effect | None:
     """Read the effect a department speaks of and hold its row until the transaction ends."""
     return await one(db, Effect, SELECT_BY_KEY_FOR_UPDATE, region, adapter, key)
+
+
+async def version_by_key(db: Db, region: str, adapter: str, key: str) -> str | None:
+    """Return the version an effect was sent with, None where nothing went under that key."""
+    found: str | None = await value(db, SELECT_VERSION_BY_KEY, region, adapter, key)
+    return found
 
 
 async def answered(

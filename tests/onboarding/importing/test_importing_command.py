@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from onboarding.conftest import ANSWERS, DOCUMENTS, SMALL
 from onestop.cli.entry import main
 from onestop.cli.speech import Exit
 from onestop.gateway.manifest import parse
 from onestop.onboarding.importing.service import import_document
+from tests.onboarding.importing.conftest import ANSWERS, DOCUMENTS, SMALL
 
 HUJI = DOCUMENTS / "huji.swagger.yaml"
 FILLED = """

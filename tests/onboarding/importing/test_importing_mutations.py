@@ -5,10 +5,10 @@ import time
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from onboarding.conftest import ANSWERS, DOCUMENTS
 from onestop.gateway.manifest import parse
 from onestop.onboarding.importing.errors import DocumentTooLarge, DocumentUnusable
 from onestop.onboarding.importing.service import import_document
+from tests.onboarding.importing.conftest import ANSWERS, DOCUMENTS
 
 SEEDS = [
     (path.name, path.read_bytes())

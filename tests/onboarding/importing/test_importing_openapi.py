@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from onboarding.conftest import imported, read
 from onestop.gateway.manifest import Manifest, Operation, parse
 from onestop.gateway.operations import Prepared
 from onestop.onboarding.importing.models import Imported
 from onestop.outbound.models import Reply
+from tests.onboarding.importing.conftest import imported, read
 
 SURE = {"idempotent.apply": "none"}
 

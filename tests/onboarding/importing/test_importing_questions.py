@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from onboarding.conftest import ANSWERS, DOCUMENTS, imported, read
 from onestop.gateway.manifest import parse
 from onestop.onboarding.importing.interview import flat
 from onestop.onboarding.importing.models import Question
 from onestop.onboarding.importing.service import import_document
+from tests.onboarding.importing.conftest import ANSWERS, DOCUMENTS, imported, read
 
 HUJI = (DOCUMENTS / "huji.swagger.yaml").read_bytes()
 

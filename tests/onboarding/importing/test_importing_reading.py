@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from onboarding.conftest import DOCUMENTS, SMALL, imported
 from onestop.onboarding.importing.errors import DocumentTooLarge, DocumentUnusable
 from onestop.onboarding.importing.unpacking import MAX_BYTES
 from onestop.texts import LANGUAGES, catalogue
+from tests.onboarding.importing.conftest import DOCUMENTS, SMALL, imported
 
 YAML = "openapi: 3.0.0\ninfo: {title: Y}\npaths:\n  /a:\n    get:\n      responses: {200: {description: ok}}\n"
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(

@@ -12,13 +12,13 @@ import httpx
 import msgspec
 import pytest
 
-from onboarding.conftest import ANSWERS, DOCUMENTS
 from onestop.db import Pool
 from onestop.gateway.manifest import parse
 from onestop.http.app_parts import build
 from onestop.onboarding.importing.desk import Importer
 from onestop.onboarding.importing.routes import CONTROLLERS
 from onestop.settings import Settings
+from tests.onboarding.importing.conftest import ANSWERS, DOCUMENTS
 
 pytestmark = pytest.mark.anyio
 
