@@ -1,7 +1,6 @@
 """WSDL 1.1: both versions of SOAP, both styles, what lies beside the document and what is missing."""
 
-from onboarding.test_importing_openapi import manifest, operations
-
+from onboarding.importing.test_importing_openapi import manifest, operations
 from onestop.onboarding.importing.service import import_document
 from tests.onboarding.importing.conftest import ANSWERS, DOCUMENTS, read
 
