@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from onestop.outbound.connection import Sending
 
 FailureKind = Literal["paused", "full", "unreachable", "timeout", "cut", "bad_reply", "no_token", "unmappable"]
+_SHARED_S = 1.0  # a question that is older is asked anew: its answer may never come
 # Answers that tell how long the department takes; `busy` tells that it is asked too much, `down` neither.
 _TIMED = frozenset(("ok", "not_found", "denied", "invalid", "declined", "correction"))
 
@@ -65,9 +66,9 @@ class Call:
     """One call under way; everybody in `listeners` hears its outcome exactly once."""
 
     __slots__ = (
-        "admitted", "attempts", "breaker", "deadline", "ended_at", "judged", "lane", "line", "listeners", "mark",
-        "number", "operation", "pieces", "prepared", "renewed", "replica", "sending", "shared_as", "started", "timed",
-        "timer", "values", "waits", "written",
+        "admitted", "attempts", "begun", "breaker", "deadline", "ended_at", "judged", "lane", "line", "listeners",
+        "mark", "number", "operation", "pieces", "prepared", "renewed", "replica", "sending", "shared_as", "started",
+        "timed", "timer", "values", "waits", "written",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +86,7 @@ class Call:
         self.shared_as: tuple[str, ...] | None = None  # what others may find it by
         self.waits = False  # for a place
         self.admitted = False  # has a place
+        self.begun = 0.0  # when it got it
         self.timer: asyncio.TimerHandle | None = None  # ends the waiting for a place
         self.attempts = 0
         self.pieces: list[Piece] | None = None  # steps, pages and repetitions, where there were any
@@ -130,6 +132,7 @@ class Call:
     def admit(self) -> None:
         """Go ahead: a place is free."""
         self.admitted = True
+        self.begun = self.line.loop.time()
         self._stop_timer()
         self.line.go(self)
 
@@ -162,7 +165,7 @@ class Call:
 
     def overdue(self) -> None:
         """Tell the breaker that the caller has stopped waiting; the answer may still come."""
-        if self.waits:
+        if self._starved():
             self._say_nothing()
         elif not self.judged:
             self.judged = True
@@ -177,6 +180,10 @@ class Call:
             self.sending.end_by(self.deadline)
         else:
             self.wait()
+
+    def may_be_shared(self) -> bool:
+        """Tell whether somebody with the same question may wait for this answer: not where others gave up waiting."""
+        return not self.waits and not self.judged and self.line.loop.time() - self.started <= _SHARED_S
 
     def extend(self, deadline: float) -> None:
         """Go on until `deadline`, if that is later: somebody else listens now."""
@@ -249,7 +256,7 @@ class Call:
         self._left_replica(isinstance(outcome, (TooManyWaiting, BadMessage)), now)
         if self._again(outcome, now):
             return
-        if isinstance(outcome, TooManyWaiting):
+        if isinstance(outcome, TooManyWaiting) or (isinstance(outcome, DeadlinePassed) and self._starved()):
             self._say_nothing()  # our own bound, not the department's fault; its other callers speak for it
         else:
             self._judge(False, now)
@@ -270,6 +277,11 @@ class Call:
                 self.breaker.succeeded(now)
             else:
                 self.breaker.failed(now)
+
+    def _starved(self) -> bool:
+        """Tell whether our own waiting line took most of the time: the department had little of it to answer in."""
+        waited = (self.begun or self.line.loop.time()) - self.started
+        return self.waits or waited > (self.deadline - self.started) / 2
 
     def _say_nothing(self) -> None:
         if not self.judged:

@@ -157,7 +157,7 @@ class Line:
         """Start a query as `start` does, untimed, or listen to the same one about the same person that is under way."""
         question = (operation, number, name)
         under_way = self.asked.get(question)
-        if under_way is not None and not under_way.waits:
+        if under_way is not None and under_way.may_be_shared():
             under_way.listeners.append(done)
             under_way.extend(deadline)
             return under_way
