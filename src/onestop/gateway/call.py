@@ -249,6 +249,8 @@ class Call:
             self._judge(good, now)
             if not good:
                 self.line.last_failure[self.operation] = f"upstream.{answer.kind}"
+            if self.line.sample is not None:
+                self.line.sample(self.line, self.operation, answer)
             self.end(answer)
             return
         self._left_replica(isinstance(outcome, (TooManyWaiting, BadMessage)), now)

@@ -6,7 +6,7 @@ fan-out of five costs no task and one timer.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -86,6 +86,8 @@ class Line:
         self._config = where.config
         self.last_failure: dict[str, str] = {}  # of each operation: the code of its problem
         self._tasks: set[asyncio.Task[None]] = set()
+        self.where = where
+        self.sample: Callable[[Line, str, Answer], None] | None = None  # hears every answer: who watches for drift
 
     def _open(self, manifest: Manifest, where: Where, allow: AllowList) -> Replicas:
         """Make a pool for each address.
