@@ -29,7 +29,10 @@ def page_of(operation: Operation, body: bytes, facts: Mapping[str, str]) -> byte
     if rules.next:
         more = begin + size < len(items)
         address = f"{operation.path}?{rules.parameter}={begin + size}"
-        _set(tree, rules.next, (address if rules.style == "next" else str(begin + size)) if more else None)
+        if more:
+            _set(tree, rules.next, address if rules.style == "next" else str(begin + size))
+        else:
+            _drop(tree, rules.next)
     return write_reply(operation, tree)
 
 
@@ -42,6 +45,13 @@ def _holder(tree: Any, path: str) -> tuple[Any, str]:
     for step in parents:
         tree = tree.get(step) if isinstance(tree, dict) else None
     return tree, last
+
+
+def _drop(tree: Any, source: str) -> None:
+    place = place_of(source)
+    holder, last = _holder(tree, place) if place else (None, "")
+    if isinstance(holder, dict):
+        holder.pop(last, None)
 
 
 def _set(tree: Any, source: str, value: Any) -> None:
