@@ -5,6 +5,7 @@ import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
@@ -20,12 +21,17 @@ from onestop.certificates import routes as certificate_routes
 from onestop.crypto import Keys
 from onestop.db import Pool, open_pool
 from onestop.errors import OnestopError
+from onestop.gateway import facts, routes_ops, routes_pull, store_shares, store_traces
 from onestop.gateway import routes as gateway_routes
-from onestop.gateway import store_traces
+from onestop.gateway import store as gateway_store
 from onestop.gateway.effects import Dispatcher
 from onestop.gateway.explain import TraceLog
+from onestop.gateway.files import FileDrop
 from onestop.gateway.limits import Breaker, BreakerState
+from onestop.gateway.pull import PullDesk
+from onestop.gateway.registry import Registry
 from onestop.gateway.service import Gateway
+from onestop.gateway.watch import Watch
 from onestop.http import access as access_log
 from onestop.http import app_parts
 from onestop.http.desk import FrontDesk
@@ -35,24 +41,39 @@ from onestop.http.streams import Event, EventStream, Hub
 from onestop.http.wake import Announcer, Listener
 from onestop.identity import access
 from onestop.identity import routes as identity_routes
-from onestop.identity.models import Identified
+from onestop.identity.models import SESSION_COOKIE, Identified
 from onestop.identity.providers import Providers, read_providers
 from onestop.identity.service import Sessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
 from onestop.items import routes as item_routes
 from onestop.items.service import load as load_items
+from onestop.onboarding import drift
+from onestop.onboarding import routes as onboarding_routes
+from onestop.onboarding import routes_play as onboarding_play
+from onestop.onboarding import routes_terms as onboarding_terms
+from onestop.onboarding.importing import routes as import_routes
+from onestop.onboarding.importing.desk import Importer
+from onestop.onboarding.probes import Prober
+from onestop.onboarding.service import Life
+from onestop.onboarding.service_secrets import warn_of_expiry
+from onestop.onboarding.simulator_house import House
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.transport import open_client
 from onestop.overview import routes as overview_routes
+from onestop.overview import routes_status
 from onestop.overview import service as overview_service
 from onestop.overview.service import Overview
+from onestop.overview.status import StatusBoard
+from onestop.resources import shipped
 from onestop.settings import Settings
 from onestop.web import routes as web_routes
 
 log = structlog.get_logger(__name__)
 
 _SWEEP_EVERY_S = 3600.0
+_ESCALATE_EVERY_S = 30.0
 _KEEP_TRACES_DAYS = 7
+_KEEP_NONCES_S = 86_400.0  # far longer than any callback's time stamp is taken
 
 
 class Parts:
@@ -73,7 +94,6 @@ async def open_parts(settings: Settings, name: str) -> AsyncIterator[Parts]:
     Raises:
         SchemaProblem: the database is newer than this release, or an applied migration was changed.
         NoServer: there is no PostgreSQL to start.
-        BadManifest: an adapter cannot be used.
     """
     async with AsyncExitStack() as stack:
         dsn = settings.database_url
@@ -85,6 +105,9 @@ async def open_parts(settings: Settings, name: str) -> AsyncIterator[Parts]:
         gateway = Gateway.open(settings)
         stack.push_async_callback(gateway.close)
         parts = Parts(settings, dsn, pool, Keys.load(settings.state_dir), gateway)
+        registry = Registry(gateway, pool, dsn, parts.keys, settings)
+        stack.push_async_callback(registry.close)
+        await registry.start()
         await parts.office.start()
         stack.push_async_callback(parts.office.close)
         yield parts
@@ -119,27 +142,43 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     sources["case"] = _Source(parts.office.events_since, parts.office.newest)
     parts.gateway.changed = _announcing(announce)
     providers = await _providers(settings, stack)
+    handler = cases.outcome_handler(parts.office)
+    life = Life(pool, keys, settings, parts.gateway.files, announce)
     shared: dict[str, Any] = {
         "pool": pool,
         "keys": keys,
         "settings": settings,
         "gateway": parts.gateway,
+        "life": life,
+        "house": House(life, _adapters(settings)),
         "traces": parts.traces,
         "sessions": parts.sessions,
         "sign_in": SignIn(pool, keys, settings, providers, parts.sessions),
         "token_desk": TokenDesk(parts.sessions, settings, _find_person(settings)),
         "overview": overview,
+        "importer": Importer(),
         "office": parts.office,
-        "outcome_handler": cases.outcome_handler(parts.office),
+        "outcome_handler": handler,
+        "owns_case": cases.owns_case(parts.office),
+        "pull_desk": PullDesk(pool, keys, parts.gateway, region, handler),
+        "watch_desk": Watch(pool, keys, parts.gateway, region, handler),
+        "status_board": StatusBoard(parts.office),
     }
     desk = app_parts.build(
         [
             *identity_routes.CONTROLLERS,
             *gateway_routes.CONTROLLERS,
+            *import_routes.CONTROLLERS,
+            *routes_pull.CONTROLLERS,
+            *routes_ops.CONTROLLERS,
             *item_routes.CONTROLLERS,
             *case_routes.CONTROLLERS,
             *certificate_routes.CONTROLLERS,
+            *onboarding_routes.CONTROLLERS,
+            *onboarding_play.CONTROLLERS,
+            *onboarding_terms.CONTROLLERS,
             *overview_routes.CONTROLLERS,
+            *routes_status.CONTROLLERS,
             *web_routes.handlers(identity_routes.SignInController),
         ],
         settings=settings,
@@ -154,12 +193,20 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         lines=_lines(parts.gateway),
         on_end=_noting(parts.traces),
     )
+    watch = drift.DriftWatch(life, lambda: parts.gateway.lines, examples=_adapters(settings))
+    watch.start()
+    stack.push_async_callback(watch.close)
     hub.start()
     listener = Listener(parts.dsn, hub)
     listener.start()
     for close in (hub.close, listener.close, announce.close, overview.close):
         stack.push_async_callback(close)
     return desk
+
+
+def _adapters(settings: Settings) -> Path:
+    """Return the folder of the adapters that stand in files."""
+    return settings.adapters_dir or shipped("adapters")
 
 
 # --- small pieces ----------------------------------------------------------------------------------------------------
@@ -238,13 +285,18 @@ def _lines(gateway: Gateway) -> Callable[[], Awaitable[Sequence[LineHealth]]]:
             LineHealth(
                 department=line.manifest.id,
                 operation=name,
-                state=_state(breaker, line.loop.time()),
+                state=_state(line.breaker(name), line.loop.time()),
             )
             for line in gateway.lines.values()
-            for name, breaker in line.breakers.items()
-        ]
+            for name in line.operations
+        ] + [LineHealth(department=name, operation="*", state="down") for name in sorted(gateway.faults)]
 
     return lines
+
+
+def _shown(context: Context) -> bool:
+    """Tell whether the request came with a session or a token, whatever it was worth."""
+    return b"authorization" in context.headers or SESSION_COOKIE.encode() in context.headers.get(b"cookie", b"")
 
 
 def _noting(traces: TraceLog) -> Callable[[Scope, Context, int], None]:
@@ -254,7 +306,17 @@ def _noting(traces: TraceLog) -> Callable[[Scope, Context, int], None]:
         if status >= 400 and context.refusal is not None:
             route = f"{scope['method']} {scope.get('path_template') or '-'}"
             took_ms = (time.perf_counter() - context.started) * 1000
-            traces.note(context.trace_id, context.principal, route, context.refusal.code, took_ms, [])
+            refusal = context.refusal
+            traces.note(
+                context.trace_id,
+                context.principal,
+                route,
+                refusal.code,
+                took_ms,
+                [],
+                fact=facts.of_refusal(refusal, credential=_shown(context)),
+                adapter=getattr(refusal, "adapter", None),  # of a callback that was not taken
+            )
 
     return note
 
@@ -312,8 +374,17 @@ async def work(settings: Settings) -> None:
     async with open_parts(settings, "onestop worker") as parts:
         announce = Announcer(parts.pool)
         parts.gateway.changed = _announcing(announce)
-        worker = Dispatcher(parts.pool, parts.keys, parts.gateway, settings.region, cases.outcome_handler(parts.office))
-        sweeper = asyncio.get_running_loop().create_task(_sweep(parts))
+        parts.traces.start()
+        handler = cases.outcome_handler(parts.office)
+        worker = Dispatcher(parts.pool, parts.keys, parts.gateway, settings.region, handler, traces=parts.traces)
+        drop = FileDrop(parts.pool, parts.keys, parts.gateway, settings.region, handler, settings.files_dir)
+        loop = asyncio.get_running_loop()
+        beside = [loop.create_task(work) for work in (_sweep(parts), _escalate(parts), drop.run())]
+        life = Life(parts.pool, parts.keys, settings, parts.gateway.files, announce)
+        watch = drift.DriftWatch(life, lambda: parts.gateway.lines, examples=_adapters(settings))
+        watch.start()
+        prober = Prober(life, lambda: parts.gateway.lines, watch, _adapters(settings))
+        beside.append(loop.create_task(prober.run()))
         running = asyncio.get_running_loop().create_task(worker.run())
         try:
             await asyncio.shield(running)
@@ -322,8 +393,12 @@ async def work(settings: Settings) -> None:
             await running
             raise
         finally:
-            sweeper.cancel()
+            await watch.close()
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await announce.close()
+            await parts.traces.close()
 
 
 async def _sweep(parts: Parts) -> None:
@@ -332,7 +407,21 @@ async def _sweep(parts: Parts) -> None:
     while True:
         try:
             await store_traces.delete_old(parts.pool, region, _KEEP_TRACES_DAYS)
+            await store_shares.delete_old_shares(parts.pool, region, _KEEP_TRACES_DAYS)
             await overview_service.forget_old(parts.pool, region)
+            await gateway_store.delete_old_callbacks(parts.pool, region, _KEEP_NONCES_S)
+            await warn_of_expiry(parts.pool)
+            await drift.forget_old(parts.pool)
         except Exception as fault:
             log.warning("not_swept", fault=type(fault).__name__)
         await asyncio.sleep(_SWEEP_EVERY_S)
+
+
+async def _escalate(parts: Parts) -> None:
+    """Give, twice a minute, an owner to what has none, and to a person what is past its day."""
+    while True:
+        await asyncio.sleep(_ESCALATE_EVERY_S)
+        try:
+            await cases.escalate(parts.office)
+        except Exception as fault:
+            log.warning("not_escalated", fault=type(fault).__name__)

@@ -30,7 +30,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     adapters_dir: Path | None = None  # None: the adapters shipped with onestop
     items_dir: Path | None = None  # items of this installation, beside those shipped with onestop
     environment_file: Path | None = None  # where each adapter's system is, and the secrets for it
+    files_dir: Path | None = None  # where effects go out and answers come in as files; None: no department does so
     outbound_allow: tuple[str, ...] = ()  # CIDR[:ports] that may be called; empty: nothing
+    networks: tuple[Literal["extranet", "intranet", "private"], ...] = ("extranet",)  # whose departments may be called
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     pool_size: int = 16
     budget_ms: int = 2_500  # what a request may take when its caller says nothing
@@ -40,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 _PREFIX = "ONESTOP_"
+_LISTS = frozenset({"outbound_allow", "networks"})
 
 
 def load(environ: Mapping[str, str], **overrides: Any) -> Settings:
@@ -58,7 +61,7 @@ def load(environ: Mapping[str, str], **overrides: Any) -> Settings:
         if name not in names and name.endswith("_file") and name[:-5] in names:
             name, value = name[:-5], Path(raw).read_text("utf-8").strip()
         if name in names:
-            told[name] = value.split(",") if name == "outbound_allow" else value
+            told[name] = value.split(",") if name in _LISTS else value
         elif name not in _READ_ELSEWHERE:
             faults.append(f"{variable} is not a setting")
     told.update({k: v for k, v in overrides.items() if v is not None})

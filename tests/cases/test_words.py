@@ -46,6 +46,7 @@ def test_no_event_is_told_that_nothing_writes():
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_every_reason_for_a_persons_work_has_its_sentence(lang):
     reasons = {"no_system", "not_connected", "input_missing", "unknown_outcome", "second_correction", "transferred"}
+    reasons |= {"gave_up", "not_fetched", "no_answer", "refused", "poison", "no_owner", "term_over", "correction_over"}
     told = {key.removeprefix("task.reason.") for key in catalogue(lang) if key.startswith("task.reason.")}
     assert told == reasons
 

@@ -167,3 +167,14 @@ def test_a_reader_who_goes_away_gets_no_complaint():
 def test_colours_are_for_terminals_only(capsys):
     main(["sandbox", "people"])
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_status_of_a_gateway_that_is_not_there_says_so(monkeypatch, capsys):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens on it
+        monkeypatch.setenv("ONESTOP_PROFILE", "sandbox")
+        monkeypatch.setenv("ONESTOP_PORT", str(taken.getsockname()[1]))
+        assert main(["status"]) == Exit.UNREACHABLE
+    assert capsys.readouterr().err.startswith("onestop: ")

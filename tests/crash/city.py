@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import cycle
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 
@@ -173,8 +174,25 @@ class City:
             "ONESTOP_POOL_SIZE": "10",
         }
 
+    def prepare(self) -> None:
+        """Write what the processes read, before any of them starts."""
+
+    def environ(self, rest: dict[str, str]) -> dict[str, str]:
+        """Return the environment all processes share."""
+        return rest
+
+    async def departments(self) -> list[tuple[str, int, str | None, tuple[str, ...]]]:
+        """Return name, port, probe and command of each department."""
+        found: list[tuple[str, int, str | None, tuple[str, ...]]] = []
+        for id in DEPARTMENTS:
+            port = self.base + _OFFSETS[id]
+            told = ("--port", str(port), "--state", str(self.folder), "--portal", self.url)
+            told += ("--secrets", str(self.folder / secrets.DEPARTMENTS))
+            found.append((id, port, f"http://{HOST}:{port}/_health", ("onestop.demo.departments", id, *told)))
+        return found
+
     async def start(self) -> None:
-        rest = {name: value for name, value in os.environ.items() if not name.startswith("ONESTOP_")}
+        rest = self.environ({name: value for name, value in os.environ.items() if not name.startswith("ONESTOP_")})
         logs = self.folder / "logs"
         logs.mkdir()
 
@@ -183,11 +201,8 @@ class City:
             command = (sys.executable, "-P", "-m", *argv)
             self.processes[name] = Process(name, command, environ, logs / f"{name}.log", probe)
 
-        for id in DEPARTMENTS:
-            port = self.base + _OFFSETS[id]
-            told = ("--port", str(port), "--state", str(self.folder), "--portal", self.url)
-            told += ("--secrets", str(self.folder / secrets.DEPARTMENTS))
-            add(id, port, f"http://{HOST}:{port}/_health", "onestop.demo.departments", id, *told)
+        for id, port, probe, argv in await self.departments():
+            add(id, port, probe, *argv)
         for nth, url in enumerate(self.gateways, 1):
             add(f"gateway-{nth}", self.base + nth, f"{url}/readyz", "onestop", "run")
             add(f"worker-{nth}", self.base + nth, None, "onestop", "worker")
@@ -211,6 +226,9 @@ class City:
                 reply.raise_for_status()
 
 
+Kind = TypeVar("Kind", bound=City)
+
+
 class Round:
     """One kill, as clients may know of it: `begins` is set a moment before it falls."""
 
@@ -224,8 +242,17 @@ class Killer:
     A gateway is killed while the clients of the round wait for it, a worker while it has their effects in hand.
     """
 
-    def __init__(self, city: City, kills: int, dice: random.Random) -> None:
+    def __init__(
+        self,
+        city: City,
+        kills: int,
+        dice: random.Random,
+        *,
+        between_s: tuple[float, float] = (1.5, 2.0),
+        victims: Sequence[Process] | None = None,
+    ) -> None:
         self._city, self._dice = city, dice
+        self._between_s, self._victims = between_s, victims or city.victims
         self.rounds = [Round() for _ in range(kills)]
         self._bereft: list[asyncio.Task[set[tuple[str, str]]]] = []
 
@@ -237,7 +264,7 @@ class Killer:
     async def run(self) -> None:
         last: Process | None = None
         for one in self.rounds:
-            wait = self._dice.uniform(1.5, 2.0)
+            wait = self._dice.uniform(*self._between_s)
             last = await self._victim(last)
             notice = self._dice.uniform(*(_GATEWAY_NOTICE_S if last.probe else _WORKER_NOTICE_S))
             await asyncio.sleep(wait - notice)
@@ -256,7 +283,7 @@ class Killer:
     async def _victim(self, last: Process | None) -> Process:
         """Return one that is at work and was not killed much more often than the others."""
         while True:
-            at_work = [p for p in self._city.victims if p is not last and await p.serves()]
+            at_work = [p for p in self._victims if p is not last and await p.serves()]
             if at_work:
                 least = min(p.kills for p in at_work)
                 return self._dice.choice([p for p in at_work if p.kills <= least + 1])
@@ -264,7 +291,7 @@ class Killer:
 
 
 @asynccontextmanager
-async def open_city() -> AsyncIterator[City]:
+async def open_city(kind: type[Kind] = City) -> AsyncIterator[Kind]:  # type: ignore[assignment]
     """Start a city of its own and end it; its folder goes with it unless something failed."""
     folder = _own_folder()
     server = Server(folder, durable=True)
@@ -272,7 +299,8 @@ async def open_city() -> AsyncIterator[City]:
     try:
         dsn = await asyncio.to_thread(server.ensure)
         secrets.make(folder, base, HOST)
-        city = City(folder, base, dsn)
+        city = kind(folder, base, dsn)
+        city.prepare()
         async with open_parts(load(city.settings(base)), "onestop crash") as city.parts:
             await city.parts.sessions.signing.load()
             try:

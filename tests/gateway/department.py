@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from onestop.gateway.fanout import Person
+
 Reply = tuple[int, bytes] | None  # None: the connection is cut without an answer
 Behaviour = Callable[[str, dict[str, str], bytes], Awaitable[Reply]]
 
@@ -17,13 +19,14 @@ class Department:
         self.behaviour = behaviour
         self.asked: list[tuple[str, dict[str, str], bytes]] = []
         self.effects: list[str] = []
+        self.headers = b""  # further ones of every reply, each with its line end
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                first, *lines = head.rstrip().split("\r\n")
+                asked = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                first, *lines = asked.rstrip().split("\r\n")
                 headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 path = first.split(" ")[1]
@@ -32,7 +35,9 @@ class Department:
                 if reply is None:
                     break
                 status, data = reply
-                writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(data)) + data)
+                writer.write(
+                    b"HTTP/1.1 %d X\r\n%bContent-Length: %d\r\n\r\n" % (status, self.headers, len(data)) + data
+                )
                 await writer.drain()
         except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             pass
@@ -61,6 +66,24 @@ def says(value: Any, status: int = 200, after_s: float = 0.0) -> Behaviour:
         return status, json.dumps(value).encode()
 
     return behave
+
+
+def holds_all(after_s: float = 0.0) -> Behaviour:
+    """Make a behaviour that has a record of whoever is asked for."""
+
+    async def behave(_: str, __: dict[str, str], body: bytes) -> Reply:
+        if after_s:
+            await asyncio.sleep(after_s)
+        number = json.loads(body)["id_number"]
+        record = {"id_number": number, "as_of": "2026-03-02T08:00:00+08:00", "answer": number[-4:]}
+        return 200, json.dumps({"data": record}).encode()
+
+    return behave
+
+
+def people(count: int) -> list[Person]:
+    """Return invented people, each with a number of their own."""
+    return [Person(f"99010219920314{nth:04}", f"测试{nth}") for nth in range(count)]
 
 
 MANIFEST = """
@@ -130,6 +153,7 @@ reply.fields = {{ number = "number" }}
 """
 
 
-def manifest_text(name: str, *, idempotent: str = "key", concurrency: int = 16) -> bytes:
-    """Return a manifest for a department of the tests."""
-    return MANIFEST.format(id=name, idempotent=idempotent, concurrency=concurrency).encode()
+def manifest_text(name: str, *, idempotent: str = "key", concurrency: int = 16, query: str = "") -> bytes:
+    """Return a manifest for a department of the tests; `query` holds further lines of its query."""
+    text = MANIFEST.format(id=name, idempotent=idempotent, concurrency=concurrency)
+    return text.replace('reply.found = "data"\n', f'reply.found = "data"\n{query}\n', 1).encode()

@@ -10,7 +10,7 @@ from onestop.gateway.line import Call, Line, Where
 from onestop.gateway.manifest import parse
 from onestop.gateway.models import Ask
 from onestop.outbound.addresses import AllowList
-from tests.gateway.department import department, manifest_text, says
+from tests.gateway.department import department, holds_all, manifest_text, people, says
 
 pytestmark = pytest.mark.anyio
 
@@ -69,7 +69,7 @@ async def test_without_a_handle_the_late_call_is_cut_at_the_deadline():
         gathered = await gather(lines, asks(lines), PERSON, deadline=loop.time() + 0.2)
         assert gathered.parts[0].state == "unavailable"
         await asyncio.sleep(0.05)
-        assert lines["slow"].pool.open == 0
+        assert lines["slow"].health()["connections"] == 0
 
 
 async def test_somebody_elses_record_is_not_believed():
@@ -103,14 +103,14 @@ async def test_every_answer_has_one_honest_state(behaviour, state, code):
 
 
 async def test_a_hanging_department_does_not_take_a_healthy_ones_places():
-    async with world({"hangs": says(record(), after_s=30), "well": says(record())}) as lines:
+    async with world({"hangs": says(record(), after_s=30), "well": holds_all()}) as lines:
         loop = asyncio.get_running_loop()
         done = await asyncio.gather(
-            *(gather(lines, asks(lines), PERSON, deadline=loop.time() + 0.4) for _ in range(80))
+            *(gather(lines, asks(lines), who, deadline=loop.time() + 0.4) for who in people(80))
         )
         assert [g.parts[1].state for g in done] == ["ok"] * 80
         assert {g.parts[0].state for g in done} == {"unavailable"}
-        assert lines["hangs"].breakers["query"].state == "open"
+        assert lines["hangs"].breaker("query").state == "open"
         begun = time.monotonic()
         again = await gather(lines, asks(lines), PERSON, deadline=loop.time() + 0.4)
         assert again.parts[0].problem.code == "upstream.paused"

@@ -1,11 +1,22 @@
 from onestop.gateway.limits import Breaker, Pace, RetryBudget
 
 
-def test_a_breaker_stays_closed_under_nine_failures():
+def test_a_breaker_stays_closed_under_ten_calls_one_of_which_was_answered():
     breaker = Breaker()
-    for _ in range(9):
+    breaker.succeeded(100.0)
+    for _ in range(8):
         breaker.failed(100.0)
     assert breaker.allows(100.0)
+
+
+def test_five_failures_open_it_where_nothing_has_been_answered_for_ten_seconds():
+    breaker = Breaker()
+    breaker.succeeded(80.0)
+    for _ in range(4):
+        breaker.failed(100.0)
+    assert breaker.allows(100.0)
+    breaker.failed(100.0)
+    assert not breaker.allows(100.0)
 
 
 def test_a_breaker_opens_at_half_of_ten_and_lets_one_probe_through():
@@ -54,7 +65,7 @@ def test_an_answer_to_an_older_call_does_not_close_an_open_breaker():
 
 def test_old_failures_are_forgotten_after_ten_seconds():
     breaker = Breaker()
-    for _ in range(9):
+    for _ in range(4):
         breaker.failed(100.0)
     breaker.failed(111.0)
     assert breaker.allows(111.0)

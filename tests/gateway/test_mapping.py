@@ -53,6 +53,12 @@ def test_a_value_of_the_wrong_form_is_named_without_its_content():
     assert "text of 12 characters" in str(failed.value)
 
 
+def test_a_path_may_be_in_any_script():
+    root = {"姓名": "林晓舟", "地址": {"街道": "书院路"}}
+    assert expression("姓名")(root) == "林晓舟"
+    assert tree({"street": "地址.街道", "name": "姓名"})(root) == {"street": "书院路", "name": "林晓舟"}
+
+
 def test_a_list_of_one_in_xml_is_still_a_list():
     get = tree({"members": {"each": "m", "fields": {"name": "n"}}})
     assert get({"m": {"n": "a"}}) == {"members": [{"name": "a"}]}

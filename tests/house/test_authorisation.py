@@ -27,6 +27,7 @@ OPEN = {
     ("GET", "/auth/callback"),
     ("GET", "/auth/jwks.json"),
     ("GET", "/auth/sign-in"),
+    ("GET", "/explain/shared/{token}"),  # by a link with a secret, for a day
     ("GET", "/healthz"),
     ("GET", "/http-assets/{name}"),
     ("GET", "/items/{code}"),
@@ -35,11 +36,14 @@ OPEN = {
     ("GET", "/problems/{code}"),
     ("GET", "/readyz"),
     ("GET", "/schema"),
+    ("GET", "/schema/manifest.json"),
     ("GET", "/schema/openapi.json"),
     ("GET", "/sign-in"),
+    ("GET", "/status"),  # counts and times, nobody's data
     ("GET", "/v1/certificate-keys"),
     ("GET", "/v1/items"),
     ("GET", "/v1/items/{code}"),
+    ("GET", "/v1/public/status"),  # the same for programs
     ("GET", "/verify"),
     ("POST", "/auth/sign-out"),  # ends whatever session there is
     ("POST", "/cases/{case_id}/form"),  # keeps what was typed after a session ran out, then asks to sign in
@@ -48,6 +52,17 @@ OPEN = {
     ("POST", "/v1/callbacks/{adapter}"),  # signed by the department
     ("POST", "/v1/certificate-checks"),  # with number and code only
     ("POST", "/verify"),  # the same as a page
+    # A department played to callers who are nobody here; in production only by its own key.
+    ("DELETE", "/simulators/{adapter}"),
+    ("DELETE", "/simulators/{adapter}/{rest}"),
+    ("GET", "/simulators/{adapter}"),
+    ("GET", "/simulators/{adapter}/{rest}"),
+    ("PATCH", "/simulators/{adapter}"),
+    ("PATCH", "/simulators/{adapter}/{rest}"),
+    ("POST", "/simulators/{adapter}"),
+    ("POST", "/simulators/{adapter}/{rest}"),
+    ("PUT", "/simulators/{adapter}"),
+    ("PUT", "/simulators/{adapter}/{rest}"),
 }
 HEAD = """# Who may enter where
 

@@ -1,7 +1,9 @@
 """What the documentation names is there: files, headings, commands, settings, rooms; and what it shows can be read."""
 
 import re
+import tomllib
 from pathlib import Path
+from typing import get_args
 from urllib.parse import unquote
 
 import click
@@ -11,6 +13,7 @@ import onestop
 from house.pages import DOCS, ROOT, blocks, pages, plain, rows
 from onestop.cli.entry import root
 from onestop.gateway import manifest
+from onestop.gateway.lint import lint
 from onestop.items import service as items
 from onestop.settings import _READ_ELSEWHERE, Settings
 
@@ -136,6 +139,68 @@ def test_what_is_shown_of_manifests_and_items_can_be_used() -> None:
     item = items.parse((example / "items/card-renewal.toml").read_bytes(), "card-renewal.toml")
     for component in item.components:
         assert read[component.adapter].operation(component.operation).kind == "submit"
+
+
+OPERATION = {
+    "title": '{ zh = "标题", en = "Title" }',
+    "purpose": '{ zh = "办事", en = "To serve" }',
+    "basis": '{ zh = "测试", en = "Test" }',
+    "total_s": "2.0",
+    "path": '"/"',
+}
+KINDS = {
+    "query": {"id": '"query"', "kind": '"query"', "idempotent": '"safe"', "want": '"query"'},
+    "submission": {"id": '"submission"', "kind": '"submit"', "idempotent": '"none"'},
+    "lookup": {"id": '"by_serial"', "kind": '"lookup"', "idempotent": '"safe"'},
+}
+# For an example that leans on another: the operation it names, the table it needs.
+BESIDE = {
+    'lookup = "by_serial"': ("operation", 'request.body = { serial = "key" }\nreply.found = "record"\n', "lookup"),
+    'answer = "callback"': ("table", '[callback]\noperation = "submission"\n', ""),
+    "[callback]": ("operation", 'answer = "callback"\nreply.key = "serial"\n', "submission"),
+    "[files]": ("operation", 'id = "filed"\nanswer = "file"\n', "submission"),
+}
+
+
+def operation_of(keys: str, kind: str) -> str:
+    """Complete an operation with what the example does not show."""
+    told = tomllib.loads(keys.replace("operations.", ""))
+    rest = {name: value for name, value in (OPERATION | KINDS[kind]).items() if name not in told}
+    if "steps" in told:
+        del rest["path"]
+    return "[[operations]]\n" + "".join(f"{name} = {value}\n" for name, value in rest.items()) + keys
+
+
+def completed(block: str) -> str:
+    """Make a whole manifest of an example that shows a part."""
+    head = manifest_head()
+    marker, _, keys = block.partition("\n")
+    kind = marker.removeprefix("# ")
+    tables, operations = (keys, []) if kind == "tables" else ("", [operation_of(keys, kind)])
+    for word, (what, more, of) in BESIDE.items():
+        if word in keys and what == "operation":
+            operations.append(operation_of(more, of))
+        elif word in keys:
+            tables += more
+    if not operations:
+        operations.append(operation_of("reply.subject = 'id'\nreply.as_of = 'at'\n", "query"))
+    return "\n".join([head, tables, *operations])
+
+
+def manifest_head() -> str:
+    whole = next(block for block in blocks(DOCS / "manifest.md", "toml") if block.startswith("manifest = 1"))
+    return whole.partition("[auth]")[0]
+
+
+@pytest.mark.parametrize("block", [block for block in blocks(DOCS / "manifest.md", "toml") if block.startswith("# ")])
+def test_every_part_of_a_manifest_that_is_shown_is_read_without_a_finding(block: str) -> None:
+    assert [one.says("en") for one in lint(completed(block).encode()) if one.severity != "hint"] == []
+
+
+def test_every_kind_of_authentication_and_protection_is_shown() -> None:
+    told = DOCS.joinpath("manifest.md").read_text("utf-8")
+    kinds = set(re.findall(r'kind = "(\w+)"', told))
+    assert {"jose", "sm4", *(one.__struct_config__.tag for one in get_args(manifest.Auth))} <= kinds
 
 
 def test_both_first_screens_show_the_same() -> None:

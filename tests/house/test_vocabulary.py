@@ -8,6 +8,7 @@ import pytest
 from house.pages import DOCS, ROOT, rows, section
 from onestop.cases import models as cases
 from onestop.gateway import models as gateway
+from onestop.onboarding import models as onboarding
 
 PAGE = DOCS / "vocabulary.md"
 STATES = {
@@ -18,6 +19,8 @@ STATES = {
     "Case states": cases.CaseState,
     "Case outcomes": cases.CaseOutcome,
     "Step states": cases.StepState,
+    "Version states": onboarding.VersionState,
+    "Agreement states": onboarding.AgreementState,
 }
 
 

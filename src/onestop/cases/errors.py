@@ -1,7 +1,7 @@
 """How the case room can fail.
 
 NotFound   CaseUnknown · TaskUnknown · OperationUnknown
-Conflict   CaseClosed · NotDraft · NotCorrecting · TaskAnswered
+Conflict   CaseClosed · NotDraft · NotCorrecting · TaskAnswered · NothingToSend
 Stale      VersionStale
 Invalid    FormInvalid · DeclarationMissing
 Forbidden  NotTheDesk
@@ -53,6 +53,13 @@ class TaskAnswered(Conflict):
     """Somebody at the desk has answered this task already."""
 
     code = "task.answered"
+    who_acts = "clerk"
+
+
+class NothingToSend(Conflict):
+    """The task's step was never meant for a system, so nothing can be sent again."""
+
+    code = "task.nothing_to_send"
     who_acts = "clerk"
 
 

@@ -143,6 +143,12 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     state: Literal["open", "answered", "dropped"]
     due_on: date
     opened_at: datetime
+    effect_key: str | None = None  # of the step's effect, where it has one: what the department knows it by
+    effect_operation: str | None = None
+    effect_attempt: int | None = None
+    effect_sent_at: datetime | None = None
+    effect_reference: str | None = None
+    effect_problem: str | None = None
 
 
 class Orphan(msgspec.Struct, frozen=True, kw_only=True):

@@ -92,6 +92,7 @@ class Office:
         self.traces = traces
         self.calendar = calendar or national_calendar()
         self.directory = departments(gateway.manifests)
+        gateway.on_swap.append(self._swapped)
         self.gather: Gather = gather or self._gather
         self.serials = Serials(pool)
         self.issuer = Issuer(pool, keys)
@@ -114,8 +115,20 @@ class Office:
         self, asks: Sequence[Ask], person: Person, *, deadline: float, lang: Language, traceparent: str | None
     ) -> Gathered:
         return await fanout.gather(
-            self.gateway.lines, asks, person, deadline=deadline, lang=lang, traceparent=traceparent
+            self.gateway.lines_for(person.number),
+            asks,
+            person,
+            deadline=deadline,
+            lang=lang,
+            traceparent=traceparent,
+            closed=self.gateway.closed,
+            admit=self.gateway.admit,
         )
+
+    def _swapped(self) -> None:
+        """Forget what was made from manifests that are no longer those in use."""
+        self.directory = departments(self.gateway.manifests)
+        self._authorities.clear()
 
     def due_on(self, accepted: date, working_days: int) -> date:
         """Return the last day of a term, as `directory.rules.due_on`; remembered, for every case of a day asks it."""
@@ -142,10 +155,11 @@ class Office:
         manifest = self.gateway.manifests.get(adapter)
         return manifest is not None and manifest.desk
 
-    def asks(self, wants: Sequence[str]) -> list[Ask]:
-        """Return the question behind each want; a want nobody answers here asks an adapter that is not on line."""
+    def asks(self, wants: Sequence[str], item: str) -> list[Ask]:
+        """Return an item's question behind each want; a want nobody answers asks an adapter that is not on line."""
         known = self.gateway.wants
-        return [known.get(want) or Ask(want=want, adapter=want, operation=want) for want in wants]
+        found = [known.get(want) or Ask(want=want, adapter=want, operation=want) for want in wants]
+        return [Ask(want=one.want, adapter=one.adapter, operation=one.operation, consumer=item) for one in found]
 
     def authority(self, origin: str, lang: Language) -> Authority:
         """Return who vouches for a value of this origin (a want, `identity` or `applicant`)."""
@@ -159,7 +173,10 @@ class Office:
         ask = self.gateway.wants.get(origin)
         if ask is None:
             return Authority(text(f"cases.source.{origin}", lang), text(f"cases.basis.{origin}", lang))
-        basis = self.gateway.manifests[ask.adapter].operation(ask.operation).basis
+        spec = self.gateway.operation_of(ask)
+        if spec is None:
+            return Authority(self.directory.name(ask.adapter, lang), "")
+        basis = spec.basis
         return Authority(self.directory.name(ask.adapter, lang), basis.en if lang == "en" else basis.zh)
 
 

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from onestop.cases.models import CaseOutcome, CaseState, Step, StepState
 
-StepOutcome = Literal["completed", "pending", "declined", "correction", "extended", "transferred", "desk"]
+StepOutcome = Literal["completed", "pending", "declined", "correction", "extended", "transferred", "desk", "sent_again"]
 
 OPEN: Final[frozenset[StepState]] = frozenset(("waiting", "in_progress", "correcting", "at_desk"))
 ENDED: Final[frozenset[StepState]] = frozenset(("completed", "declined", "not_started", "withdrawn"))
@@ -20,7 +20,7 @@ MOVES: Final[Mapping[StepState, frozenset[StepState]]] = {
     "waiting": frozenset(("in_progress", "at_desk", "not_started", "withdrawn")),
     "in_progress": frozenset(("in_progress", "completed", "declined", "correcting", "at_desk", "withdrawn")),
     "correcting": frozenset(("in_progress", "at_desk", "completed", "declined", "withdrawn")),
-    "at_desk": frozenset(("at_desk", "completed", "declined", "withdrawn")),
+    "at_desk": frozenset(("at_desk", "in_progress", "completed", "declined", "withdrawn")),
     "completed": frozenset(),
     "declined": frozenset(),
     "not_started": frozenset(),
@@ -39,6 +39,10 @@ def next_state(step: Step, outcome: StepOutcome, *, closed: bool) -> StepState |
     if step.state in ENDED or step.state == "waiting" or step.heard == outcome:
         return None
     target: StepState
+    if outcome == "sent_again":
+        return "in_progress" if step.state == "at_desk" and not closed else None
+    if step.state == "at_desk" and outcome in ("pending", "extended"):
+        return None  # a person is finding out already: that it was received is not yet an answer
     if outcome in ("completed", "declined"):
         target = outcome
     elif outcome == "correction":

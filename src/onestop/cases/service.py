@@ -8,25 +8,29 @@ from onestop.cases.service_outcomes import outcome_handler, record_outcome
 from onestop.cases.service_read import (
     certificate,
     operation,
-    orphans,
     own_case,
     own_cases,
+    owns_case,
     show,
     timeline,
 )
 from onestop.cases.service_submit import change_answers, resubmit, submit, wait, withdraw
+from onestop.cases.service_sweep import escalate, orphans, overdue_tasks
 
 __all__ = (
     "Office",
     "answer_task",
     "certificate",
     "change_answers",
+    "escalate",
     "open_case",
     "operation",
     "orphans",
     "outcome_handler",
+    "overdue_tasks",
     "own_case",
     "own_cases",
+    "owns_case",
     "record_outcome",
     "resubmit",
     "show",

@@ -83,7 +83,7 @@ def begin(
         "answers": rules_form.values(whose.form.answers),
         "results": results,
         "applicant": {"number": whose.form.number, "name": whose.form.name},
-        "case": {"number": whose.number},
+        "case": {"number": whose.number, "item": ready.spec.code},
     }
     for step in steps:
         due = office.due_on(today, step.promised_days)

@@ -2,17 +2,20 @@
 
 import msgspec
 
+from onestop import clock
 from onestop.audit import service as audit
 from onestop.cases import present, sealing, store, store_desk
-from onestop.cases.errors import NotTheDesk, TaskAnswered, TaskUnknown
-from onestop.cases.models import Task
+from onestop.cases.errors import NothingToSend, NotTheDesk, TaskAnswered, TaskUnknown
+from onestop.cases.models import Step, Task
 from onestop.cases.office import Office
 from onestop.cases.repetition import once
+from onestop.cases.rules import StepOutcome
 from onestop.cases.service_outcomes import Heard, settle
 from onestop.cases.service_submit import inputs_of
-from onestop.cases.views import AnswerTask, TaskList, TaskView
+from onestop.cases.views import AnswerTask, FindOut, TaskList, TaskView
 from onestop.cases.views import TaskAnswered as TaskAnsweredView
 from onestop.db import Connection
+from onestop.gateway import watch
 from onestop.http.idempotency import Keyed, Reply
 from onestop.http.models import Context
 from onestop.identity.models import Session
@@ -61,6 +64,29 @@ def _view(office: Office, task: Task, lang: Language) -> TaskView:
         state=task.state,
         due_on=task.due_on,
         opened_at=task.opened_at,
+        officer=_officer(office, task.department, lang),
+        overdue=task.state == "open" and task.due_on < clock.today(),
+        find_out=_find_out(task, lang),
+    )
+
+
+def _officer(office: Office, department: str, lang: Language) -> str:
+    known = office.directory.departments.get(department)
+    return "" if known is None else known.officer_en if lang == "en" else known.officer_zh
+
+
+def _find_out(task: Task, lang: Language) -> FindOut | None:
+    """Return what was sent to the department under which key, and what went wrong last; None where nothing was."""
+    if task.effect_key is None:
+        return None
+    return FindOut(
+        key=task.effect_key,
+        operation=task.effect_operation or "",
+        attempts=task.effect_attempt or 0,
+        sent_at=task.effect_sent_at,
+        reference=task.effect_reference,
+        problem=task.effect_problem,
+        says=watch.problem_says(task.effect_problem, lang),
     )
 
 
@@ -109,6 +135,7 @@ async def answer(
         NotTheDesk: the session belongs to no department.
         TaskUnknown: the desk has no task of that id.
         TaskAnswered: somebody answered it before, or the department was heard after all.
+        NothingToSend: it is to be sent again, and nothing was ever meant for a system.
         KeyReused: the key came before with another body.
     """
     desk = desk_of(session)
@@ -125,8 +152,9 @@ async def answer(
         case_id = case.id
         steps = await store.steps(db, office.region, case.id)
         step = next(one for one in steps if one.code == found.step)
+        outcome = await _into_the_ledger(office, db, step, given)
         heard = Heard(
-            outcome=given.outcome,
+            outcome=outcome,
             by_whom="clerk",
             reference=given.reference,
             reason=given.text or None,
@@ -150,3 +178,16 @@ async def answer(
     if not reply.replayed and case_id:
         await office.gateway.changed(office.pool, case_id)
     return reply
+
+
+async def _into_the_ledger(office: Office, db: Connection, step: Step, given: AnswerTask) -> StepOutcome:
+    """Write what the person said into the ledger of effects, where the step has one; return what the step hears."""
+    effect = await watch.of_step(db, office.region, step.effect_id) if step.effect_id else None
+    if given.outcome != "send_again":
+        if effect is not None:
+            await watch.close_by_person(db, office.region, effect.id, given.outcome, given.reference)
+        return given.outcome
+    if effect is None:
+        raise NothingToSend(step=step.code)
+    await watch.put_back(db, office.gateway, effect)
+    return "sent_again"

@@ -58,7 +58,7 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
     complete = True
     if ready.wants:
         gathered = await office.gather(
-            office.asks(ready.wants),
+            office.asks(ready.wants, wanted.item),
             Person(subject.number, subject.name),
             deadline=context.deadline,
             lang=context.lang,

@@ -17,6 +17,7 @@ from onestop.cases import rules, sealing, store, store_desk
 from onestop.cases.models import Case, NewEvent, Result, Step, StepState
 from onestop.cases.office import Office
 from onestop.cases.service_begin import ONESTOP, Owed, Whose, begin, desk_task, forecast, merged
+from onestop.cases.service_cancel import called_off
 from onestop.cases.service_certify import certify
 from onestop.cases.service_submit import correction_due, write_owed
 from onestop.db import Connection
@@ -37,12 +38,26 @@ _EVENTS: Final[dict[rules.StepOutcome, str]] = {
     "extended": "cn.onestop.step.extended",
     "transferred": "cn.onestop.step.transferred",
     "desk": "cn.onestop.step.at_desk",
+    "sent_again": "cn.onestop.step.sent_again",
 }
 # Why a person has to act, as the desk reads it.
 _REASONS: Final[dict[rules.StepOutcome, str]] = {
     "correction": "second_correction",
     "transferred": "transferred",
     "desk": "unknown_outcome",
+}
+# The same, where the ledger knows more than that the outcome is unknown.
+_CAUSES: Final[dict[str, str]] = {
+    "upstream.gave_up": "gave_up",
+    "upstream.not_fetched": "not_fetched",
+    "upstream.no_answer": "no_answer",
+    "upstream.refused": "refused",
+    "upstream.not_connected": "not_connected",
+    "upstream.unmappable": "poison",
+    "effect.poison": "poison",
+    "step.no_owner": "no_owner",
+    "step.term_over": "term_over",
+    "step.correction_over": "correction_over",
 }
 
 
@@ -54,6 +69,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     reference: str | None = None
     reason: str | None = None
     fields: dict[str, Any] = {}
+    problem: str | None = None  # why a person has to act, where more is known
 
 
 def outcome_handler(office: Office) -> Handler:
@@ -76,6 +92,8 @@ async def record_outcome(office: Office, db: Connection, effect: Effect, settled
         return
     steps = await store.steps(db, office.region, case.id)
     step = next((one for one in steps if one.code == effect.step), None)
+    if step is not None and await called_off(office, db, case, step, effect, settled):
+        return
     if step is None or step.effect_id != effect.id:
         log.info("outcome_of_another_round", effect=effect.id)
         return
@@ -85,6 +103,7 @@ async def record_outcome(office: Office, db: Connection, effect: Effect, settled
         reference=settled.reference,
         reason=settled.reason,
         fields=settled.result or {},
+        problem=settled.problem,
     )
     await settle(office, db, case, steps, step, heard)
 
@@ -121,8 +140,11 @@ def _settled(office: Office, case: Case, step: Step, heard: Heard, target: StepS
         due = office.due_on(step.due_on, rules.EXTENSION_DAYS)
     elif target == "at_desk":
         due = office.due_on(today, rules.DESK_DAYS)
+    elif heard.outcome == "sent_again":
+        due = max(step.due_on, office.due_on(today, rules.DESK_DAYS))
     if target == "at_desk" and step.state != "at_desk":
-        owed.tasks.append(desk_task(step, "find_out", _REASONS.get(heard.outcome, "unknown_outcome"), due))
+        why = _CAUSES.get(heard.problem or "") or _REASONS.get(heard.outcome, "unknown_outcome")
+        owed.tasks.append(desk_task(step, "find_out", why, due))
     kind = "cn.onestop.step.withdrawn" if target == "withdrawn" else _EVENTS[heard.outcome]
     if target == "at_desk" and heard.outcome == "correction":
         kind = _EVENTS["desk"]

@@ -1,9 +1,11 @@
 """Reading cases: one, all of one's own, as long work, as a timeline, as events."""
 
+from collections.abc import Awaitable, Callable
+
 from onestop import clock
 from onestop.cases import present, sealing, store
 from onestop.cases.errors import CaseUnknown, OperationUnknown
-from onestop.cases.models import Case, CaseBrief, Orphan
+from onestop.cases.models import Case, CaseBrief
 from onestop.cases.office import Office
 from onestop.cases.views import Bar, CaseLine, CaseList, CaseView, Operation, Timeline
 from onestop.certificates import service as certificates
@@ -120,6 +122,10 @@ async def timeline(office: Office, case: Case, lang: Language) -> Timeline:
     )
 
 
-async def orphans(office: Office) -> list[Orphan]:
-    """Return open steps without owner or deadline; there must be none, whatever was killed when."""
-    return await store.orphans(office.pool, office.region)
+def owns_case(office: Office) -> Callable[[str, str], Awaitable[bool]]:
+    """Return what tells whether a case is a subject's own."""
+
+    async def owns(subject: str, case_id: str) -> bool:
+        return await store.own_case(office.pool, office.region, case_id, subject) is not None
+
+    return owns

@@ -14,6 +14,7 @@ from onestop.cases.models import Case, NewEvent, Step
 from onestop.cases.office import Office
 from onestop.cases.repetition import once
 from onestop.cases.service_begin import Owed, Whose, begin, merged, plan
+from onestop.cases.service_cancel import cancellations
 from onestop.cases.service_open import APPLICANT_BY, SUBMITTED, check_complete
 from onestop.cases.service_read import view_of
 from onestop.cases.views import Answers, CaseView, Operation, Resubmit, Submit
@@ -255,7 +256,8 @@ def inputs_of(office: Office, item: str, code: str) -> set[str]:
 async def withdraw(office: Office, session: Session, context: Context, keyed: Keyed, case_id: str) -> Reply:
     """Withdraw the subject's own case: what has not begun stops, what is with a department ends there.
 
-    Rule: R-040, a withdrawal needs no reason and cannot undo what a department has already done.
+    Rule: R-040, a withdrawal needs no reason and cannot undo what a department has already done. A department that
+    offers to cancel is asked to.
 
     Raises:
         CaseUnknown: not one of this subject's cases.
@@ -278,6 +280,8 @@ async def withdraw(office: Office, session: Session, context: Context, keyed: Ke
         await store.update_state(db, office.region, case.id, "withdrawn", None)
         event = NewEvent(type=WITHDRAWN, by_whom=APPLICANT_BY)
         await store.insert_events(db, office.region, case.id, context.trace_id, [event])
+        called_off = cancellations(office, case, steps, context.trace_id)
+        await effects.intend(db, office.keys, office.gateway, office.region, called_off)
         await _record(db, office, session, context, case, "case.withdrawn")
         changed = msgspec.structs.replace(case, state="withdrawn", version=case.version + 1)
         view = await view_of(db, office, changed, context.lang)

@@ -5,7 +5,7 @@ from datetime import date
 
 import msgspec
 
-from onestop.cases.models import Case, CaseBrief, CaseOutcome, CaseState, Event, NewEvent, Orphan, Step
+from onestop.cases.models import Case, CaseBrief, CaseOutcome, CaseState, Event, NewEvent, Step
 from onestop.db import Connection, Db, columns, execute, many, one
 
 # The owner is in the WHERE clause: another citizen's case is the same as no case.
@@ -199,38 +199,6 @@ SELECT_EVENTS = """
 async def events(db: Db, region: str, case_id: str, after: int = 0) -> list[Event]:
     """Read a case's events after number `after`, in order; at most 500."""
     return await many(db, Event, SELECT_EVENTS, region, case_id, after)
-
-
-# No open step without an owner and a next deadline. A step in progress is owned by an effect that a worker will look at
-# again, one at the desk by an open task, one in correction by the applicant, one that waits by a step that is open.
-SELECT_ORPHANS = """
-    SELECT s.case_id, s.code, s.state,
-           CASE s.state WHEN 'in_progress' THEN 'no live effect' WHEN 'at_desk' THEN 'no open task'
-                        WHEN 'waiting' THEN 'nothing it waits for is open'
-                        ELSE 'case is not in correction' END AS why
-      FROM case_steps s JOIN cases c ON c.region = s.region AND c.id = s.case_id
-     WHERE s.region = $1
-       AND ((s.state = 'in_progress' AND NOT EXISTS (
-                SELECT 1 FROM effects e
-                 WHERE e.region = s.region AND e.id = s.effect_id AND e.next_at IS NOT NULL
-                   AND (e.state IN ('intended', 'sent', 'unknown') OR e.answer = 'awaited')))
-         OR (s.state = 'at_desk' AND NOT EXISTS (
-                SELECT 1 FROM desk_tasks t
-                 WHERE t.region = s.region AND t.case_id = s.case_id AND t.step = s.code AND t.state = 'open'))
-         OR (s.state = 'waiting' AND NOT EXISTS (
-                SELECT 1 FROM case_steps n
-                 WHERE n.region = s.region AND n.case_id = s.case_id AND n.code = ANY(s.needs)
-                   AND n.state IN ('waiting', 'in_progress', 'at_desk', 'correcting')))
-         OR (s.state = 'correcting' AND c.state <> 'correcting')
-         OR (s.state IN ('waiting', 'at_desk', 'correcting') AND c.state IN ('draft', 'decided', 'withdrawn')))
-     ORDER BY s.case_id, s.position
-     LIMIT 1000
-"""
-
-
-async def orphans(db: Db, region: str) -> list[Orphan]:
-    """Return open steps that nobody owns; there must be none. A step's deadline cannot be absent: the column is set."""
-    return await many(db, Orphan, SELECT_ORPHANS, region)
 
 
 SELECT_NEWEST_EVENTS = """

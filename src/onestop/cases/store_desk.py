@@ -28,8 +28,12 @@ def task_row(task: NewTask) -> tuple[object, ...]:
 
 # A desk sees its own department's work only.
 SELECT_TASKS = """
-    SELECT t.id, t.case_id, c.number, c.item, t.step, t.department, t.kind, t.reason, t.state, t.due_on, t.opened_at
+    SELECT t.id, t.case_id, c.number, c.item, t.step, t.department, t.kind, t.reason, t.state, t.due_on, t.opened_at,
+           e.key AS effect_key, e.operation AS effect_operation, e.attempt AS effect_attempt,
+           e.sent_at AS effect_sent_at, e.reference AS effect_reference, e.problem ->> 'code' AS effect_problem
       FROM desk_tasks t JOIN cases c ON c.region = t.region AND c.id = t.case_id
+      LEFT JOIN case_steps s ON s.region = t.region AND s.case_id = t.case_id AND s.code = t.step
+      LEFT JOIN effects e ON e.region = s.region AND e.id = s.effect_id AND t.kind = 'find_out'
      WHERE t.region = $1 AND t.department = $2 AND t.state = 'open' AND ($3::text IS NULL OR t.id > $3)
      ORDER BY t.id
      LIMIT $4
@@ -42,8 +46,12 @@ async def open_tasks(db: Db, region: str, department: str, after: str | None, li
 
 
 SELECT_TASK = """
-    SELECT t.id, t.case_id, c.number, c.item, t.step, t.department, t.kind, t.reason, t.state, t.due_on, t.opened_at
+    SELECT t.id, t.case_id, c.number, c.item, t.step, t.department, t.kind, t.reason, t.state, t.due_on, t.opened_at,
+           e.key AS effect_key, e.operation AS effect_operation, e.attempt AS effect_attempt,
+           e.sent_at AS effect_sent_at, e.reference AS effect_reference, e.problem ->> 'code' AS effect_problem
       FROM desk_tasks t JOIN cases c ON c.region = t.region AND c.id = t.case_id
+      LEFT JOIN case_steps s ON s.region = t.region AND s.case_id = t.case_id AND s.code = t.step
+      LEFT JOIN effects e ON e.region = s.region AND e.id = s.effect_id AND t.kind = 'find_out'
      WHERE t.region = $1 AND t.id = $2 AND t.department = $3
 """
 
@@ -54,8 +62,12 @@ async def task(db: Db, region: str, task_id: str, department: str) -> Task | Non
 
 
 SELECT_TASKS_OF_CASE = """
-    SELECT t.id, t.case_id, c.number, c.item, t.step, t.department, t.kind, t.reason, t.state, t.due_on, t.opened_at
+    SELECT t.id, t.case_id, c.number, c.item, t.step, t.department, t.kind, t.reason, t.state, t.due_on, t.opened_at,
+           e.key AS effect_key, e.operation AS effect_operation, e.attempt AS effect_attempt,
+           e.sent_at AS effect_sent_at, e.reference AS effect_reference, e.problem ->> 'code' AS effect_problem
       FROM desk_tasks t JOIN cases c ON c.region = t.region AND c.id = t.case_id
+      LEFT JOIN case_steps s ON s.region = t.region AND s.case_id = t.case_id AND s.code = t.step
+      LEFT JOIN effects e ON e.region = s.region AND e.id = s.effect_id AND t.kind = 'find_out'
      WHERE t.region = $1 AND t.case_id = $2
      ORDER BY t.id
      LIMIT 200

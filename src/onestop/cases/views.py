@@ -51,9 +51,9 @@ class Resubmit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class AnswerTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a person at the desk found out or decided."""
+    """What a person at the desk found out or decided; `send_again` where it certainly was not done."""
 
-    outcome: Literal["completed", "declined"]
+    outcome: Literal["completed", "declined", "send_again"]
     text: Sentence = ""
     reference: Annotated[str, Meta(max_length=100)] | None = None
     result: Annotated[dict[Group, Annotated[str, Meta(max_length=200)]], Meta(max_length=16)] = {}
@@ -250,6 +250,18 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     links: dict[str, str]
 
 
+class FindOut(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be found out at a department: whether it did what was sent under this key."""
+
+    key: str
+    operation: str
+    attempts: int
+    sent_at: datetime | None
+    reference: str | None
+    problem: str | None  # code of the last one
+    says: str | None  # the same as a sentence
+
+
 class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     """Work at a desk."""
 
@@ -265,6 +277,9 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     due_on: date
     opened_at: datetime
+    officer: str  # the accountable post whose desk this is
+    overdue: bool
+    find_out: FindOut | None = None
     payload: dict[str, Any] | UnsetType = (
         UNSET  # what the step is about; only in the single task, person numbers masked
     )

@@ -1,7 +1,9 @@
 """`onestop adapter`: what adapters there are, and what is wrong with their manifests."""
 
+import tomllib
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -9,7 +11,10 @@ from onestop.cli.place import json_option
 from onestop.cli.speech import Exit, Halt, Speaker
 
 if TYPE_CHECKING:
+    from onestop.gateway.lint import Finding
     from onestop.gateway.manifest import Manifest
+
+_COLOURS: Final = {"error": "bad", "warning": "warn", "hint": "dim"}
 
 _folder = click.option("--adapters", "folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
 
@@ -38,25 +43,79 @@ def list_adapters(speaker: Speaker, folder: Path | None, as_json: bool) -> int:
 @adapter.command("lint")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path, exists=True))
 @_folder
+@click.option("--environment", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--strict", is_flag=True)
 @json_option
 @click.pass_obj
-def lint(speaker: Speaker, paths: tuple[Path, ...], folder: Path | None, as_json: bool) -> int:
-    from onestop.gateway.manifest import BadManifest
-
+def lint(
+    speaker: Speaker,
+    paths: tuple[Path, ...],
+    folder: Path | None,
+    environment: Path | None,
+    strict: bool,
+    as_json: bool,
+) -> int:
     checked = [path / "manifest.toml" if path.is_dir() else path for path in paths] or _manifests(folder)
-    findings: list[tuple[str, str]] = []
-    for path in checked:
-        try:
-            _read(path)
-        except BadManifest as fault:
-            findings.append((path.parent.name, str(fault)))
+    told = _environment(environment) if environment else None
+    findings = {path: _findings(path, told) for path in checked}
+    counts: Counter[str] = Counter(one.severity for found in findings.values() for one in found)
     if as_json:
-        speaker.show({"checked": len(checked), "findings": [{"adapter": a, "says": s} for a, s in findings]})
+        shown = [_told(path, one, speaker) for path, found in findings.items() for one in found]
+        speaker.show({"checked": len(checked), "findings": shown})
     else:
-        for _, says in findings:
-            speaker.line(speaker.paint("bad", "✗ ") + says)
-        speaker.tell("adapter.linted", checked=len(checked), findings=len(findings))
-    return Exit.FINDINGS if findings else Exit.OK
+        for path, found in findings.items():
+            _print(speaker, path, found)
+        speaker.tell("adapter.linted", checked=len(checked), **{name: counts[name] for name in _COLOURS})
+    return Exit.FINDINGS if counts["error"] or (strict and counts["warning"]) else Exit.OK
+
+
+@adapter.command("schema")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def schema(speaker: Speaker, out: Path | None) -> None:
+    from onestop.gateway.schema import schema_text
+
+    if out is None:
+        speaker.line(schema_text().rstrip("\n"))
+    else:
+        out.write_text(schema_text(), "utf-8")
+        speaker.tell("adapter.schema_written", file=out)
+
+
+def _findings(path: Path, environment: dict[str, Any] | None) -> list["Finding"]:
+    from onestop.gateway.lint import lint
+
+    return lint(path.read_bytes(), f"{path.resolve().parent.name}/{path.name}", environment=environment)
+
+
+def _environment(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise Halt("bad_environment", Exit.CONFIGURATION, file=path, reason=str(fault)) from fault
+
+
+def _told(path: Path, one: "Finding", speaker: Speaker) -> dict[str, object]:
+    return {
+        "file": str(path),
+        "line": one.line,
+        "rule": one.rule,
+        "severity": one.severity,
+        "where": one.where,
+        "says": one.says(speaker.lang),
+        "fix": one.fix(speaker.lang),
+    }
+
+
+def _print(speaker: Speaker, path: Path, found: list["Finding"]) -> None:
+    if found:
+        speaker.line(speaker.paint("strong", str(path)))
+    for one in found:
+        mark = speaker.paint(_COLOURS[one.severity], speaker.say(f"adapter.severity.{one.severity}"))
+        place = speaker.paint("dim", f"{one.line or '-'}: {one.where}")
+        speaker.line(f"  {mark} {one.rule}  {place}")
+        speaker.line(f"      {one.says(speaker.lang)}")
+        speaker.line(f"      → {one.fix(speaker.lang)}")
 
 
 def read_all(folder: Path | None) -> tuple[list["Manifest"], list[tuple[str, str]]]:
@@ -90,12 +149,9 @@ def _told_folder() -> Path | None:
 
 
 def _read(path: Path) -> "Manifest":
-    from onestop.gateway.manifest import BadManifest, parse
+    from onestop.gateway.manifest import parse
 
-    manifest = parse(path.read_bytes(), f"{path.parent.name}/{path.name}")
-    if manifest.id != path.parent.name:
-        raise BadManifest(f"{path.parent.name}/{path.name}: id {manifest.id} is not the folder's name")
-    return manifest
+    return parse(path.read_bytes(), f"{path.parent.name}/{path.name}")
 
 
 def _summary(manifest: "Manifest") -> dict[str, object]:

@@ -16,6 +16,7 @@ from onestop.cli.speech import Exit, Halt, Speaker
 from onestop.texts import has, text
 
 if TYPE_CHECKING:
+    from onestop.gateway.explain import Link
     from onestop.settings import Settings
 
 _FINAL = ("decided", "withdrawn")
@@ -138,25 +139,36 @@ def _time(at: datetime) -> str:
 
 async def _trace(speaker: Speaker, settings: "Settings", wanted: str, as_json: bool) -> None:
     from onestop.cli.adapters import read_all
-    from onestop.gateway.explain import explain
+    from onestop.gateway.explain import Viewer, explain
 
-    names = {m.id: getattr(m.department.name, speaker.lang) for m in read_all(settings.adapters_dir)[0]}
+    manifests = {m.id: m for m in read_all(settings.adapters_dir)[0]}
+    viewer = Viewer(principal=None, curl=True)
     async with database(settings) as pool:
-        found = await explain(pool, settings.region, wanted, principal=None, lang=speaker.lang, names=names)
+        found = await explain(
+            pool, settings.region, wanted, viewer=viewer, lang=speaker.lang, manifests=manifests
+        )  # fmt: skip
     if as_json:
         speaker.show(found)
         return
     for entry in found:
         speaker.line(speaker.paint("strong", f"{entry.route}  {entry.outcome}  {entry.took_ms} ms  {_time(entry.at)}"))
         for link in entry.links:
-            mark = {"passed": "✓", "failed": "✗"}.get(link.state, "·")
-            colour = {"passed": "good", "failed": "bad"}.get(link.state, "dim")
-            speaker.line(
-                f"  {speaker.paint(colour, mark)} {_word(speaker, 'link', link.link)}  {link.department or ''}"
-            )
-            for words in filter(None, (link.says, link.fix)):
-                speaker.line(f"      {words}")
+            _link(speaker, link)
         for bar in entry.waterfall:
             start, took = round(float(bar.get("start_ms", 0))), round(float(bar.get("took_ms", 0)))
             line = f"  {bar['department']}  {bar['operation']}  +{start} ms  {took} ms  {bar['outcome']}"
             speaker.line(line)
+
+
+def _link(speaker: Speaker, link: "Link") -> None:
+    mark = {"passed": "✓", "failed": "✗", "noted": "!"}.get(link.state, "·")
+    colour = {"passed": "good", "failed": "bad", "noted": "warn"}.get(link.state, "dim")
+    where = " ".join(filter(None, (link.department, link.operation)))
+    speaker.line(f"  {speaker.paint(colour, mark)} {_word(speaker, 'link', link.link)}  {where}".rstrip())
+    for words in filter(None, (link.says, link.detail)):
+        speaker.line(f"      {words}")
+    if link.fix:
+        who = text(f"http.actor.{link.who_acts}", speaker.lang)
+        speaker.line(f"      → {who}: {link.fix}")
+    if link.curl:
+        speaker.line(f"      $ {link.curl}")

@@ -8,11 +8,24 @@ from typing import Any
 
 import click
 
-from onestop.cli import adapters, cases, database, demo, doctor, sandbox, serve
+from onestop.cli import (
+    adapter_life,
+    adapter_play,
+    adapter_terms,
+    adapters,
+    cases,
+    database,
+    demo,
+    doctor,
+    importing,
+    sandbox,
+    serve,
+    status,
+)
 from onestop.cli.manners import Page, localise
 from onestop.cli.speech import Exit, Halt, Speaker, language
 from onestop.errors import OnestopError, Unavailable, UpstreamFailed, UpstreamTimeout
-from onestop.texts import Language
+from onestop.texts import Language, text
 
 
 class _Root(click.Group):
@@ -40,6 +53,9 @@ def version(speaker: Speaker, as_json: bool) -> None:
         speaker.line(f"onestop {__version__}")
 
 
+adapters.adapter.add_command(importing.import_)
+_ADDED = (adapter_life, adapter_play, adapter_terms)  # hang their commands on `adapter` themselves
+
 for command in (
     demo.demo,
     serve.run,
@@ -49,6 +65,7 @@ for command in (
     adapters.adapter,
     cases.case,
     cases.trace,
+    status.status,
     sandbox.sandbox,
     version,
 ):
@@ -125,7 +142,11 @@ def _failed(speaker: Speaker, fault: Exception) -> int:
 
 
 def _refused(speaker: Speaker, fault: OnestopError) -> int:
-    speaker.complain(str(fault), speaker.fix_of(fault.code))
+    said = str(fault)
+    if said == fault.code:  # no sentence of its own: the catalogue's, as the API would say it
+        said = text(f"problem.{fault.code}.detail", speaker.lang, **fault.params)
+    said += "".join(f"\n  - {text(f'field.{e.code}', speaker.lang, **e.params)}" for e in fault.errors)
+    speaker.complain(said, speaker.fix_of(fault.code))
     if fault.code in ("settings.bad", "manifest.bad"):
         return Exit.CONFIGURATION
     return Exit.UNREACHABLE if isinstance(fault, UpstreamFailed | UpstreamTimeout | Unavailable) else Exit.FAILED

@@ -1,19 +1,22 @@
 """A department's own answer to something sent to it earlier: genuine, new, and about an effect we know."""
 
+import contextlib
 import time
 from collections.abc import Mapping
 
 import structlog
 
 from onestop.crypto import Keys
-from onestop.db import Pool
-from onestop.gateway import store
-from onestop.gateway.auth import callback_is_genuine
-from onestop.gateway.effects import Handler, sealed_result
+from onestop.db import Connection, Pool
+from onestop.gateway import facts, store
+from onestop.gateway.auth import Outgoing
+from onestop.gateway.effects import Handler, said, sealed_result
 from onestop.gateway.errors import CallbackNotGenuine, CallbackUnknown, CallbackUnreadable, NoSuchAdapter
+from onestop.gateway.facts import Fact, fact
 from onestop.gateway.line import Line
+from onestop.gateway.manifest import Callback
 from onestop.gateway.mapping import MappingFailed
-from onestop.gateway.models import Settled
+from onestop.gateway.models import Effect
 from onestop.gateway.operations import Answer, Prepared
 from onestop.gateway.service import Gateway
 from onestop.outbound.decoding import decode_json
@@ -36,58 +39,121 @@ async def receive(
 
     Raises:
         NoSuchAdapter: nobody of that name answers by callback.
-        CallbackNotGenuine: not signed with the shared secret within the allowed skew.
+        CallbackNotGenuine: not proved to be the department's own, as its manifest declares, within the allowed skew.
         CallbackUnreadable: the body is not what the manifest declares.
         CallbackUnknown: nothing was sent under the key it names.
     """
-    line = gateway.lines.get(adapter)
-    if line is None or line.manifest.callback is None:
+    lines = [line for line in gateway.lines_of(adapter) if line.manifest.callback is not None]
+    if not lines:
         raise NoSuchAdapter(adapter)
-    nonce = _check(line, headers, body)
-    prepared = line.operations[line.manifest.callback.operation]
-    key, answer = _read(prepared, body)
-    outcome = answer.outcome or "completed"
-    settled = Settled(outcome=outcome, reference=answer.reference, reason=answer.reason, result=answer.fields)
+    line, nonce = _genuine(lines, headers, body)
+    key, answer = _read(line, _reader(line), body)
+    sent_by = await store.version_by_key(pool, region, adapter, key)
+    if sent_by is not None and sent_by != line.manifest.version:
+        # Answered in the words of the version it was sent with, while that is kept.
+        line = next((one for one in lines if one.manifest.version == sent_by), line)
+        key, answer = _read(line, _reader(line), body)
+    prepared = _reader(line)
     async with pool.acquire() as db, db.transaction():
         effect = await store.by_key_for_update(db, region, adapter, key)
         if effect is None:
-            raise CallbackUnknown(adapter)
-        if outcome in ("pending", "extended") or not await store.insert_callback(db, region, adapter, nonce):
+            raise CallbackUnknown(adapter, fact("callback_key", member=prepared.spec.reply.key or ""))
+        if not await store.insert_callback(db, region, adapter, nonce):
             return False
-        state = "done" if outcome in ("completed", "transferred") else "refused"
-        new = await store.answered(
-            db, effect, state, settled.reference, sealed_result(keys, effect.id, settled), None
-        )  # fmt: skip
-        if new:
-            await handler(db, effect, settled)
+        new = await take_answer(db, keys, effect, prepared, answer, handler)
     log.info("callback_received", adapter=adapter, effect=effect.id, new=new)
     if new:
         await gateway.changed(pool, effect.case_id)
     return new
 
 
-def _check(line: Line, headers: Mapping[str, str], body: bytes) -> str:
-    """Return the nonce of a genuine callback."""
+async def take_answer(
+    db: Connection, keys: Keys, effect: Effect, prepared: Prepared, answer: Answer, handler: Handler
+) -> bool:
+    """Write a department's own answer and tell the handler; False where it changes nothing. The row is held.
+
+    It may come before our own call has ended, twice, or out of order: what was decided stays decided, and a worker
+    that still holds the effect loses it.
+    """
+    verdict = said(prepared, answer)
+    settled = verdict.settled
+    assert settled is not None  # a department's word always tells something
+    if settled.outcome == "desk":
+        return False
+    if verdict.answer == "awaited":
+        again = effect.answer == "awaited" and effect.outcome == settled.outcome
+        if again or not await store.received(db, effect, settled.reference, settled.outcome, verdict.again_s or 1.0):
+            return False
+    else:
+        result = sealed_result(keys, effect.id, settled)
+        if not await store.answered(db, effect, verdict.state, settled.reference, result, settled.outcome):
+            if effect.outcome not in (None, settled.outcome):
+                log.warning("answer_contradicts", effect=effect.id, first=effect.outcome, then=settled.outcome)
+            return False
+    await handler(db, effect, settled)
+    return True
+
+
+def _genuine(lines: list[Line], headers: Mapping[str, str], body: bytes) -> tuple[Line, str]:
+    """Return the newest line by which a callback is genuine and can be read, and its nonce.
+
+    Raises:
+        CallbackNotGenuine: by none; for the reason the newest has.
+    """
+    found: list[tuple[Line, str]] = []
+    refusal: CallbackNotGenuine | None = None
+    for line in lines:
+        try:
+            found.append((line, _check(line, headers, body)))
+        except CallbackNotGenuine as refused:
+            refusal = refusal or refused
+    if not found:
+        raise refusal or CallbackNotGenuine(lines[0].manifest.id)
+    for line, nonce in found:
+        with contextlib.suppress(CallbackUnreadable):
+            _read(line, _reader(line), body)
+            return line, nonce
+    return found[0]
+
+
+def _reader(line: Line) -> Prepared:
     rules = line.manifest.callback
     assert rules is not None  # asked by the caller
-    timestamp = headers.get(rules.timestamp_header.lower(), "")
-    nonce = headers.get(rules.nonce_header.lower(), "")
-    signature = headers.get(rules.signature_header.lower(), "")
-    secret = line.secrets.get("callback_secret", "")
-    if not secret or not 8 <= len(nonce) <= 128 or not nonce.isascii():
-        raise CallbackNotGenuine(line.manifest.id)
-    if not callback_is_genuine(rules, secret, timestamp, nonce, signature, body, time.time()):
-        raise CallbackNotGenuine(line.manifest.id)
+    return line.operations[rules.operation]
+
+
+def _check(line: Line, headers: Mapping[str, str], body: bytes) -> str:
+    """Return the nonce of a genuine callback."""
+    adapter, now = line.manifest.id, time.time()
+    told = list(headers.items())
+    message = Outgoing("POST", f"http://{headers.get('host', '')}", f"/v1/callbacks/{adapter}", "", told, body)
+    nonce = line.genuine(message, now) if line.genuine is not None else None
+    if nonce is None:
+        raise CallbackNotGenuine(adapter, _why_not_genuine(line.manifest.callback, headers, now))
     return nonce
 
 
-def _read(prepared: Prepared, body: bytes) -> tuple[str, Answer]:
+def _why_not_genuine(rules: Callback | None, headers: Mapping[str, str], now: float) -> Fact | None:
+    """Return whether it is the clock, the nonce or the signature; only the department and the operator are told."""
+    if rules is None or rules.kind != "signed":
+        return None
+    told, nonce = headers.get(rules.timestamp_header.lower(), ""), headers.get(rules.nonce_header.lower(), "")
+    sent = int(told) / (1000 if len(told) == 13 else 1) if told.isdigit() and len(told) <= 13 else None
+    if sent is None or abs(sent - now) > rules.max_skew_s:
+        skew = "—" if sent is None else round(sent - now)
+        return fact("callback_skew", seconds=skew, limit_s=rules.max_skew_s)
+    if not 8 <= len(nonce) <= 128 or not nonce.isascii():
+        return fact("callback_nonce", header=rules.nonce_header)
+    return fact("callback_signature", header=rules.signature_header, base=rules.base.replace("\n", "\\n"))
+
+
+def _read(line: Line, prepared: Prepared, body: bytes) -> tuple[str, Answer]:
     try:
         value = decode_json(body)
         key = prepared.key(value) if prepared.key else None
         answer = prepared.read(value)
     except (BadBody, MappingFailed) as fault:
-        raise CallbackUnreadable(str(fault)) from fault
+        raise CallbackUnreadable(line.manifest.id, fact("callback_body", why=str(fault))) from fault
     if not isinstance(key, str) or not key:
-        raise CallbackUnreadable("the body names no key of ours")
+        raise CallbackUnreadable(line.manifest.id, facts.missing(prepared.spec.reply.key or "reply.key", value))
     return key, answer

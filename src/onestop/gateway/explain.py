@@ -6,47 +6,30 @@ No row holds anything personal. Rows are an explanation, not a record of law: lo
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import structlog
 
 from onestop.db import Db, Pool
-from onestop.errors import OnestopError
 from onestop.gateway import store_traces
 from onestop.gateway.errors import NoSuchTrace
+from onestop.gateway.explain_chain import CHAIN, Link, chain, name_of
+from onestop.gateway.facts import Fact
 from onestop.gateway.fanout import Record
+from onestop.gateway.manifest import Manifest
 from onestop.ids import new_id
-from onestop.texts import Language, text
+from onestop.texts import Language
+
+__all__ = ("CHAIN", "Explanation", "Link", "TraceLog", "Viewer", "explain")
 
 log = structlog.get_logger(__name__)
 
-CHAIN: Final = (
-    "identity",
-    "assurance",
-    "mandate",
-    "basis",
-    "agreement",
-    "quota",
-    "schema",
-    "limit",
-    "breaker",
-    "upstream",
-    "mapping",
-)
-# Which link of the chain a question's outcome belongs to.
-_LINK = {
-    "ok": None,
-    "not_found": None,
-    "full": "limit",
-    "busy": "quota",
-    "paused": "breaker",
-    "denied": "agreement",
-    "unmappable": "mapping",
-    "bad_reply": "mapping",
-    "invalid": "schema",
-}
+# Tells whether a case is the viewer's own: what the worker did for it is then theirs to see.
+Owns = Callable[[str], Awaitable[bool]]
+
 _EVERY_S = 0.2
 _MOST_WAITING = 5_000
 _BATCH = 500
@@ -54,16 +37,12 @@ _BATCH = 500
 _json = msgspec.json.Encoder()
 
 
-class Link(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One link of the chain: passed, failed, or not reached."""
+class Viewer(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks for an explanation, and so what of it there is to see."""
 
-    link: str
-    state: str  # passed | failed | not_reached
-    department: str | None = None
-    code: str | None = None
-    says: str | None = None
-    fix: str | None = None
-    who_acts: str | None = None
+    principal: str | None  # their own requests; None: everybody's
+    department: str | None = None  # of other people's requests: this department's parts alone
+    curl: bool = False
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,18 +62,28 @@ class TraceLog:
 
     def __init__(self, pool: Pool, region: str) -> None:
         self._pool, self._region = pool, region
-        self._waiting: list[tuple[object, ...]] = []
+        self._waiting: list[tuple[Any, ...]] = []
         self._task: asyncio.Task[None] | None = None
         self.dropped = 0
 
     def note(
-        self, trace_id: str, principal: str | None, route: str, outcome: str, took_ms: float, records: list[Record]
+        self,
+        trace_id: str,
+        principal: str | None,
+        route: str,
+        outcome: str,
+        took_ms: float,
+        records: list[Record],
+        **about: Fact | str | None,
     ) -> None:
-        """Take one request's trace; dropped, and counted, where too many wait."""
+        """Take one request's trace; dropped, and counted, where too many wait.
+
+        `about` may tell the `fact` that decided, the `adapter` it concerns, and the `case` a worker's call was for.
+        """
         if len(self._waiting) >= _MOST_WAITING:
             self.dropped += 1
             return
-        self._waiting.append((trace_id, principal, route, outcome, took_ms, records))
+        self._waiting.append((trace_id, principal, route, outcome, took_ms, {"fanout": records, **about}))
 
     def start(self) -> None:
         """Begin to write what is taken."""
@@ -113,9 +102,10 @@ class TraceLog:
         """Write everything that waits."""
         while self._waiting:
             batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+            ids = sorted(new_id("trc") for _ in batch)  # those of one millisecond are in no order of their own
             rows = [
-                (trace, new_id("trc"), principal, route, outcome, took, _json.encode({"fanout": records}).decode())
-                for trace, principal, route, outcome, took, records in batch
+                (trace, id_, *rest, _json.encode(kept).decode())
+                for id_, (trace, *rest, kept) in zip(ids, batch, strict=True)
             ]
             await store_traces.insert_traces(self._pool, self._region, rows)
 
@@ -129,74 +119,64 @@ class TraceLog:
 
 
 async def explain(
-    db: Db, region: str, trace_id: str, *, principal: str | None, lang: Language, names: dict[str, str]
+    db: Db,
+    region: str,
+    trace_id: str,
+    *,
+    viewer: Viewer,
+    lang: Language,
+    manifests: Mapping[str, Manifest],
+    owns: Owns | None = None,
 ) -> list[Explanation]:
-    """Explain every request under a trace id, the first one first; `principal` None sees everybody's.
+    """Explain every request under a trace id that the viewer may see, the first one first.
 
     Raises:
         NoSuchTrace: nothing is kept under it, or it is somebody else's.
     """
-    entries = await store_traces.under(db, region, trace_id, principal)
-    if not entries:
+    whose = None if viewer.department is not None else viewer.principal
+    entries = await store_traces.under(db, region, trace_id, whose)
+    found: list[Explanation] = []
+    for entry in entries:
+        seen = await _seen(entry, viewer, owns)
+        if seen is not None:
+            found.append(_explanation(trace_id, entry, seen, lang, manifests, curl=viewer.curl))
+    if not found:
         raise NoSuchTrace(trace_id)
-    return [_explanation(trace_id, entry, lang, names) for entry in entries]
+    return found
 
 
-def _explanation(trace_id: str, entry: store_traces.Entry, lang: Language, names: dict[str, str]) -> Explanation:
+async def _seen(entry: store_traces.Entry, viewer: Viewer, owns: Owns | None) -> list[dict[str, Any]] | None:
+    """Return the questions of a request that the viewer may see; None where the whole of it is not theirs."""
     bars: list[dict[str, Any]] = entry.records.get("fanout", [])
+    if (viewer.principal is None and viewer.department is None) or (
+        entry.principal is not None and entry.principal == viewer.principal
+    ):
+        return bars
+    if viewer.department is not None:
+        own = [bar for bar in bars if bar["adapter"] == viewer.department]
+        return own if own or entry.records.get("adapter") == viewer.department else None
+    case = entry.records.get("case")
+    if entry.principal is None and isinstance(case, str) and owns is not None and await owns(case):
+        return bars
+    return None
+
+
+def _explanation(
+    trace_id: str,
+    entry: store_traces.Entry,
+    bars: list[dict[str, Any]],
+    lang: Language,
+    manifests: Mapping[str, Manifest],
+    *,
+    curl: bool,
+) -> Explanation:
+    names = {name: name_of(manifest, lang) for name, manifest in manifests.items()}
     return Explanation(
         trace_id=trace_id,
         at=entry.at,
         route=entry.route,
         outcome=entry.outcome,
         took_ms=round(entry.took_ms, 1),
-        links=_links(entry, bars, lang, names),
+        links=chain(entry, bars, lang, manifests, curl=curl),
         waterfall=[{**bar, "department": names.get(bar["adapter"], bar["adapter"])} for bar in bars],
     )
-
-
-def _links(entry: store_traces.Entry, bars: list[dict[str, Any]], lang: Language, names: dict[str, str]) -> list[Link]:
-    refused = _refusal(entry.outcome)
-    if refused is not None:
-        stage = "upstream" if refused.stage not in CHAIN else refused.stage
-        at = CHAIN.index(stage)
-        before = [Link(link=name, state="passed") for name in CHAIN[:at]]
-        after = [Link(link=name, state="not_reached") for name in CHAIN[at + 1 :]]
-        return [*before, _failed(stage, refused.code, refused.who_acts, None, lang), *after]
-    failed: dict[str, list[Link]] = {}
-    for bar in bars:
-        link = _LINK.get(bar["outcome"], "upstream")
-        if link is not None:
-            code = _CODES.get(bar["outcome"], f"upstream.{bar['outcome']}")
-            failed.setdefault(link, []).append(_failed(link, code, "department", names.get(bar["adapter"]), lang))
-    links: list[Link] = []
-    for name in CHAIN:
-        links += failed.get(name, [Link(link=name, state="passed")])
-    return links
-
-
-# Outcomes of a question whose problem has another name.
-_CODES = {"pending": "upstream.timeout", "invalid": "upstream.refused"}
-
-
-def _failed(link: str, code: str, who_acts: str, department: str | None, lang: Language) -> Link:
-    return Link(
-        link=link,
-        state="failed",
-        department=department,
-        code=code,
-        says=text(f"problem.{code}.cause", lang),
-        fix=text(f"problem.{code}.fix", lang),
-        who_acts=who_acts,
-    )
-
-
-def _refusal(code: str) -> type[OnestopError] | None:
-    """Return the kind of failure a code names; None where the request was answered."""
-    found: list[type[OnestopError]] = [OnestopError]
-    while found:
-        kind = found.pop()
-        if kind.code == code:
-            return kind
-        found += kind.__subclasses__()
-    return None

@@ -14,15 +14,19 @@ import msgspec
 import structlog
 
 from onestop import clock
-from onestop.gateway.line import Call, CallFailed, Line
+from onestop.gateway.call import Call, CallFailed, Done, Piece
+from onestop.gateway.facts import Fact, fact
+from onestop.gateway.line import Line
 from onestop.gateway.manifest import Manifest, Operation
-from onestop.gateway.models import Ask, Part, PartProblem, PartState, Source
+from onestop.gateway.models import Ask, Held, Lane, Part, PartProblem, PartState, Source
 from onestop.gateway.operations import Answer
 from onestop.texts import Language, text
 
 log = structlog.get_logger(__name__)
 
 OnLate = Callable[[Part], None]
+# Counts a question that may be asked, or says why it is not asked, and who is not.
+Admit = Callable[[Ask], tuple[Held, Manifest] | None]
 
 # Failure of a call → state of the part and the code of its problem.
 _FAILURES: dict[str, tuple[PartState, str]] = {
@@ -46,7 +50,12 @@ _ANSWERS: dict[str, tuple[PartState, str]] = {
 }
 # States in which a department has said what it holds.
 ANSWERED: Final = frozenset({"ok", "stale", "not_applicable"})
-_WHO_ACTS = {"upstream.unmappable": "operator", "upstream.paused": "department"}
+_WHO_ACTS = {
+    "upstream.unmappable": "operator",
+    "upstream.paused": "department",
+    "agreement.missing": "operator",
+    "quota.exhausted": "operator",
+}
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -70,6 +79,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     wait_ms: float = 0.0
     read_ms: float = 0.0
     attempts: int = 1
+    detail: Fact | None = None  # what decided, where it did not go well
+    pieces: list[Piece] | None = None  # steps, pages and repetitions, where there were any
 
 
 class Gathered:
@@ -86,17 +97,22 @@ class Gathered:
 class _Fan:
     """One fan-out under way."""
 
-    __slots__ = ("asks", "begun", "calls", "future", "lang", "late", "left", "loop", "parts", "records", "timer")
+    __slots__ = (
+        "asks", "begun", "calls", "future", "hears", "lang", "late", "left", "loop", "parts", "person", "records",
+        "timer",
+    )  # fmt: skip
 
-    def __init__(self, asks: Sequence[Ask], lang: Language, late: OnLate | None) -> None:
+    def __init__(self, asks: Sequence[Ask], person: Person, lang: Language, late: OnLate | None) -> None:
         self.loop = asyncio.get_running_loop()
         self.asks = asks
+        self.person = person
         self.lang: Language = lang
         self.late = late
         self.begun = self.loop.time()
         self.left = len(asks)
         self.parts: list[Part | None] = [None] * len(asks)
         self.calls: list[Call | None] = [None] * len(asks)
+        self.hears: list[Done | None] = [None] * len(asks)  # how each call under way tells us
         self.records: list[Record] = []
         self.future: asyncio.Future[None] = self.loop.create_future()
         self.timer: asyncio.TimerHandle | None = None
@@ -110,16 +126,20 @@ class _Fan:
 
     def heard(self, i: int, call: Call, outcome: Answer | CallFailed) -> None:
         """Take the outcome of one call, in time or late."""
-        self.calls[i] = None  # it knows us: with both gone at once nothing is left for the garbage collector to find
+        # They know us: with all gone at once nothing is left for the garbage collector to find.
+        self.calls[i] = self.hears[i] = None
         manifest, operation = call.line.manifest, call.prepared.spec
+        took_ms = (self.loop.time() - self.begun) * 1000
         try:
-            part = _part(self.asks[i].want, manifest, operation, outcome, call.took_ms, self.lang)
+            part = _part(self.asks[i].want, manifest, operation, outcome, took_ms, self.lang)
+            if part.state == "unavailable" and operation.stale_s:
+                part = self.kept(i, call.line, operation, operation.stale_s) or part
             if self.late is not None or not self.future.done():  # a call that was cut has its record
-                self.records.append(_record(self, call, outcome))
+                self.records.append(_record(self, call, outcome, part))
         except Exception:
             # The one broad except of the house: a defect in one adapter is one part, not everybody's answer.
             log.exception("part_failed", adapter=manifest.id, operation=operation.id)
-            part = _failed(self.asks[i].want, manifest, "upstream.unmappable", "unavailable", call.took_ms, self.lang)
+            part = _failed(self.asks[i].want, manifest, "upstream.unmappable", "unavailable", took_ms, self.lang)
         if not self.future.done():
             self.put(i, part)
         elif self.late is not None:
@@ -135,6 +155,7 @@ class _Fan:
             return
         missing = [(i, call) for i, call in enumerate(self.calls) if self.parts[i] is None and call is not None]
         for i, call in missing:
+            waited, why = call.waits, call.why_late()
             call.overdue()
             self.parts[i] = self._not_yet(i, call)
             spec = call.prepared.spec
@@ -143,25 +164,57 @@ class _Fan:
                     call.line.manifest.id,
                     spec.id,
                     call.line.manifest.version,
-                    "pending" if self.late else "timeout",
-                    round((call.started - self.begun) * 1000, 2),
+                    "full" if waited else "pending" if self.late else "timeout",
+                    round(max(call.started - self.begun, 0.0) * 1000, 2),
                     round(call.took_ms, 2),
                     attempts=call.attempts,
+                    detail=why,
+                    pieces=call.pieces,
                 )
             )
         self.future.set_result(None)
-        for _, call in missing:
-            if self.late is None:
-                call.cancel()
-            else:
-                call.keep_time()
+        for i, call in missing:
+            self._let_go(i, call)
+
+    def _let_go(self, i: int, call: Call) -> None:
+        """Let a call go on that may still bring a late part; take leave of any other."""
+        part, done = self.parts[i], self.hears[i]
+        if part is not None and part.state == "pending":
+            call.keep_time()
+        elif done is not None:
+            self.calls[i] = self.hears[i] = None
+            call.leave(done)
 
     def _not_yet(self, i: int, call: Call) -> Part:
+        """Return the part of a question that has no answer by the deadline."""
+        line, spec = call.line, call.prepared.spec
+        kept = self.kept(i, line, spec, spec.stale_s) if spec.stale_s else None
+        if kept is not None:
+            return kept
         state: PartState = "pending" if self.late is not None else "unavailable"
+        took_ms = (self.loop.time() - self.begun) * 1000
+        code, after = ("upstream.busy", line.admission.drains_in_s()) if call.waits else ("upstream.timeout", None)
         return _failed(
-            self.asks[i].want, call.line.manifest, "upstream.timeout", state, call.took_ms, self.lang,
-            waited_ms=round(call.took_ms),
+            self.asks[i].want, line.manifest, code, state, took_ms, self.lang,
+            retry_after_s=after, waited_ms=round(took_ms),
         )  # fmt: skip
+
+    def kept(self, i: int, line: Line, operation: Operation, within_s: float) -> Part | None:
+        """Return a kept answer as a part: `stale`, with its age, unless it may be given again."""
+        person = self.person
+        found = line.kept.get((operation.id, person.number, person.name or ""), within_s, self.loop.time())
+        if found is None:
+            return None
+        age_s, answer = found
+        took_ms = (self.loop.time() - self.begun) * 1000
+        part = _part(self.asks[i].want, line.manifest, operation, answer, took_ms, self.lang)
+        part.age_s = max(round(age_s), part.age_s or 0)
+        if age_s > operation.cache_s:
+            part.state = "stale"
+        self.records.append(
+            Record(line.manifest.id, operation.id, line.manifest.version, "kept", 0.0, round(took_ms, 2), attempts=0)
+        )
+        return part
 
 
 async def gather(
@@ -173,32 +226,34 @@ async def gather(
     lang: Language = "zh",
     traceparent: str | None = None,
     on_late: OnLate | None = None,
+    lane: Lane = "citizen",
+    closed: Mapping[str, Fact] | None = None,
+    admit: Admit | None = None,
 ) -> Gathered:
     """Ask every question at once and return one part for each, in the order of `asks`, at the latest at `deadline`.
 
     `deadline` is loop time. With `on_late`, calls go on to their operation's `late_s` and each late part is handed to
-    it once; without, they are cut at the deadline. Never raises for anything a department does.
+    it once; without, they are cut at the deadline. The same question about the same person that is under way already is
+    not asked again. `closed` tells why there is no line to a department. Never raises for anything a department does.
     """
-    fan = _Fan(asks, lang, on_late)
+    fan = _Fan(asks, person, lang, on_late)
     subject = {"number": person.number, "name": person.name}
     values: dict[str, Any] = {"subject": subject, "traceparent": traceparent}
     for i, ask in enumerate(asks):
-        line = lines.get(ask.adapter)
-        if line is None:
-            fan.put(i, _unknown(ask, lang))
+        held = admit(ask) if admit is not None else None
+        if held is not None:
+            fan.records.append(Record(ask.adapter, ask.operation, held[1].version, held[0].code, 0.0, 0.0, attempts=0))
+            fan.put(i, _not_asked(ask, held[0], held[1], lang))
             continue
-        spec = line.operations[ask.operation].spec
-        until = deadline if on_late is None else max(deadline, fan.begun + spec.late_s)
-        started = line.start(ask.operation, values, until, partial(fan.heard, i), person.number, timed=False)
-        if isinstance(started, CallFailed):
-            state, code = _FAILURES[started.kind]
-            part = _failed(ask.want, line.manifest, code, state, 0.0, lang, retry_after_s=started.retry_after_s)
+        line = lines.get(ask.adapter)
+        if line is None or ask.operation not in line.operations:  # not here, or gone with an older version
+            why = (closed or {}).get(ask.adapter) or fact("no_environment", id=ask.adapter)
             fan.records.append(
-                Record(ask.adapter, ask.operation, line.manifest.version, started.kind, 0.0, 0.0, attempts=0)
+                Record(ask.adapter, ask.operation, "-", "not_connected", 0.0, 0.0, attempts=0, detail=why)
             )
-            fan.put(i, part)
+            fan.put(i, _unknown(ask, lang))
         else:
-            fan.calls[i] = started
+            _ask(fan, i, line, values, deadline, lane)
     if fan.left:
         fan.timer = fan.loop.call_at(deadline, fan.time_is_up)
         try:
@@ -208,6 +263,32 @@ async def gather(
             if not fan.future.done():  # our own caller went away
                 fan._close()
     return Gathered([part for part in fan.parts if part is not None], fan.records)
+
+
+def _ask(fan: _Fan, i: int, line: Line, values: dict[str, Any], deadline: float, lane: Lane) -> None:
+    """Ask one question of a fan-out, or take what is known at once."""
+    ask, person = fan.asks[i], fan.person
+    spec = line.operations[ask.operation].spec
+    kept = fan.kept(i, line, spec, spec.cache_s) if spec.cache_s else None
+    if kept is not None:
+        fan.put(i, kept)
+        return
+    until = deadline if fan.late is None else max(deadline, fan.begun + spec.late_s)
+    done = fan.hears[i] = partial(fan.heard, i)
+    started = line.question(ask.operation, values, until, done, person.number, person.name or "", lane)
+    if isinstance(started, Call):
+        fan.calls[i] = started
+        return
+    fan.hears[i] = None
+    state, code = _FAILURES[started.kind]
+    part = fan.kept(i, line, spec, spec.stale_s) if spec.stale_s else None
+    fan.records.append(
+        Record(
+            ask.adapter, ask.operation, line.manifest.version, started.kind, 0.0, 0.0, attempts=0, detail=started.fact
+        )
+    )
+    after = started.retry_after_s
+    fan.put(i, part or _failed(ask.want, line.manifest, code, state, 0.0, fan.lang, retry_after_s=after))
 
 
 _sources: dict[tuple[str, str, Language], Source] = {}
@@ -287,6 +368,19 @@ def _failed(
     return Part(want=want, state=state, source=who, took_ms=round(took_ms, 1), problem=problem)
 
 
+def _not_asked(ask: Ask, held: Held, manifest: Manifest, lang: Language) -> Part:
+    """Return the part of a question that is not asked: until when, or why not."""
+    part = _failed(ask.want, manifest, held.code, held.state, 0.0, lang, retry_after_s=held.retry_after_s)
+    problem = part.problem
+    if problem is not None and held.retry_after_s is not None:
+        until = held.until.isoformat(timespec="minutes") if held.until else ""
+        detail = text(f"part.{held.code}", lang, department=part.source.department, until=until)
+        part.problem = msgspec.structs.replace(
+            problem, detail=detail, retry="after", retry_after_s=held.retry_after_s
+        )  # fmt: skip
+    return part
+
+
 def _unknown(ask: Ask, lang: Language) -> Part:
     problem = PartProblem(
         code="upstream.not_connected",
@@ -299,30 +393,53 @@ def _unknown(ask: Ask, lang: Language) -> Part:
     return Part(want=ask.want, state="unavailable", source=who, took_ms=0.0, problem=problem)
 
 
-def _record(fan: _Fan, call: Call, outcome: Answer | CallFailed) -> Record:
+def _record(fan: _Fan, call: Call, outcome: Answer | CallFailed, part: Part) -> Record:
+    start = max(call.started - fan.begun, 0.0) * 1000  # a shared question may have begun before
+    spec = call.prepared.spec
+    detail = outcome.fact if part.state != "stale" else _old(spec, part)
+    return record_of(call.line.manifest, spec.id, outcome, start, call.took_ms, call.attempts, detail, call.pieces)
+
+
+def _old(spec: Operation, part: Part) -> Fact:
+    return fact("old_reply", age=round((part.age_s or 0) / 86_400), limit=round((spec.fresh_s or 0) / 86_400))
+
+
+def record_of(
+    manifest: Manifest,
+    operation: str,
+    outcome: Answer | CallFailed,
+    start_ms: float,
+    took_ms: float,
+    attempts: int = 1,
+    detail: Fact | None = None,
+    pieces: list[Piece] | None = None,
+) -> Record:
+    """Return what is kept of one call; times are in milliseconds."""
     reply = outcome.reply if isinstance(outcome, Answer) else None
-    manifest = call.line.manifest
-    start = (call.started - fan.begun) * 1000
     if reply is None:
         return Record(
             manifest.id,
-            call.prepared.spec.id,
+            operation,
             manifest.version,
             outcome.kind,
-            start,
-            call.took_ms,
-            attempts=call.attempts,
+            start_ms,
+            took_ms,
+            attempts=attempts,
+            detail=detail,
+            pieces=pieces,
         )
     return Record(
         manifest.id,
-        call.prepared.spec.id,
+        operation,
         manifest.version,
         outcome.kind,
-        start,
-        call.took_ms,
+        start_ms,
+        took_ms,
         reply.queue_ms,
         reply.connect_ms,
         reply.wait_ms,
         reply.read_ms,
-        call.attempts,
+        attempts,
+        detail,
+        pieces,
     )

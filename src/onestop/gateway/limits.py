@@ -10,12 +10,15 @@ _BUCKETS = 40  # ten seconds: enough calls to judge a department that is seldom 
 _RECENT = 5  # the last second and a bit: a busy one is judged by what it does now, not by how well it was
 _MIN_CALLS = 10
 _SHARE = 0.5
+_MIN_UNANSWERED = 5  # calls, where no other was answered in ten seconds: one that has few places fails few at a time
 _OPEN_S = 1.0
 _MAX_OPEN_S = 8.0
 
 
 class Breaker:
-    """Opens when half of at least ten calls of the last second, or of the last ten, failed; one probe closes it again.
+    """Opens when half of at least ten calls of the last second, or of the last ten, failed, or five and none succeeded.
+
+    One probe closes it again.
 
     A share over a window, not "n in a row": a stall of this very process makes many calls late at once.
     Answers that are the caller's fault (4xx) and refusals by rule are successes here.
@@ -83,13 +86,15 @@ class Breaker:
             self._trip(now)
 
     def _is_bad(self, buckets: int) -> bool:
-        """Tell whether half of at least ten calls in the newest buckets failed."""
+        """Tell whether too many of the calls in the newest buckets failed."""
         newest = [i % _BUCKETS for i in range(self._turned - buckets + 1, self._turned + 1)]
         bad = sum([self._bad[i] for i in newest])
         if bad < _MIN_CALLS * _SHARE:
             return False
-        total = bad + sum([self._good[i] for i in newest])
-        return total >= _MIN_CALLS and bad >= total * _SHARE
+        good = sum([self._good[i] for i in newest])
+        if not good and buckets == _BUCKETS:
+            return bad >= _MIN_UNANSWERED
+        return bad + good >= _MIN_CALLS and bad >= good * _SHARE / (1 - _SHARE)
 
     def abandoned(self) -> None:
         """Note a call that ended without telling anything about the department."""
@@ -143,16 +148,16 @@ class RetryBudget:
 class Pace:
     """Keeps to a department's own limit of calls per second; who would exceed it is told when to come."""
 
-    __slots__ = ("_per_second", "_sent")
+    __slots__ = ("_sent", "per_second")
 
     def __init__(self, per_second: float) -> None:
-        self._per_second = per_second
+        self.per_second = per_second
         self._sent: deque[float] = deque(maxlen=max(int(per_second), 1))
 
     def wait_s(self, now: float) -> float:
         """Return how long to wait before the next call, 0 where it may go now (and counts as gone)."""
         if len(self._sent) == self._sent.maxlen:
-            wait = self._sent[0] + max(self._sent.maxlen, 1) / self._per_second - now
+            wait = self._sent[0] + max(self._sent.maxlen, 1) / self.per_second - now
             if wait > 0:
                 return wait
         self._sent.append(now)

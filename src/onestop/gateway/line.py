@@ -1,39 +1,38 @@
 """A line: everything between onestop and one department, made from one version of its manifest.
 
-One small pool, one breaker an operation, one retry budget, one token cache. Calls are callbacks, not tasks: a fan-out
-of five costs no task and one timer.
+Its places, breakers, retry budget and token are its own, so its bad day is too. Calls are callbacks, not tasks: a
+fan-out of five costs no task and one timer.
 """
 
 import asyncio
-import ssl
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from onestop.gateway.auth import Credentials, TokenRefused, credentials
+from onestop.gateway import facts, lag
+from onestop.gateway.adaptive import AdaptiveLimit
+from onestop.gateway.admission import LANES, Admission
+from onestop.gateway.auth import Credentials, Outgoing, TokenRefused, always, credentials
+from onestop.gateway.auth_callbacks import callback_check
+from onestop.gateway.auth_door import TokenDoor
+from onestop.gateway.auth_tls import tls_context
+from onestop.gateway.call import Call, CallFailed, Done, FailureKind
+from onestop.gateway.facts import Fact
+from onestop.gateway.kept import KeptAnswers, Question
 from onestop.gateway.limits import Breaker, Pace, RetryBudget
 from onestop.gateway.manifest import BadManifest, Manifest
+from onestop.gateway.models import Lane
 from onestop.gateway.operations import Answer, Prepared, prepare
+from onestop.gateway.replicas import Replica, Replicas
 from onestop.outbound.addresses import AllowList
-from onestop.outbound.errors import BadMessage, ConnectionLost, DeadlinePassed, NotSent, OutboundError, TooManyWaiting
+from onestop.outbound.errors import BadMessage, OutboundError
 from onestop.outbound.message import build_request, finish_request, start_request
-from onestop.outbound.models import Reply
 from onestop.outbound.pool import Pool
 
-FailureKind = Literal["paused", "full", "unreachable", "timeout", "cut", "bad_reply", "no_token", "unmappable"]
-
-
-class CallFailed(Exception):
-    """A call that brought no answer; `sent` says whether the department may have seen it."""
-
-    def __init__(self, kind: FailureKind, sent: bool, detail: str = "", retry_after_s: float | None = None) -> None:
-        super().__init__(f"{kind}: {detail}" if detail else kind)
-        self.kind: FailureKind = kind
-        self.sent = sent
-        self.retry_after_s = retry_after_s
+__all__ = ("Call", "CallFailed", "FailureKind", "Line", "Where", "environment")
 
 
 class Where(msgspec.Struct, frozen=True):
@@ -41,119 +40,13 @@ class Where(msgspec.Struct, frozen=True):
 
     url: str
     secrets: dict[str, str]
+    config: dict[str, str] = {}  # constants of this environment, for recipes and mappings; msgspec copies the default
+    token_url: str | None = None  # the token endpoint, where it is on another host
+    replicas: tuple[str, ...] = ()  # further addresses that do the same
 
-
-class Call:
-    """One call under way; `done` hears exactly once."""
-
-    __slots__ = (
-        "attempts",
-        "breaker",
-        "deadline",
-        "done",
-        "ended_at",
-        "judged",
-        "line",
-        "number",
-        "prepared",
-        "sending",
-        "started",
-        "timed",
-        "values",
-    )
-
-    def __init__(
-        self,
-        line: "Line",
-        prepared: Prepared,
-        values: dict[str, Any],
-        deadline: float,
-        done: Callable[["Call", Answer | CallFailed], None],
-    ) -> None:
-        self.line = line
-        self.prepared = prepared
-        self.values = values
-        self.number: str | None = None
-        self.deadline = deadline  # loop time
-        self.done = done
-        self.breaker = line.breakers[prepared.spec.id]
-        self.attempts = 0
-        self.judged = False  # the breaker has heard of this call
-        self.sending: Any = None
-        self.timed = True  # False: whoever started it keeps its deadline
-        self.started = line.loop.time()
-        self.ended_at = 0.0
-
-    @property
-    def took_ms(self) -> float:
-        """Milliseconds from start to end, or until now."""
-        return ((self.ended_at or self.line.loop.time()) - self.started) * 1000
-
-    def overdue(self) -> None:
-        """Tell the breaker that the caller has stopped waiting; the answer may still come."""
-        if not self.judged:
-            self.judged = True
-            self.breaker.failed(self.line.loop.time())
-
-    def keep_time(self) -> None:
-        """Keep the deadline from now on: whoever started the call no longer does."""
-        self.timed = True
-        if self.sending is not None:
-            self.sending.timed = True
-            self.sending.end_by(self.deadline)
-
-    def cancel(self) -> None:
-        """Give the call up; `done` then hears of it."""
-        if self.sending is not None:
-            self.sending.cancel()
-
-    def end(self, outcome: Answer | CallFailed) -> None:
-        """Hand the outcome to whoever asked."""
-        self.ended_at = self.line.loop.time()
-        self.done(self, outcome)
-
-    def heard(self, outcome: Reply | OutboundError) -> None:
-        """Take what the wire brought."""
-        now = self.line.loop.time()
-        # Not by `Reply`: asking whether something is a msgspec struct goes through Python's abstract classes.
-        if not isinstance(outcome, OutboundError):
-            answer = self.prepared.answer(outcome, self.number)
-            self._judge(answer.kind not in ("down", "bad_reply"), now)
-            if answer.kind == "denied":
-                self.line.credentials.spoiled()
-            self.end(answer)
-            return
-        if self._again(outcome, now):
-            return
-        if isinstance(outcome, TooManyWaiting):
-            # Our own bound, not the department's fault; its other callers speak for it.
-            if not self.judged:
-                self.judged = True
-                self.breaker.abandoned()
-        else:
-            self._judge(False, now)
-        self.end(_failure(outcome))
-
-    def _judge(self, good: bool, now: float) -> None:
-        if not self.judged:
-            self.judged = True
-            if good:
-                self.breaker.succeeded(now)
-            else:
-                self.breaker.failed(now)
-
-    def _again(self, error: OutboundError, now: float) -> bool:
-        """Repeat once where that is safe: nothing was sent, or the operation may be repeated and the wire broke."""
-        if self.attempts > 1 or now >= self.deadline:
-            return False
-        if isinstance(error, NotSent):
-            repeatable = not isinstance(error, (TooManyWaiting, BadMessage))
-        else:
-            repeatable = self.prepared.spec.idempotent == "safe" and isinstance(error, ConnectionLost)
-        if not repeatable or not self.line.retries.spend():
-            return False
-        self.line.write(self)
-        return True
+    def __repr__(self) -> str:
+        """Name the address and no secret."""
+        return f"Where({self.url!r}, {len(self.secrets)} secrets)"
 
 
 class Line:
@@ -161,62 +54,145 @@ class Line:
 
     def __init__(self, manifest: Manifest, where: Where, allow: AllowList) -> None:
         self.loop = asyncio.get_running_loop()
+        self.lag = lag.of(self.loop)
         self.manifest = manifest
-        self.operations = prepare(manifest)
-        self.breakers = {name: Breaker() for name in self.operations}
+        self.operations = prepare(manifest, where.secrets)
+        self.breakers = {(name, lane): Breaker() for name in self.operations for lane in LANES}
         self.retries = RetryBudget()
-        self.pace = Pace(manifest.limits.per_second) if manifest.limits.per_second else None
-        url = urlsplit(where.url)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise BadManifest(f"adapter {manifest.id}: {where.url!r} is not an http address")
-        port = url.port or (443 if url.scheme == "https" else 80)
-        self.host = f"{url.hostname}:{port}" if url.port else url.hostname
-        self._prefix = url.path.rstrip("/")
-        self._starts: dict[str, str] = {}  # by operation, where all its requests begin alike
-        self.pool = Pool(
-            url.hostname,
-            port,
-            allow=allow,
-            tls=ssl.create_default_context() if url.scheme == "https" else None,
-            max_connections=manifest.limits.concurrency,
-            max_waiting=manifest.limits.waiting,
-            connect_s=max((o.connect_s for o in manifest.operations), default=0.5),
+        limits = manifest.limits
+        self.pace = Pace(limits.per_second) if limits.per_second else None
+        self.paces = {o.id: Pace(o.per_second) for o in manifest.operations if o.per_second}
+        self.admission = Admission(
+            AdaptiveLimit(limits.concurrency, adaptive=limits.adaptive),
+            limits.waiting,
+            limits.window_share,
+            {o.id: o.concurrency for o in manifest.operations if o.concurrency},
         )
-        self.credentials: Credentials = credentials(manifest, where.secrets, self._exchange)
-        self.secrets = where.secrets
+        self.asked: dict[Question, Call] = {}  # questions under way, which others may share
+        self.kept = KeptAnswers()
+        self.replicas = self._open(manifest, where, allow)
+        self._token_door = TokenDoor(where.token_url, manifest.id, allow, self._tls) if where.token_url else None
+        first = self.replicas.all[0]
+        self.credentials: Credentials = credentials(
+            manifest,
+            where.secrets,
+            self._token_door.exchange if self._token_door else self._exchange,
+            config=where.config,
+            address=first.origin + first.prefix,
+            token_url=where.token_url or "",
+        )
+        self._always = always(manifest, where.secrets, where.config)
+        self.genuine = callback_check(manifest, where.secrets, where.config)
+        self._config = where.config
+        self.last_failure: dict[str, str] = {}  # of each operation: the code of its problem
         self._tasks: set[asyncio.Task[None]] = set()
+        self.where = where
+        self.sample: Callable[[Line, str, Answer], None] | None = None  # hears every answer: who watches for drift
+
+    def _open(self, manifest: Manifest, where: Where, allow: AllowList) -> Replicas:
+        """Make a pool for each address.
+
+        Raises:
+            BadManifest: one is not an http address.
+        """
+        urls = (where.url, *where.replicas)
+        self._tls = tls_context(manifest, where.secrets) if "https:" in f"{urls} {where.token_url}" else None
+        replicas = []
+        for told in urls:
+            url = _address(told)
+            if url is None:
+                sentence = f"adapter {manifest.id}: its url in the environment file is not an http address"
+                raise BadManifest(sentence, rule="ADP-132")
+            name = url.hostname or ""
+            host = f"{name}:{url.port}" if url.port else name
+            pool = Pool(
+                name,
+                url.port or (443 if url.scheme == "https" else 80),
+                allow=allow,
+                tls=self._tls if url.scheme == "https" else None,
+                max_connections=manifest.limits.concurrency,
+                max_waiting=manifest.limits.waiting,
+                connect_s=max((o.connect_s for o in manifest.operations), default=0.5),
+            )
+            replicas.append(Replica(pool, f"{url.scheme}://{host}", host, url.path.rstrip("/")))
+        return Replicas(replicas)
 
     def start(
         self,
         operation: str,
         values: dict[str, Any],
         deadline: float,
-        done: Callable[[Call, Answer | CallFailed], None],
+        done: Done,
         number: str | None = None,
         *,
         timed: bool = True,
+        lane: Lane = "citizen",
     ) -> Call | CallFailed:
         """Start a call; `done` hears of its end exactly once, never from inside.
 
         Without `timed` the caller keeps the deadline: it cancels the call, or tells it to keep time itself.
 
-        Returns the failure at once, without a call, where the breaker is open.
+        Returns the failure at once, without a call, where the breaker is open or too many wait already.
         """
         prepared = self.operations[operation]
-        call = Call(self, prepared, values, deadline, done)
+        if self._config:
+            values = {**values, "config": self._config}
+        call = Call(self, prepared, values, deadline, done, lane)
         call.number = number
         call.timed = timed
         now = call.started
         if not call.breaker.allows(now):
-            return CallFailed("paused", False, retry_after_s=max(round(call.breaker.until - now, 1), 0.1))
-        self.retries.earned()
-        if self.credentials.ready and self.pace is None:
-            self.write(call)
-        else:
-            self._later(self._prepare_and_write(call))
+            wait_s = max(round(call.breaker.until - now, 1), 0.1)
+            return CallFailed("paused", False, retry_after_s=wait_s, fact=self._paused(call.breaker, operation))
+        if not self.admission.enter(call, now):
+            call.breaker.abandoned()
+            return self.full()
+        if call.waits:
+            call.wait()
         return call
 
-    async def ask(self, operation: str, values: dict[str, Any], timeout_s: float, number: str | None = None) -> Answer:
+    def question(
+        self, operation: str, values: dict[str, Any], deadline: float, done: Done, number: str, name: str, lane: Lane
+    ) -> Call | CallFailed:
+        """Start a query as `start` does, untimed, or listen to the same one about the same person that is under way."""
+        question = (operation, number, name)
+        under_way = self.asked.get(question)
+        if under_way is not None and under_way.may_be_shared():
+            under_way.listeners.append(done)
+            under_way.extend(deadline)
+            return under_way
+        call = self.start(operation, values, deadline, done, number, timed=False, lane=lane)
+        if isinstance(call, Call):
+            call.shared_as = question
+            self.asked[question] = call
+        return call
+
+    def go(self, call: Call) -> None:
+        """Send a call that has its place."""
+        self.retries.earned()
+        spec = call.prepared.spec
+        if self.pace is None and not self.paces and (self.credentials.ready or not spec.authenticate):
+            self.write(call)
+        else:
+            self.write_when_ready(call)
+
+    def full(self) -> CallFailed:
+        """Return the failure of a call that found no place, with when there may be one."""
+        return CallFailed("full", False, retry_after_s=self.admission.drains_in_s(), fact=self.why_full())
+
+    def why_full(self) -> Fact:
+        """Return the fact of a full line."""
+        return facts.fact("line_full", host=self.replicas.all[0].host)
+
+    async def ask(
+        self,
+        operation: str,
+        values: dict[str, Any],
+        timeout_s: float,
+        number: str | None = None,
+        *,
+        lane: Lane = "citizen",
+    ) -> Answer:
         """Do one call and wait for its answer.
 
         Raises:
@@ -228,7 +204,7 @@ class Line:
             if not future.done():
                 future.set_result(outcome)
 
-        call = self.start(operation, values, self.loop.time() + timeout_s, done, number)
+        call = self.start(operation, values, self.loop.time() + timeout_s, done, number, lane=lane)
         if isinstance(call, CallFailed):
             raise call
         try:
@@ -241,62 +217,83 @@ class Line:
         return outcome
 
     def write(self, call: Call) -> None:
-        """Put a call on the wire; every attempt is signed anew."""
+        """Put a call on the wire; every attempt is signed anew, and a further one goes elsewhere if it can."""
         call.attempts += 1
+        now = self.loop.time()
         prepared = call.prepared
+        replica = self.replicas.choose(now, call.replica)
         try:
             path, query, headers, body = prepared.request(call.values)
-            path = self._prefix + path
-            extra, query = self.credentials.apply(prepared.spec.method, path, query, body)
-            headers += extra
+            out = Outgoing(prepared.spec.method, replica.origin, replica.prefix + path, query, headers, body)
+            if self._always is not None:
+                self._always(out)
+            if prepared.spec.authenticate:
+                call.mark = self.credentials.mark
+                self.credentials.apply(out)
             trace = call.values.get("traceparent")
             if trace is not None:
                 headers.append(("traceparent", trace))
-            left_ms = int((call.deadline - self.loop.time()) * 1000)
-            headers.append(("Onestop-Deadline", str(int(time.time() * 1000) + left_ms)))
-            start = self._starts.get(prepared.spec.id) or self._start(prepared, path, query)
-            message = finish_request(start, headers, body)
+            headers.append(("Onestop-Deadline", str(int((time.time() + call.deadline - now) * 1000))))
+            message = finish_request(_start(replica, prepared, out), headers, out.body)
         except (BadMessage, UnicodeEncodeError, ValueError) as fault:
             # Our own values cannot be written as the manifest says: no word about the department's health.
             call.judged = True
             call.breaker.abandoned()
-            self.loop.call_soon(call.end, CallFailed("unmappable", False, type(fault).__name__))
+            why = facts.fact("request_unwritable", reason=_why_unwritable(fault))
+            self.loop.call_soon(call.end, CallFailed("unmappable", False, type(fault).__name__, fact=why))
             return
-        call.sending = self.pool.send(message, call.deadline, call.heard, prepared.limits, timed=call.timed)
+        call.replica, call.written = replica, now
+        replica.under_way += 1
+        call.sending = replica.pool.send(message, call.deadline, call.heard, prepared.limits, timed=call.timed)
 
-    def _start(self, prepared: Prepared, path: str, query: str) -> str:
-        """Write how a request begins, and keep it where the operation's next one begins the same.
-
-        What the credentials add to a query is one for the line; what changes by call they put in headers.
-        """
-        spec = prepared.spec
-        start = start_request(spec.method, f"{path}?{query}" if query else path, self.host, prepared.fixed_headers)
-        if prepared.fixed_target:
-            self._starts[spec.id] = start
-        return start
+    def write_when_ready(self, call: Call) -> None:
+        """Put a call on the wire as soon as there is a token and the department's pace allows."""
+        self._later(self._prepare_and_write(call))
 
     async def _prepare_and_write(self, call: Call) -> None:
         """The slow way: a token must be fetched, or the department's pace kept."""
         try:
             async with asyncio.timeout_at(call.deadline):
-                if not self.credentials.ready:
+                if call.prepared.spec.authenticate and not self.credentials.ready:
                     await self.credentials.prepare()
-                while self.pace is not None and (wait := self.pace.wait_s(self.loop.time())) > 0:
-                    if self.loop.time() + wait >= call.deadline:
-                        raise CallFailed("full", False, "the department's own limit of calls", round(wait, 1))
-                    await asyncio.sleep(wait)
-        except CallFailed as failure:
+                for pace in (self.pace, self.paces.get(call.operation)):
+                    if pace is not None:
+                        await self._keep_pace(pace, call.deadline)
+        except CallFailed as too_many:
             call.breaker.abandoned()
-            call.end(failure)
+            call.end(too_many)
         except (TokenRefused, TimeoutError, OutboundError) as fault:
             call.overdue()
-            call.end(CallFailed("no_token", False, str(fault) or "time ran out"))
+            call.end(CallFailed("no_token", False, str(fault) or "time ran out", fact=self._no_token(fault, call)))
         else:
-            self.write(call)
+            if call.listeners:
+                self.write(call)
+            else:
+                call.end(CallFailed("timeout", False))  # everybody left while it was made ready
+
+    async def _keep_pace(self, pace: Pace, deadline: float) -> None:
+        while (wait := pace.wait_s(self.loop.time())) > 0:
+            if self.loop.time() + wait >= deadline:
+                why = facts.fact("pace", per_second=pace.per_second, wait_s=round(wait, 1))
+                raise CallFailed("full", False, "the department's own limit of calls", round(wait, 1), why)
+            await asyncio.sleep(wait)
+
+    def _no_token(self, fault: Exception, call: Call) -> Fact:
+        if isinstance(fault, OutboundError):
+            pool = self.replicas.all[0].pool
+            return facts.of_error(fault, call.prepared.spec, pool.host, pool.port, call.took_ms / 1000)
+        path = str(getattr(self.manifest.auth, "token_path", "") or getattr(self.manifest.auth, "path", ""))
+        return facts.of_token(str(fault) or "time ran out", path)
+
+    def _paused(self, breaker: Breaker, operation: str) -> Fact:
+        since_s = round(self.loop.time() - breaker.opened_at, 1)
+        why = self.last_failure.get(operation, "upstream.down")
+        return facts.fact("breaker_open", since_s=since_s, failed=breaker.failed_in_row, why=why)
 
     async def _exchange(self, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> tuple[int, bytes]:
-        message = build_request(method, self._prefix + path, self.host, headers, body)
-        reply = await self.pool.ask(message, self.loop.time() + 3.0)
+        replica = self.replicas.choose(self.loop.time())
+        message = build_request(method, replica.prefix + path, replica.host, headers, body)
+        reply = await replica.pool.ask(message, self.loop.time() + 3.0)
         return reply.status, reply.body
 
     def _later(self, work: Any) -> None:
@@ -304,44 +301,86 @@ class Line:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def breaker(self, operation: str) -> Breaker:
+        """Return the breaker that tells most of an operation: the least well of its lanes'."""
+        return max((self.breakers[operation, lane] for lane in LANES), key=lambda one: (one.until, one.failed_in_row))
+
     def health(self) -> dict[str, Any]:
-        """Tell how the line is: breakers that are not closed, connections, calls that wait."""
+        """Tell how the line is: breakers that are not closed, places, calls under way and waiting, addresses out."""
         now = self.loop.time()
+        worst = {name: self.breaker(name) for name in self.operations}
         return {
             "adapter": self.manifest.id,
             "version": self.manifest.version,
             "breakers": {
                 name: {"state": b.state, "retry_after_s": max(round(b.until - now, 1), 0.0)}
-                for name, b in self.breakers.items()
+                for name, b in worst.items()
                 if b.state != "closed"
             },
-            "connections": self.pool.open,
-            "waiting": self.pool.waiting,
+            "connections": sum(one.pool.open for one in self.replicas.all),
+            "limit": self.admission.limit.limit,
+            "under_way": dict(self.admission.under_way),
+            "waiting": self.admission.waiting,
+            "addresses": len(self.replicas.all),
+            "addresses_out": sum(one.out_until > now for one in self.replicas.all),
         }
 
     async def close(self) -> None:
         """Cut all connections."""
         for task in self._tasks:
             task.cancel()
-        await self.pool.close()
+        self.credentials.close()
+        if self._token_door is not None:
+            await self._token_door.close()
+        for replica in self.replicas.all:
+            await replica.pool.close()
 
 
-def _failure(error: OutboundError) -> CallFailed:
-    if isinstance(error, TooManyWaiting):
-        return CallFailed("full", False, retry_after_s=1.0)
-    if isinstance(error, BadMessage):
-        return CallFailed("unmappable", False, error.reason)
-    if isinstance(error, NotSent):
-        return CallFailed("unreachable", False, error.reason)
-    if isinstance(error, DeadlinePassed):
-        return CallFailed("timeout", True, error.reason)
-    return CallFailed("cut" if isinstance(error, ConnectionLost) else "bad_reply", True, error.reason)
+def _why_unwritable(fault: Exception) -> str:
+    """Say what is wrong with our own request; never with which value."""
+    return f"{fault.reason} {fault.detail}".strip() if isinstance(fault, OutboundError) else type(fault).__name__
+
+
+def _address(text: str) -> SplitResult | None:
+    """Take an http address apart; None where it is none, or names a user."""
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:
+        return None
+    return url if url.scheme in ("http", "https") and url.hostname and url.username is None else None
+
+
+def _start(replica: Replica, prepared: Prepared, out: Outgoing) -> str:
+    """Return how a request begins, kept from one to the next where all of an operation begin alike."""
+    target, kept = replica.starts.get(prepared.spec.id, ("", ""))
+    if target != out.target:
+        kept = start_request(out.method, out.target, replica.host)
+        if prepared.fixed_target:
+            replica.starts[prepared.spec.id] = (out.target, kept)
+    return kept
 
 
 def environment(data: Mapping[str, Any]) -> dict[str, Where]:
-    """Read the environment file's `[adapters.<id>]` tables: `url`, everything else is a secret."""
-    found = {}
-    for name, entry in data.get("adapters", {}).items():
-        told = {key: str(value) for key, value in entry.items() if key != "url"}
-        found[name] = Where(str(entry.get("url", "")), told)
-    return found
+    """Read the environment file's `[adapters.<id>]` tables: url, replicas, token_url, config; all else is a secret.
+
+    Raises:
+        BadManifest: a table stands where a secret or a constant should.
+    """
+    return {name: _where(name, entry) for name, entry in data.get("adapters", {}).items()}
+
+
+_NO_SECRETS = ("url", "replicas", "token_url", "config")
+
+
+def _where(name: str, entry: Mapping[str, Any]) -> Where:
+    told = {key: value for key, value in entry.items() if key not in _NO_SECRETS}
+    config = entry.get("config", {})
+    for key, value in {**told, **(config if isinstance(config, dict) else {"config": []})}.items():
+        if isinstance(value, (dict, list)):
+            raise BadManifest(f"environment file, [adapters.{name}]: {key} is no text")
+    constants = {key: str(value) for key, value in config.items()}
+    secrets = {key: str(value) for key, value in told.items()}
+    replicas = tuple(str(url) for url in entry.get("replicas", ()))
+    token_url = str(entry["token_url"]) if entry.get("token_url") else None
+    return Where(str(entry.get("url", "")), secrets, constants, token_url, replicas)

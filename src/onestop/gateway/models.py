@@ -8,7 +8,8 @@ import msgspec
 PartState = Literal["ok", "stale", "pending", "unavailable", "denied", "maintenance", "not_applicable"]
 EffectState = Literal["intended", "sent", "done", "refused", "unknown", "desk"]
 AnswerState = Literal["none", "awaited", "received"]
-Outcome = Literal["completed", "pending", "declined", "correction", "extended", "transferred", "desk"]
+Outcome = Literal["completed", "pending", "declined", "correction", "extended", "transferred", "desk", "sent_again"]
+Channel = Literal["call", "pull", "file"]
 Lane = Literal["window", "citizen", "batch"]
 
 
@@ -52,6 +53,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     want: str
     adapter: str
     operation: str
+    consumer: str = "overview"  # on whose behalf: an item's code, or the overview of one's own affairs
 
 
 class NewEffect(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +89,9 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     settled_at: datetime | None = None
     reference: str | None = None
     trace_id: str | None = None
+    channel: Channel = "call"
+    batch: str | None = None  # the file it went out in
+    outcome: str | None = None  # the last one told to its case
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,3 +102,25 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None  # the department's own sentence
     result: dict[str, Any] | None = None
     problem: str | None = None  # a problem code, where a person has to act
+
+
+class Agreement(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may ask which operation, how often, from when until when."""
+
+    id: str
+    adapter: str
+    consumer: str
+    operation: str
+    per_day: int | None
+    per_second: float | None
+    begins: datetime
+    ends: datetime | None
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a question is not asked at all, and when it may be."""
+
+    state: Literal["maintenance", "denied", "unavailable"]
+    code: str
+    retry_after_s: float | None = None
+    until: datetime | None = None

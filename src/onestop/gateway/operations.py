@@ -1,10 +1,12 @@
 """One operation of a manifest, compiled: values into a request, a reply into an answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
-from onestop.gateway import codecs
+from onestop.gateway import codecs, facts, protection
+from onestop.gateway.auth_keys import naming
+from onestop.gateway.facts import Fact
 from onestop.gateway.manifest import ErrorCase, Manifest, Operation
 from onestop.gateway.mapping import Getter, MappingFailed, Value, expression, tree
 from onestop.gateway.models import Outcome
@@ -18,7 +20,7 @@ _OUTCOMES = frozenset(("completed", "pending", "declined", "correction", "extend
 class Answer:
     """What a department said, in our words."""
 
-    __slots__ = ("as_of", "fields", "kind", "outcome", "reason", "reference", "reply", "retry_after_s")
+    __slots__ = ("as_of", "fact", "fields", "kind", "later", "outcome", "reason", "reference", "reply", "retry_after_s")
 
     def __init__(self, kind: AnswerKind, reply: Reply | None = None) -> None:
         self.kind = kind
@@ -29,27 +31,31 @@ class Answer:
         self.reference: str | None = None
         self.reason: str | None = None  # the department's own sentence, or what cannot be read
         self.retry_after_s: float | None = None
+        self.fact: Fact | None = None  # what decided, where there is no answer
+        self.later: Value = None  # when the department says that its answer will be there: an instant, or seconds
 
 
 class Prepared:
     """An operation ready to be used many times."""
 
-    def __init__(self, manifest: Manifest, operation: Operation) -> None:
+    def __init__(self, manifest: Manifest, operation: Operation, secrets: Mapping[str, str] | None = None) -> None:
         codes = manifest.codes
         self.spec = operation
+        self._auth = str(manifest.auth.__struct_config__.tag)
         self.limits = Limits(wire_bytes=operation.max_reply_bytes, inflated_bytes=operation.max_reply_bytes)
         self._path = [(name, expression(source, codes)) for name, source in operation.request.path.items()]
         self._query = [(name, tree(source, codes)) for name, source in operation.request.query.items()]
         self._headers = [(name, tree(source, codes)) for name, source in operation.request.headers.items()]
-        self._body = codecs.writer(operation, codes)
-        self._read = codecs.reader(operation)
+        self._body = protection.writing(
+            operation.request.protection, secrets, operation.request_codec, codecs.writer(operation, codes)
+        )
+        self._read = protection.reading(operation.reply.protection, secrets, codecs.reader(operation))
         kind = codecs.content_type(operation)
         self.fixed_target = not self._path and not self._query  # nothing of a call is in its path or query
-        self.fixed_headers = [
-            ("Accept", "application/json" if operation.response_codec == "json" else "text/xml, application/xml")
-        ]
+        usual = "application/json" if operation.response_codec == "json" else "text/xml, application/xml"
+        self._fixed = [("Accept", operation.accept_type or usual)]
         if kind is not None:
-            self.fixed_headers.append(("Content-Type", kind))
+            self._fixed.append(("Content-Type", kind))
         reply = operation.reply
         self._found = _maybe(reply.found, codes)
         self._says_none = _naming(reply.found or ".")
@@ -57,19 +63,26 @@ class Prepared:
         self._subject = _maybe(reply.subject, codes)
         self._reference = _maybe(reply.reference, codes)
         self._reason = _maybe(reply.reason, codes)
+        self._later = _maybe(reply.later, codes)
         self.key = _maybe(reply.key, codes)
         self._outcome = _maybe(reply.outcome.path if reply.outcome else None, codes)
         self._fields = tree(reply.fields, codes)
         self._errors = [(case, _maybe(case.path, codes), _maybe(case.reason, codes)) for case in operation.errors]
 
     def request(self, values: dict[str, Any]) -> tuple[str, str, list[tuple[str, str]], bytes]:
-        """Return path, query, headers beside `fixed_headers`, and body of a request."""
+        """Return path, query, headers and body of a request."""
         path = self.spec.path
         for name, get in self._path:
             path = path.replace("{" + name + "}", quote(_text(get(values)), safe=""))
-        query = urlencode([(name, _text(get(values))) for name, get in self._query]) if self._query else ""
-        headers = [(name, _text(get(values))) for name, get in self._headers] if self._headers else []
+        query = urlencode(self._pairs(self._query, values)) if self._query else ""
+        headers = list(self._fixed)
+        if self._headers:
+            headers += self._pairs(self._headers, values)
         return path, query, headers, self._body(values)
+
+    def _pairs(self, told: list[tuple[str, Getter]], values: dict[str, Any]) -> list[tuple[str, str]]:
+        filled = [(name, get(values)) for name, get in told]
+        return [(name, _text(value)) for name, value in filled if value is not None or not self.spec.request.omit_null]
 
     def answer(self, reply: Reply, number: str | None) -> Answer:
         """Read a reply; what cannot be read, mapped or believed is a `bad_reply`, never an exception."""
@@ -78,17 +91,25 @@ class Prepared:
             body = self._read(reply.body) if status in self.spec.accept else self._read_error(reply)
             found = self._error(status, body)
             if found is not None:
-                answer = Answer(found[0].outcome, reply)
+                case, answer = found[0], Answer(found[0].outcome, reply)
                 answer.reason = found[1]
+                answer.fact = facts.of_case(self.spec.errors.index(case) + 1, case.outcome, status, case.path)
             elif status not in self.spec.accept:
                 answer = Answer(_by_status(status), reply)
+                answer.fact = facts.of_status(reply, self.spec, self._auth)
             else:
                 return self.read(body, number, reply)
             answer.retry_after_s = _retry_after(reply)
             return answer
         except (BadBody, MappingFailed) as fault:
-            answer = Answer("bad_reply", reply)
+            # A refusal may come without the protection of an answer; nothing else that it holds is believed.
+            found = self._error(status, fault.outer) if isinstance(fault, protection.NotOpened) else None
+            answer = Answer(found[0].outcome if found else "bad_reply", reply)
+            if found is not None:
+                answer.reason, answer.retry_after_s = found[1], _retry_after(reply)
+                return answer
             answer.reason = str(fault)
+            answer.fact = facts.of_body(fault, self.spec)
             return answer
 
     def read(self, body: Value, number: str | None = None, reply: Reply | None = None) -> Answer:
@@ -103,10 +124,13 @@ class Prepared:
             # A reply of another shape has no record either; it must not be read as the department's word for "none".
             known = self._says_none(body) or (about is not None and about == number)
             answer.kind = "not_found" if known else "bad_reply"
-            answer.reason = None if known else "the reply holds neither a record nor a word that there is none"
+            if not known:
+                answer.reason = "the reply holds neither a record nor a word that there is none"
+                answer.fact = facts.missing(self.spec.reply.found or "", body)
             return answer
         if self._subject is not None and number is not None and about != number:
             answer.kind, answer.reason = "bad_reply", "the reply is about somebody else"
+            answer.fact = facts.fact("subject_mismatch", member=self.spec.reply.subject or "")
             return answer
         answer.fields = self._fields(body)
         if self._as_of is not None:
@@ -117,6 +141,8 @@ class Prepared:
             answer.reason = _optional_text(self._reason(body))
         if self.spec.kind != "query":
             answer.outcome = self._outcome_of(body)
+        if self._later is not None:
+            answer.later = self._later(body)
         return answer
 
     def _outcome_of(self, body: Value) -> Outcome:
@@ -133,6 +159,8 @@ class Prepared:
         """Read the body of a refusal as far as it can be read: the status alone may already tell."""
         try:
             return self._read(reply.body)
+        except protection.NotOpened as fault:
+            return fault.outer
         except BadBody:
             return None
 
@@ -140,7 +168,7 @@ class Prepared:
         for case, path, reason in self._errors:
             if case.status is not None and case.status != status:
                 continue
-            if path is not None and not _same(path(body), case.equals):
+            if path is not None and not _holds(case, path(body)):
                 continue
             if case.status is None and path is None:
                 continue
@@ -159,6 +187,16 @@ def _naming(source: str) -> Callable[[Value], bool]:
         return isinstance(body, dict) and last in body
 
     return (lambda _: True) if head == "." or head.startswith("'") else names
+
+
+def _holds(case: ErrorCase, value: Value) -> bool:
+    """Tell whether every condition that an error case sets for a value is met."""
+    if case.exists is not None and (value not in (None, "")) != case.exists:
+        return False
+    if case.one_of and not any(_same(value, wanted) for wanted in case.one_of):
+        return False
+    only_those = case.equals is None and (case.exists is not None or bool(case.one_of))
+    return only_those or _same(value, case.equals)
 
 
 def _same(value: Value, wanted: str | int | bool | None) -> bool:
@@ -198,10 +236,11 @@ def _retry_after(reply: Reply) -> float | None:
     return float(told) if told is not None and told.isdigit() and len(told) < 6 else None
 
 
-def prepare(manifest: Manifest) -> dict[str, Prepared]:
-    """Compile every operation of a manifest, by id.
+def prepare(manifest: Manifest, secrets: Mapping[str, str] | None = None) -> dict[str, Prepared]:
+    """Compile every operation of a manifest, by id; without secrets none that is protected can be read.
 
     Raises:
-        BadManifest: an expression cannot be compiled.
+        BadManifest: an expression cannot be compiled, or a key is missing.
     """
-    return {operation.id: Prepared(manifest, operation) for operation in manifest.operations}
+    with naming(manifest.id):
+        return {operation.id: Prepared(manifest, operation, secrets) for operation in manifest.operations}

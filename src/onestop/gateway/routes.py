@@ -1,5 +1,6 @@
-"""Controllers: departments' callbacks, explanations, and the state of the lines."""
+"""Controllers: departments' callbacks, the state of the lines, the manifest's schema."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -9,13 +10,9 @@ from litestar.params import FromPath
 
 from onestop.crypto import Keys
 from onestop.db import Pool
-from onestop.gateway import callbacks
+from onestop.gateway import callbacks, routes_explain, schema
 from onestop.gateway.effects import Handler
-from onestop.gateway.explain import Explanation, explain
 from onestop.gateway.service import Gateway
-from onestop.gateway.waterfall import svg
-from onestop.http.models import Context
-from onestop.identity.models import Session
 from onestop.settings import Settings
 
 
@@ -24,12 +21,6 @@ class Received(msgspec.Struct, frozen=True):
 
     received: bool
     new: bool  # False: the same answer came before, and nothing changed
-
-
-class Explained(msgspec.Struct, frozen=True):
-    """Every request under one trace id."""
-
-    data: list[Explanation]
 
 
 class AdapterState(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,12 +35,8 @@ class AdapterState(msgspec.Struct, frozen=True, kw_only=True):
     wants: list[str]
     operations: list[str]
     line: dict[str, Any] | None
-
-
-class Adapters(msgspec.Struct, frozen=True):
-    """All adapters, in order of id."""
-
-    data: list[AdapterState]
+    fault: str | None = None  # why it could not be loaded
+    maintenance_until: datetime | None = None
 
 
 class CallbackController(Controller):
@@ -84,59 +71,22 @@ class CallbackController(Controller):
         return Received(received=True, new=new)
 
 
-class ExplainController(Controller):
-    """Why a request went as it did."""
+class AdapterController(Controller):
+    """The lines to the departments."""
 
     path = "/v1"
-    tags = ("explain",)
-
-    @get("/explain/{trace_id:str}", operation_id="explainTrace")
-    async def explain(
-        self,
-        trace_id: FromPath[str],
-        context: NamedDependency[Context],
-        session: NamedDependency[Session],
-        pool: NamedDependency[Pool],
-        gateway: NamedDependency[Gateway],
-        settings: NamedDependency[Settings],
-    ) -> Explained:
-        """Show the chain of decisions, the link that failed, who acts and what to do.
-
-        A person sees their own requests, an operator everybody's."""
-        return Explained(await _explanations(trace_id, context, session, pool, gateway, settings))
-
-    @get("/traces/{trace_id:str}/waterfall.svg", operation_id="drawWaterfall", media_type="image/svg+xml")
-    async def waterfall(
-        self,
-        trace_id: FromPath[str],
-        context: NamedDependency[Context],
-        session: NamedDependency[Session],
-        pool: NamedDependency[Pool],
-        gateway: NamedDependency[Gateway],
-        settings: NamedDependency[Settings],
-    ) -> Response[str]:
-        """Draw who was asked when and how long each took: queue, connect, wait, read."""
-        found = await _explanations(trace_id, context, session, pool, gateway, settings)
-        return Response(svg(found, context.lang), media_type="image/svg+xml")
-
-    @get("/adapters", operation_id="listAdapters", opt={"roles": ("operator", "department", "governance")})
-    async def adapters(self, context: NamedDependency[Context], gateway: NamedDependency[Gateway]) -> Adapters:
-        """List the adapters and how their lines are."""
-        return Adapters([_state(gateway, name, context.lang) for name in sorted(gateway.manifests)])
+    tags = ("departments",)
 
 
-async def _explanations(
-    trace_id: str, context: Context, session: Session, pool: Pool, gateway: Gateway, settings: Settings
-) -> list[Explanation]:
-    own = None if session.role == "operator" else context.principal
-    names = {
-        name: m.department.name.zh if context.lang == "zh" else m.department.name.en
-        for name, m in gateway.manifests.items()
-    }
-    return await explain(pool, settings.region, trace_id, principal=own, lang=context.lang, names=names)
+@get("/schema/manifest.json", operation_id="readManifestSchema", opt={"public": True}, tags=["departments"])
+async def manifest_schema() -> Response[dict[str, Any]]:
+    """Give the JSON Schema of a department's manifest, for editors and programs."""
+    headers = {"cache-control": "public, max-age=300", "access-control-allow-origin": "*"}
+    return Response(schema.manifest_schema(), headers=headers)
 
 
-def _state(gateway: Gateway, name: str, lang: str) -> AdapterState:
+def state_of(gateway: Gateway, name: str, lang: str) -> AdapterState:
+    """Return how one adapter is in this process."""
     manifest = gateway.manifests[name]
     line = gateway.lines.get(name)
     department = manifest.department
@@ -150,7 +100,9 @@ def _state(gateway: Gateway, name: str, lang: str) -> AdapterState:
         wants=[o.want for o in manifest.operations if o.want],
         operations=[o.id for o in manifest.operations],
         line=line.health() if line else None,
+        fault=gateway.faults.get(name),
+        maintenance_until=gateway.maintenance(name),
     )
 
 
-CONTROLLERS = [CallbackController, ExplainController]
+CONTROLLERS = [CallbackController, AdapterController, manifest_schema, *routes_explain.CONTROLLERS]

@@ -17,7 +17,7 @@ INSERT_TRACES = """
 SELECT_TRACE = """
     SELECT id, at, principal, route, outcome, took_ms, records
       FROM traces
-     WHERE region = $1 AND trace_id = $2 AND ($3::text IS NULL OR principal = $3)
+     WHERE region = $1 AND trace_id = $2 AND ($3::text IS NULL OR principal = $3 OR principal IS NULL)
      ORDER BY id
      LIMIT 50
 """
@@ -42,7 +42,7 @@ async def insert_traces(db: Db, region: str, rows: Sequence[tuple[object, ...]])
 
 
 async def under(db: Db, region: str, trace_id: str, principal: str | None) -> list[Entry]:
-    """Read the requests under a trace id, the first one first; `principal` None reads everybody's."""
+    """Read the requests under a trace id, the first one first: the principal's and the workers', or everybody's."""
     return await many(db, Entry, SELECT_TRACE, region, trace_id, principal)
 
 

@@ -1,7 +1,7 @@
 """Wake-ups between processes over PostgreSQL's LISTEN and NOTIFY: hints only, the truth is in the tables."""
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import asyncpg
 import structlog
@@ -15,6 +15,16 @@ _GATHER_S: Final = 0.05
 _RECONNECT_S: Final = 1.0
 
 _log = structlog.get_logger("onestop.wake")
+
+
+class Wakes(Protocol):
+    """What is told of announcements; `Hub` is one."""
+
+    def wake(self, topic: str) -> None:
+        """Hear of one topic."""
+
+    def wake_all(self) -> None:
+        """Hear that announcements may have been missed."""
 
 
 class Announcer:
@@ -57,7 +67,7 @@ class Announcer:
 class Listener:
     """One connection of its own that hears the announcements of all processes."""
 
-    def __init__(self, dsn: str, hub: Hub) -> None:
+    def __init__(self, dsn: str, hub: Wakes) -> None:
         self._dsn = dsn
         self._hub = hub
         self._task: asyncio.Task[None] | None = None

@@ -3,7 +3,8 @@
 Malformed        BadReturn · BadCallback · FlowUnknown · IssuerMixed
 Unauthenticated  BadToken
 Forbidden        SignInRefused · DemoOnly
-NotFound         ProviderUnknown · SessionUnknown · PersonUnknown
+NotFound         ProviderUnknown · SessionUnknown · PersonUnknown · MachineKeyUnknown
+Conflict         TooManyMachineKeys
 Invalid          BadNumber: BadShape · BadChecksum · BadBirthDate · UnknownRegion · RealIdentity · FictionalNumber
 UpstreamFailed   ProviderFailed
 UpstreamTimeout  ProviderSilent
@@ -13,6 +14,7 @@ from typing import ClassVar
 
 from onestop.errors import (
     Actor,
+    Conflict,
     Forbidden,
     Invalid,
     Malformed,
@@ -94,6 +96,20 @@ class PersonUnknown(NotFound):
     """The demo world has nobody of that name or number."""
 
     code = "identity.person_unknown"
+    stage: ClassVar[Stage] = "identity"
+
+
+class MachineKeyUnknown(NotFound):
+    """The department has no such key, or it was revoked before."""
+
+    code = "identity.machine_key_unknown"
+    stage: ClassVar[Stage] = "identity"
+
+
+class TooManyMachineKeys(Conflict):
+    """The department has as many keys as it may."""
+
+    code = "identity.machine_keys_full"
     stage: ClassVar[Stage] = "identity"
 
 

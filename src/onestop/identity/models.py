@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 Role = Literal["citizen", "clerk", "department", "governance", "operator"]
-SessionKind = Literal["cookie", "bearer"]
+SessionKind = Literal["cookie", "bearer", "machine"]  # machine: a department's own system, by its key
 SubjectKind = Literal["person", "organisation", "account"]
 # account: a provider's name for somebody of whom it tells no number, such as staff.
 NumberType = Literal["citizen_id", "hmt_permit", "foreigner_card", "uscc", "account"]

@@ -20,7 +20,7 @@ import msgspec
 from onestop.audit import service as audit
 from onestop.crypto import Keys
 from onestop.db import Db, Pool
-from onestop.identity import rules, store, tokens
+from onestop.identity import rules, service_machine_keys, store, store_machine_keys, tokens
 from onestop.identity.errors import BadToken, SessionUnknown
 from onestop.identity.models import Bearer, Identified, Me, OwnSession, OwnSessions, Session, Subject
 from onestop.identity.service_keys import SigningKeys
@@ -103,6 +103,8 @@ class Sessions:
         remembered = self.peek(authorization, cookie)
         if remembered is not None:
             return remembered
+        if authorization and (key := _machine_key(authorization)) is not None:
+            return await self._resolve_machine(authorization, key)
         if authorization:
             row = await self._bearer_row(authorization)
         elif cookie and len(cookie) <= 128:
@@ -117,6 +119,14 @@ class Sessions:
             await store.touch_session(self._pool, self._region, row.id, rules.SEEN_STEP)
         session = _session(row)
         self._hold(authorization or cookie or "", session, row.remaining_s)
+        return session
+
+    async def _resolve_machine(self, authorization: str, key: str) -> Session | None:
+        found = await service_machine_keys.resolve(self._pool, self._settings, key)
+        if found is None:
+            return None
+        session, remaining_s = found
+        self._hold(authorization, session, remaining_s)
         return session
 
     async def _bearer_row(self, authorization: str) -> store.SessionRow | None:
@@ -172,6 +182,8 @@ class Sessions:
         began = monotonic()
         for session_id in await store.revoked_within(self._pool, self._region, _REVOKED_SPAN):
             self._revoked.setdefault(session_id, began)
+        for key_id in await store_machine_keys.revoked_keys_within(self._pool, _REVOKED_SPAN):
+            self._revoked.setdefault(key_id, began)
         # Kept longer than a session read just before its revocation can still be remembered.
         self._revoked = {known: at for known, at in self._revoked.items() if began - at < _REVOKED_HOLD_S}
         self._polled_at = began
@@ -322,6 +334,8 @@ class Sessions:
 
     async def me(self, session: Session) -> Me:
         """Return what the one who asks may see of themselves; one statement."""
+        if session.kind == "machine":
+            return service_machine_keys.me(session)
         subject = await self.subject(session.subject_id)
         return Me(
             subject_id=subject.id,
@@ -352,6 +366,12 @@ def _session(row: store.SessionRow) -> Session:
         expires_at=row.expires_at,
         principal=rules.principal(row.subject_id, row.role, row.department),
     )
+
+
+def _machine_key(authorization: str) -> str | None:
+    """Return the machine key in an Authorization header, None where it holds something else."""
+    scheme, _, token = authorization.partition(" ")
+    return token if scheme.lower() == "bearer" and token.startswith(service_machine_keys.PREFIX) else None
 
 
 # Bound to table, column and row: an ID token moved to another session does not open.

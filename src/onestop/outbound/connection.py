@@ -216,7 +216,8 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as cause:
             reason = self._fault or ("surplus" if self._complete else "malformed")
-            error = BadReply(reason)
+            # A TLS alert in place of an answer: the port speaks TLS, and we did not.
+            error = BadReply(reason, "tls" if data[:1] == b"\x15" and reason == "malformed" else "")
             error.__cause__ = cause if not self._fault else None
             self.fail(error)
             return

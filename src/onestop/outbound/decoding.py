@@ -13,10 +13,10 @@ from lxml import etree
 from onestop.outbound.errors import BadBody
 
 T = TypeVar("T")
-Charset = Literal["utf-8", "gb18030", "gbk"]
+Charset = Literal["utf-8", "gb18030", "gbk", "iso-8859-1"]
 
 # gbk is read as its superset: systems that say GBK send GB 18030 as soon as a name needs it.
-_CODECS = {"utf-8": "utf-8", "gb18030": "gb18030", "gbk": "gb18030"}
+_CODECS = {"utf-8": "utf-8", "gb18030": "gb18030", "gbk": "gb18030", "iso-8859-1": "iso-8859-1"}
 _MAX_DEPTH = 32
 _MAX_NODES = 100_000  # a container or a member each; small things cost up to a hundred times their bytes in memory
 _MAX_NUMBER = 40  # characters

@@ -12,6 +12,7 @@ from functools import partial
 from time import perf_counter
 
 from onestop.outbound.addresses import AllowList, look_up
+from onestop.outbound.certificates import ended_on
 from onestop.outbound.connection import Connection, Done, Sending
 from onestop.outbound.errors import (
     ConnectTimeout,
@@ -24,6 +25,8 @@ from onestop.outbound.errors import (
     Unreachable,
 )
 from onestop.outbound.models import DEFAULT_LIMITS, Limits, Reply
+
+_EXPIRED = 10  # OpenSSL: X509_V_ERR_CERT_HAS_EXPIRED
 
 LookUp = Callable[[str, int], Awaitable[list[str]]]
 
@@ -208,7 +211,7 @@ class Pool:
         except TimeoutError:
             error = ConnectTimeout()
         except (ssl.SSLError, ssl.CertificateError) as cause:
-            error = TlsFailed()
+            error = TlsFailed(detail=await self._certificate_ended(cause))
             error.__cause__ = cause
         except ConnectionRefusedError as cause:
             error = Refused()
@@ -249,6 +252,14 @@ class Pool:
                 raise Unreachable("closed_at_once")
             return connection
         raise failure
+
+    async def _certificate_ended(self, cause: ssl.SSLError) -> str:
+        """Return since when a certificate is expired; empty where something else is wrong with it."""
+        if not isinstance(cause, ssl.SSLCertVerificationError) or cause.verify_code != _EXPIRED:
+            return ""
+        with suppress(OutboundError):
+            return await ended_on(self._allow.choose(await self._resolve(), self.port)[0], self.port, self.host)
+        return ""
 
     async def _resolve(self) -> list[str]:
         # One look-up at a time: resolving runs on the loop's few threads, and a name server that hangs for this

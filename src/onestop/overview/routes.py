@@ -1,13 +1,15 @@
 """Controllers: my affairs, and what comes of them later."""
 
 import asyncio
+import math
 
-from litestar import Controller, get, post
+from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from onestop.gateway.explain import TraceLog
 from onestop.gateway.fanout import Person
+from onestop.gateway.models import Part
 from onestop.http.models import Context
 from onestop.identity.models import Session
 from onestop.identity.service import Sessions
@@ -35,7 +37,7 @@ class OverviewController(Controller):
         overview: NamedDependency[Overview],
         traces: NamedDependency[TraceLog],
         data: JSONBody[AskLookups],
-    ) -> Lookups:
+    ) -> Response[Lookups]:
         """Ask every department at once; the answer is there within the deadline, with a state for every part.
 
         Parts still `pending` come later under `completion`: by its events, or by asking for it again.
@@ -57,7 +59,13 @@ class OverviewController(Controller):
         took_ms = (asyncio.get_running_loop().time() - now) * 1000
         outcome = "complete" if gathered.complete else "partial"
         traces.note(context.trace_id, context.principal, "POST /v1/me/lookups", outcome, took_ms, gathered.records)
-        return answer
+        return Response(answer, headers=_quota_headers(overview.quota_headers(data.wants), answer.parts))
+
+
+def _quota_headers(headers: dict[str, str], parts: list[Part]) -> dict[str, str]:
+    """Add when to come again, where a quota is used up."""
+    waits = [p.problem.retry_after_s or 1.0 for p in parts if p.problem and p.problem.code == "quota.exhausted"]
+    return {**headers, "retry-after": str(math.ceil(min(waits)))} if waits else headers
 
 
 class CompletionController(Controller):

@@ -26,6 +26,7 @@ from onestop.texts import Language, text
 
 log = structlog.get_logger(__name__)
 
+_LATE_S = 10.0
 _parts_out = msgspec.json.Encoder()
 _parts_in = msgspec.json.Decoder(list[Part])
 _part_in = msgspec.json.Decoder(Part)
@@ -69,13 +70,15 @@ class Overview:
         asks = self._asks(wants)
         late = _Late(self, subject, actor, trace_id)
         gathered = await gather(
-            self._gateway.lines,
+            self._gateway.lines_for(person.number),
             asks,
             person,
             deadline=deadline,
             lang=lang,
             traceparent=traceparent,
             on_late=late.came,
+            closed=self._gateway.closed,
+            admit=self._gateway.admit,
         )
         await self.note_uses(gathered.parts, subject, actor, trace_id)
         for part in gathered.parts:
@@ -101,6 +104,11 @@ class Overview:
             raise UnknownWant(errors=errors, known=", ".join(sorted(known)))
         return [known[want] for want in dict.fromkeys(wants)]
 
+    def quota_headers(self, wants: Sequence[str]) -> dict[str, str]:
+        """Return what is left of the quotas behind these wants, as RateLimit headers; empty where none is agreed."""
+        asks = [ask for want in wants if (ask := self._gateway.wants.get(want)) is not None]
+        return self._gateway.quotas.headers((ask.consumer, ask.adapter, ask.operation) for ask in asks)
+
     async def note_uses(self, parts: Sequence[Part], subject: str, actor: str, trace_id: str) -> None:
         """Write whose data was read; before anybody sees it."""
         uses = [
@@ -123,9 +131,8 @@ class Overview:
         expected = [part.want for part in parts if part.state == "pending"]
         if not expected:
             return None
-        longest = max(
-            self._gateway.manifests[ask.adapter].operation(ask.operation).late_s for ask in asks if ask.want in expected
-        )
+        specs = [self._gateway.operation_of(ask) for ask in asks if ask.want in expected]
+        longest = max((spec.late_s for spec in specs if spec is not None), default=_LATE_S)
         id_ = new_id("cmp")
         holds_until = clock.real_now() + timedelta(seconds=longest + 5)
         sealed = self._keys.seal(_parts_out.encode(parts), _context(id_))

@@ -16,6 +16,7 @@ from onestop.http import assets
 from onestop.http.models import Context
 from onestop.identity.service_sign_in import SignIn
 from onestop.items.service import search
+from onestop.overview.status import StatusBoard
 from onestop.web import refusals, strip
 from onestop.web.checks import checkable
 from onestop.web.form import first
@@ -60,6 +61,13 @@ class OpenPages(Controller):
             why=why if why in ("needed", "kept", "not_kept") else "",
             signed_in=context.session is not None,
         )
+
+    @get("/status", opt=_OPEN)
+    async def status(
+        self, paper: NamedDependency[Paper], status_board: NamedDependency[StatusBoard]
+    ) -> Response[bytes]:
+        """Whether anything is left lying, and how every department is; plain, without any script."""
+        return paper.show("status.html", found=await status_board.show(paper.lang))
 
     @get("/verify", opt=_OPEN)
     async def verify(self, paper: NamedDependency[Paper]) -> Response[bytes]:

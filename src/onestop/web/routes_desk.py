@@ -69,7 +69,7 @@ class DeskPages(Controller):
         outcome, said = first(data, "outcome"), first(data, "text").strip()
         results = {name: first(data, f"result.{name}").strip()[:_MOST] for name, _ in _results(office, view, paper)}
         errors = {}
-        if outcome not in ("completed", "declined"):
+        if outcome not in ("completed", "declined", "send_again"):
             errors["outcome"] = paper.say("desk.choose")
         if outcome == "declined" and not said:
             errors["text"] = paper.say("desk.say_why")
@@ -78,7 +78,7 @@ class DeskPages(Controller):
         if errors:
             return _task_page(paper, office, view, errors, data, status=422)
         answer = AnswerTask(
-            outcome="completed" if outcome == "completed" else "declined",
+            outcome=outcome,  # type: ignore[arg-type]  # one of the three
             text=said,
             reference=first(data, "reference").strip()[:100] or None,
             result={name: value for name, value in results.items() if value},

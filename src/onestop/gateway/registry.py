@@ -1,0 +1,390 @@
+"""The registry at run time: what is live in the database takes the place of the file of the same id, while calls flow.
+
+Every process follows a change within five seconds: it hears of it, and looks every two seconds as a safety net. Lines
+are made before they are shown and closed after the longest call over them must have ended, so that no call is cut.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+import asyncpg
+import msgspec
+import structlog
+
+from onestop import clock
+from onestop.crypto import Keys
+from onestop.db import Pool
+from onestop.gateway import manifest as manifests
+from onestop.gateway import store_registry as store
+from onestop.gateway.facts import Fact
+from onestop.gateway.line import Line, Where
+from onestop.gateway.manifest import BadManifest, Manifest
+from onestop.gateway.models import Agreement
+from onestop.gateway.quotas import Counter
+from onestop.gateway.service import Gateway, Shown, Trial, in_words, is_called, open_line, places, read_files
+from onestop.gateway.windows import OneOff
+from onestop.http.wake import Listener
+from onestop.outbound.addresses import AllowList
+from onestop.resources import shipped
+from onestop.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+TOPIC: Final = "registry"
+POLL_S: Final = 2.0
+_LINGER_S: Final = 75.0  # the longest call may take sixty seconds
+_KEPT: Final = 3  # versions before the live one
+_KEEP_FOR: Final = timedelta(days=30)
+
+Environment = Literal["sandbox", "live"]
+_LineKey = tuple[str, str, bytes, bytes]  # adapter, version, digests of manifest and place
+
+
+def environment_of(settings: Settings) -> Environment:
+    """Return which places and secrets this installation uses."""
+    return "sandbox" if settings.profile == "sandbox" else "live"
+
+
+def secret_context(adapter: str, environment: str, id_: str) -> str:
+    """Return what a secret's value is sealed for."""
+    return f"adapter_secrets.value:{adapter}:{environment}:{id_}"
+
+
+def trial_index(keys: Keys, number: str) -> bytes:
+    """Return the blind index by which a trial lists a person."""
+    return keys.blind_index(number, "adapter_versions.subjects")
+
+
+class Value(msgspec.Struct, frozen=True):
+    """One opened value of one secret, and when it holds."""
+
+    name: str
+    value: str
+    not_before: datetime
+    not_after: datetime | None
+
+
+def choose(values: Sequence[Value], now: datetime) -> dict[str, str]:
+    """Return the value of each secret that we sign with; one that is believed besides stands as `next_<name>`.
+
+    We sign with the newest that has begun and is not over; what has not begun is believed already, because the other
+    side may begin first. Where all are over the newest stands: a refusal by the department says more than a gap here.
+    """
+    current: dict[str, str] = {}
+    for name in dict.fromkeys(value.name for value in values):
+        own = sorted((v for v in values if v.name == name), key=lambda v: v.not_before)
+        good = [v for v in own if v.not_after is None or v.not_after > now]
+        begun = [v for v in good if v.not_before <= now]
+        first = (begun or good or own)[-1] if begun or not good else good[0]
+        current[name] = first.value
+        others = [v.value for v in good if v is not first]
+        if others:
+            current[f"next_{name}"] = others[-1]
+    return current
+
+
+class _Read(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the database tells, at one mark."""
+
+    served: dict[str, list[store.Served]]
+    urls: dict[str, str]
+    values: dict[str, list[Value]]
+    one_offs: dict[str, tuple[OneOff, ...]]
+    agreements: list[Agreement]
+    closed: list[str]
+
+
+class _Picture:
+    """What is being put together to be shown."""
+
+    def __init__(self) -> None:
+        self.manifests: dict[str, Manifest] = {}
+        self.lines: dict[str, Line] = {}
+        self.kept: dict[tuple[str, str], Line] = {}
+        self.trials: dict[str, Trial] = {}
+        self.stopped: set[str] = set()
+        self.faults: dict[str, str] = {}
+        self.closed: dict[str, Fact] = {}
+        self.keys: set[_LineKey] = set()
+
+
+class Registry:
+    """Keeps one process's gateway as the database says."""
+
+    def __init__(self, gateway: Gateway, pool: Pool, dsn: str, keys: Keys, settings: Settings) -> None:
+        self._gateway, self._pool, self._keys = gateway, pool, keys
+        self._environment = environment_of(settings)
+        self._allow, self._networks = AllowList(settings.outbound_allow), settings.networks
+        self._files, _, self._file_faults = read_files(settings.adapters_dir or shipped("adapters"))
+        self._told = places(settings)
+        self._number = -1
+        self._read: _Read | None = None
+        self._due: datetime | None = None
+        self._lines: dict[_LineKey, Line] = {}
+        self._parsed: dict[bytes, Manifest] = {}
+        self._leaving: list[tuple[float, Line]] = []
+        self._wakened = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._listener = Listener(dsn, self)
+        self._counter = Counter(pool, gateway.quotas)
+        self._task: asyncio.Task[None] | None = None
+        gateway.index = lambda number: trial_index(keys, number)
+
+    async def start(self) -> None:
+        """Show what the database says, and go on following it; a database that is away leaves the files in place."""
+        for name, line in self._gateway.lines.items():
+            self._lines[self._key(line.manifest, _file_digest(line.manifest), self._told.get(name))] = line
+        await self._look()
+        self._listener.start()
+        self._counter.start()
+        self._task = asyncio.create_task(self._following(), name="adapter registry")
+
+    async def close(self) -> None:
+        """Stop following, add what was counted, cut the lines that are leaving."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._listener.close()
+        await self._counter.close()
+        for _, line in self._leaving:
+            await line.close()
+
+    def wake(self, topic: str) -> None:
+        """Look at once, where it concerns adapters."""
+        if topic == TOPIC:
+            self._wakened.set()
+
+    def wake_all(self) -> None:
+        """Look at once: something may have been missed."""
+        self._wakened.set()
+
+    async def _following(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wakened.wait(), POLL_S)
+            self._wakened.clear()
+            await self._look()
+            await self._let_go()
+
+    async def _look(self) -> None:
+        try:
+            await self.refresh()
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
+            log.warning("registry_not_read", fault=type(fault).__name__)
+        except Exception:
+            # What serves goes on serving; the next look tries again.
+            log.exception("registry_not_followed")
+
+    async def refresh(self) -> None:
+        """Read what changed and show it; cheap where nothing did."""
+        async with self._lock:
+            number = await store.mark(self._pool)
+            now = clock.real_now()
+            if number == self._number and (self._due is None or now < self._due):
+                return
+            if number != self._number or self._read is None:
+                self._read = await self._load()
+                self._number = number
+            await self._apply(self._read, now)
+
+    async def _load(self) -> _Read:
+        async with self._pool.acquire() as db, db.transaction(isolation="repeatable_read", readonly=True):
+            served: dict[str, list[store.Served]] = {}
+            for row in await store.served(db):
+                served.setdefault(row.adapter, []).append(row)
+            urls = {place.adapter: place.url for place in await store.places(db, self._environment)}
+            sealed = await store.secrets(db, self._environment)
+            one_offs: dict[str, tuple[OneOff, ...]] = {}
+            for one in await store.windows(db):
+                one_offs[one.adapter] = (*one_offs.get(one.adapter, ()), one)
+            agreements, closed = await store.agreements(db), await store.closed(db)
+        values: dict[str, list[Value]] = {}
+        for secret in sealed:
+            values.setdefault(secret.adapter, []).append(opened(self._keys, self._environment, secret))
+        return _Read(
+            served=served, urls=urls, values=values, one_offs=one_offs, agreements=agreements, closed=closed
+        )  # fmt: skip
+
+    async def _apply(self, read: _Read, now: datetime) -> None:
+        picture = _Picture()
+        picture.faults |= self._file_faults
+        for adapter in sorted({*self._files, *read.served}):
+            self._place(picture, adapter, read, now)
+        begun = [one for one in read.agreements if one.begins <= now and (one.ends is None or one.ends > now)]
+        self._gateway.quotas.set(begun, read.closed)
+        self._gateway.show(
+            Shown(
+                manifests=picture.manifests,
+                lines=picture.lines,
+                kept=picture.kept,
+                trials=picture.trials,
+                stopped=frozenset(picture.stopped),
+                one_offs=read.one_offs,
+                faults=picture.faults,
+                closed=picture.closed,
+            )
+        )
+        self._retire(picture.keys)
+        self._due = _next_due(read, now)
+        await self._tell(picture.faults)
+        log.info("registry_followed", number=self._number, lines=len(picture.lines), faults=len(picture.faults))
+
+    # ---- one adapter
+
+    def _place(self, picture: _Picture, adapter: str, read: _Read, now: datetime) -> None:
+        """Put one adapter into the picture: what serves, what is tried, what is kept warm."""
+        where = self._where(adapter, read, now)
+        rows = read.served.get(adapter, [])
+        live = next((row for row in rows if row.state == "live"), None)
+        held = next((row for row in rows if row.state == "quarantined"), None)
+        file = self._files.get(adapter)
+        if live is not None:
+            self._serve(picture, adapter, self._manifest(picture, live), live.digest, where)
+        elif held is not None:
+            manifest = self._manifest(picture, held)
+            if manifest is not None:
+                picture.manifests[adapter] = manifest
+            picture.stopped.add(adapter)
+        elif file is not None:
+            self._serve(picture, adapter, file, _file_digest(file), where)
+        for row in [row for row in rows if row.state in ("deprecated", "quarantined")][:_KEPT]:
+            if row.state == "quarantined" or (row.live_until and now - row.live_until <= _KEEP_FOR):
+                self._keep(picture, self._manifest(picture, row), row.digest, where)
+        if file is not None:
+            self._keep(picture, file, _file_digest(file), where)
+        trial = next((row for row in rows if row.state == "trial"), None)
+        if trial is not None:
+            line = self._keep(picture, self._manifest(picture, trial), trial.digest, where)
+            if line is not None:
+                picture.trials[adapter] = Trial(line, frozenset(trial.subjects))
+
+    def _serve(
+        self, picture: _Picture, adapter: str, manifest: Manifest | None, digest: bytes, where: Where | None
+    ) -> None:
+        line = None
+        if manifest is not None:
+            picture.manifests[adapter] = manifest
+            line = self._line(picture, manifest, digest, where)
+        before = self._gateway.lines.get(adapter)
+        if line is None and adapter in picture.faults and before is not None:
+            # What cannot be loaded does not take away what works: the line in place goes on, and the fault is told.
+            line, picture.manifests[adapter] = before, before.manifest
+            picture.keys |= {key for key, known in self._lines.items() if known is before}
+        if line is not None:
+            picture.lines[adapter] = line
+            picture.kept.setdefault((adapter, line.manifest.version), line)
+
+    def _keep(self, picture: _Picture, manifest: Manifest | None, digest: bytes, where: Where | None) -> Line | None:
+        if manifest is None or (manifest.id, manifest.version) in picture.kept:
+            return None if manifest is None else picture.kept[manifest.id, manifest.version]
+        line = self._line(picture, manifest, digest, where)
+        if line is not None:
+            picture.kept[manifest.id, manifest.version] = line
+        return line
+
+    def _manifest(self, picture: _Picture, row: store.Served) -> Manifest | None:
+        found = self._parsed.get(row.digest)
+        if found is None:
+            try:
+                found = self._parsed[row.digest] = manifests.parse(row.manifest, f"{row.adapter} {row.version}")
+            except BadManifest as fault:  # an older release wrote what this one no longer takes
+                picture.faults[row.adapter] = str(fault)
+        return found
+
+    def _where(self, adapter: str, read: _Read, now: datetime) -> Where | None:
+        """Return an adapter's place: the environment file's, overridden by the database's."""
+        told = self._told.get(adapter)
+        return _placed(told, read.urls.get(adapter), choose(read.values.get(adapter, ()), now))
+
+    def _line(self, picture: _Picture, manifest: Manifest, digest: bytes, where: Where | None) -> Line | None:
+        """Return the line that is there, or make it; None where there is no place, or it cannot be made."""
+        if manifest.desk or (where is None and not is_called(manifest)):
+            return None
+        key = self._key(manifest, digest, where)
+        line = self._lines.get(key)
+        if line is None:
+            made = open_line(manifest, where, self._allow, self._networks)
+            if not isinstance(made, Line):
+                picture.closed.setdefault(manifest.id, made)
+                if made.code != "no_environment":
+                    picture.faults[manifest.id] = in_words(made)
+                return None
+            line = self._lines[key] = made
+        picture.keys.add(key)
+        return line
+
+    @staticmethod
+    def _key(manifest: Manifest, digest: bytes, where: Where | None) -> _LineKey:
+        place = hashlib.sha256(msgspec.json.encode(where, order="deterministic")).digest() if where else b""
+        return manifest.id, manifest.version, digest, place
+
+    # ---- lines that leave
+
+    def _retire(self, wanted: set[_LineKey]) -> None:
+        until = asyncio.get_running_loop().time() + _LINGER_S
+        for key in [key for key in self._lines if key not in wanted]:
+            self._leaving.append((until, self._lines.pop(key)))
+
+    async def _let_go(self) -> None:
+        now = asyncio.get_running_loop().time()
+        over = [line for until, line in self._leaving if until <= now]
+        self._leaving = [(until, line) for until, line in self._leaving if until > now]
+        for line in over:
+            await line.close()
+
+    async def _tell(self, faults: Mapping[str, str]) -> None:
+        """Tell owners what could not be loaded; the same fault once a day, however many processes meet it."""
+        for adapter, sentence in faults.items():
+            log.error("adapter_not_loaded", adapter=adapter, fault=sentence)
+            day = clock.real_now().date().isoformat()
+            id_ = f"fault:{adapter}:{day}:{hashlib.sha256(sentence.encode()).hexdigest()[:16]}"
+            await store.insert_notice(self._pool, id_, adapter, None, "not_loaded", {"fault": sentence})
+
+
+def _file_digest(manifest: Manifest) -> bytes:
+    """Return what tells a file's manifest from a database's: files have no digest of their own here."""
+    return b"file:" + manifest.version.encode()
+
+
+def opened(keys: Keys, environment: Environment, secret: store.Secret) -> Value:
+    """Open one value of one secret."""
+    clear = keys.unseal(secret.value, secret_context(secret.adapter, environment, secret.id)).decode()
+    return Value(secret.name, clear, secret.not_before, secret.not_after)
+
+
+def _next_due(read: _Read, now: datetime) -> datetime | None:
+    """Return when something changes by the clock alone, None where nothing will."""
+    moments: list[datetime | None] = []
+    for values in read.values.values():
+        moments += [moment for value in values for moment in (value.not_before, value.not_after)]
+    for one in read.agreements:
+        moments += [one.begins, one.ends]
+    moments += [row.live_until + _KEEP_FOR for rows in read.served.values() for row in rows if row.live_until]
+    return min(_future(moments, now), default=None)
+
+
+def _future(moments: Iterable[datetime | None], now: datetime) -> list[datetime]:
+    return [moment for moment in moments if moment is not None and moment > now]
+
+
+async def place_of(pool: Pool, keys: Keys, settings: Settings, adapter: str, environment: Environment) -> Where | None:
+    """Return where an adapter's system is in one environment and the secrets for it; None where nobody told.
+
+    The environment file counts for the environment this installation runs in.
+    """
+    told = places(settings).get(adapter) if environment == environment_of(settings) else None
+    urls = {place.adapter: place.url for place in await store.places(pool, environment)}
+    values = [opened(keys, environment, secret) for secret in await store.secrets(pool, environment, adapter)]
+    return _placed(told, urls.get(adapter), choose(values, clock.real_now()))
+
+
+def _placed(told: Where | None, url: str | None, secrets: dict[str, str]) -> Where | None:
+    """Return the environment file's place, overridden by what the database tells; None where neither has an address."""
+    if told is None:
+        return Where(url, secrets) if url is not None else None
+    kept = () if url else told.replicas
+    return msgspec.structs.replace(told, url=url or told.url, replicas=kept, secrets={**told.secrets, **secrets})

@@ -1,0 +1,337 @@
+"""From what an operation takes to the manifest's `request`: every value gets an expression of ours, or is left out."""
+
+import re
+from typing import Any, Final
+
+from onestop.onboarding.importing import soap
+from onestop.onboarding.importing.drafts import Draft, best_media, media_kind
+from onestop.onboarding.importing.interview import Interview
+from onestop.onboarding.importing.models import Parameter, PersonalField, Shape, Spot
+from onestop.onboarding.importing.notes import Notes, words
+from onestop.onboarding.importing.rules_names import member, words_of
+from onestop.onboarding.importing.rules_paging import is_paging
+from onestop.onboarding.importing.rules_personal import Match, recognise
+from onestop.onboarding.importing.shapes import as_elements
+from onestop.onboarding.importing.vocabulary import known
+
+_BODIES: Final = ("json", "form", "multipart", "xml", "text", "csv")
+_NEVER: Final = known("request.never")
+KEY_HEADERS: Final = known("request.key_headers")
+KEY_NAMES: Final = known("request.key_names")
+_SIGNS: Final = known("request.signs")
+_MAX_OPTIONAL: Final = 15
+_MAX_MEMBERS: Final = 150
+_MAX_DEPTH: Final = 7
+_EXPRESSION: Final = 200
+_LONGEST_ACTION: Final = 190
+
+
+class RequestMaker:
+    """Makes the `request` of one operation, and the values that an example of it needs."""
+
+    def __init__(self, draft: Draft, interview: Interview, notes: Notes, spot: Any, spoken_for: set[str]) -> None:
+        self.draft, self.interview, self.notes, self._spot = draft, interview, notes, spot
+        self._spoken_for = spoken_for  # names of parameters that carry credentials
+        self._left = _MAX_MEMBERS
+        self._optional = False
+        self._referred = False
+        self._left_out: list[str] = []
+
+    def make(self) -> None:
+        """Fill `request`, `request_codec` and `content_type` of the draft's table."""
+        draft = self.draft
+        request: dict[str, Any] = {}
+        self._parameters(request)
+        codec = "none"
+        if draft.described.soap is not None:
+            codec = self._soap(request)
+        else:
+            media = best_media(draft.described.bodies, _BODIES)
+            if media is not None and draft.described.method != "GET":
+                codec = self._body(request, media.type, media.shape)
+                draft.request_media = media
+        if self._optional:
+            request["omit_null"] = True
+        draft.table["request_codec"] = codec
+        draft.table["request"] = request
+
+    # --- parameters -----------------------------------------------------------------------------------------------
+
+    def _parameters(self, request: dict[str, Any]) -> None:
+        optional = 0
+        signed = {p.name for p in self.draft.described.parameters if "".join(words_of(p.name)) in _SIGNS}
+        signed = (
+            signed if len({"".join(words_of(n)) for n in signed} & {"sign", "signature"}) and len(signed) > 2 else set()
+        )
+        if signed:
+            self._note("signed_guess", self.draft.described.pointer, "warning", names=", ".join(sorted(signed)))
+        for parameter in self.draft.described.parameters:
+            if parameter.place in ("form", "body") or parameter.name in signed or self._left_to_others(parameter):
+                continue
+            if not parameter.required:
+                optional += 1
+                if optional > _MAX_OPTIONAL or not self._wanted(parameter):
+                    continue
+            expression = self._parameter(parameter)
+            if parameter.place == "cookie":
+                self._note("cookie", parameter.pointer, "warning", name=parameter.name)
+                continue
+            place = {"path": "path", "query": "query", "header": "headers"}[parameter.place]
+            request.setdefault(place, {})[parameter.name] = expression
+            self._optional = self._optional or (not parameter.required and not expression.startswith("'"))
+
+    def _left_to_others(self, parameter: Parameter) -> bool:
+        name = parameter.name.lower()
+        if parameter.place == "header" and name in _NEVER:
+            return True
+        if name in self._spoken_for:
+            return True
+        return parameter.place == "query" and is_paging(parameter.name) and not parameter.required
+
+    def _wanted(self, parameter: Parameter) -> bool:
+        """Tell whether an optional parameter is worth its place."""
+        if self._is_key(parameter.name, parameter.place):
+            return self.draft.kind in ("submit", "lookup")
+        if self.draft.key_member == parameter.name:
+            return True
+        if parameter.place == "header":
+            return len(parameter.shape.enum) == 1
+        return self.draft.kind == "query" and parameter.place == "query"
+
+    def _is_key(self, name: str, place: str) -> bool:
+        plain = "".join(words_of(name))
+        return (place == "header" and name.lower() in KEY_HEADERS) or plain in KEY_NAMES
+
+    def _parameter(self, parameter: Parameter) -> str:
+        draft, shape = self.draft, parameter.shape
+        match = recognise(parameter.name, shape)
+        if match is None and parameter.text:
+            match = recognise("", Shape(kind="value", text=parameter.text))
+        self._personal(parameter.name, match)
+        expression = self._expression((parameter.name,), shape, match, place=parameter.place)
+        if expression.startswith("payload.") and parameter.required and draft.kind in ("query", "status", "lookup"):
+            expression = self._asked(parameter, expression)
+        draft.places.append((expression, shape))
+        return expression
+
+    def _asked(self, parameter: Parameter, expression: str) -> str:
+        told = self.interview.ask(
+            f"source.{self.draft.id}.{member(parameter.name)}",
+            "text",
+            about=parameter.pointer,
+            default=expression,
+            pattern=r"[^\x00-\x1f]{1,200}",
+            say="source",
+            name=parameter.name,
+            operation=self.draft.id,
+        )
+        return str(told)
+
+    def _expression(
+        self, path: tuple[str, ...], shape: Shape, match: Match | None, *, place: str = "body", within: bool = False
+    ) -> str:
+        """Return what of ours goes where `path` leads."""
+        if len(shape.enum) == 1 and _literal(shape.enum[0]) is not None:
+            return str(_literal(shape.enum[0]))
+        draft, name = self.draft, path[-1]
+        if draft.key_member is not None and (name == draft.key_member or ".".join(path) == draft.key_member):
+            return "key"
+        if draft.kind == "submit" and len(path) <= 2 and self._is_key(name, place) and not within:
+            draft.key_member = draft.key_member or (".".join(path) if place != "header" else None)
+            if place == "header":
+                draft.key_header = name
+            return "key"
+        if draft.kind == "query" and not within and match is not None:
+            if match.what == "id_number":
+                return "subject.number"
+            if match.what == "name" and len(words_of(name)) <= 2 and _whole_name(name):
+                return "subject.name"
+        if not within and self._is_reference(name, place, match):
+            return "reference"
+        steps = [step if step.isdigit() else member(step) for step in path]
+        if within and not steps[0].isascii():
+            steps[0] = f"_{steps[0]}"  # an expression begins with a letter or a bar
+        source = ".".join(steps if within else ["payload", *steps])
+        if shape.kind == "value" and _eight_digits(shape):
+            source += " | day(%Y%m%d)"
+        return source[:_EXPRESSION]
+
+    def _is_reference(self, name: str, place: str, match: Match | None) -> bool:
+        """Tell whether a parameter or member of a state's or cancellation's request is the department's own number."""
+        if self.draft.kind not in ("status", "cancel"):
+            return False
+        if self.draft.reference_name is not None:
+            return name == self.draft.reference_name
+        return place == "body" and match is None and self._refers(name)
+
+    def _refers(self, name: str) -> bool:
+        """Tell whether a member names what was submitted: the first that looks like a number of theirs."""
+        plain = "".join(words_of(name))
+        if self._referred or not plain.endswith(
+            ("id", "no", "number", "reference", "code", "token", "编号", "单号", "流水号")
+        ):
+            return False
+        self._referred = True
+        return True
+
+    # --- bodies ---------------------------------------------------------------------------------------------------
+
+    def _body(self, request: dict[str, Any], type_: str, shape: Shape) -> str:
+        codec = media_kind(type_)
+        if codec == "binary":
+            self._note("body_unusable", shape.pointer, "warning", type=type_)
+            return "none"
+        if codec == "xml":
+            name = shape.xml_name or shape.pointer.rpartition("/")[2] or "request"
+            request["template"] = soap.template(name, "", as_elements(shape), self._filled)
+            return "xml"
+        if codec == "text":
+            request["body"] = {"text": "payload.text"}
+            return "text"
+        if shape.kind == "object":
+            request["body"] = self._table(shape, (), within=False, depth=0)
+        elif shape.kind == "list" and codec == "json":
+            self._note("body_list", shape.pointer, "warning")
+            request["body"] = {}
+        else:
+            request["body"] = {}
+            self._note("body_unknown", shape.pointer or self.draft.described.pointer, "warning")
+        plain = type_.partition(";")[0].strip()
+        if codec == "json" and plain not in ("application/json", "*/*", "application/*", ""):
+            self.draft.table["content_type"] = type_
+        return codec
+
+    def _table(self, shape: Shape, path: tuple[str, ...], *, within: bool, depth: int) -> dict[str, Any]:
+        table: dict[str, Any] = {}
+        for name, part in shape.members.items():
+            self._left -= 1
+            if part.read_only or self._left < 0 or (not path and name.lower() in self._spoken_for):
+                continue
+            self._optional = self._optional or name not in shape.required
+            table[name] = self._member(part, (*path, name), within=within, depth=depth)
+        if self._left < 0:
+            self._note("body_cut", shape.pointer, "warning", most=_MAX_MEMBERS)
+        if set(table) == {"each", "fields"}:  # would be read as a list
+            self._note("each_fields", shape.pointer, "warning")
+            table.pop("each")
+        return table
+
+    def _member(self, part: Shape, path: tuple[str, ...], *, within: bool, depth: int) -> Any:
+        owner = path[-2] if len(path) > 1 else ""
+        if part.kind == "object" and part.members and depth < _MAX_DEPTH:
+            return self._table(part, path, within=within, depth=depth + 1)
+        if part.kind == "list" and part.item is not None and part.item.kind == "object" and part.item.members:
+            if depth >= _MAX_DEPTH:
+                return self._expression(path, part, None, within=within)
+            inner = self._table(part.item, (), within=True, depth=depth + 1)
+            return {"each": self._expression(path, part, None, within=within), "fields": inner}
+        several = part.kind == "list" and part.item is not None and part.item.kind == "value"
+        match = recognise(path[-1], part.item if several and part.item else part, owner)
+        self._personal(".".join(path), match)
+        expression = self._expression(path, part, match, within=within)
+        if not within:
+            self.draft.places.append((expression, part))
+        return [expression] if several and expression == "subject.number" else expression
+
+    # --- SOAP -----------------------------------------------------------------------------------------------------
+
+    def _soap(self, request: dict[str, Any]) -> str:
+        told, draft = self.draft.described.soap, self.draft
+        assert told is not None
+        shape = draft.described.bodies[0].shape
+        if told.wrapper:
+            request["template"] = soap.template(told.wrapper, told.namespace or shape.namespace, shape, self._filled)
+        else:
+            request["template"] = soap.elements(shape, self._filled)
+        if told.header is not None:
+            request["header_template"] = soap.elements(told.header, self._filled)
+        if self._left_out:
+            self._note("soap_left_out", draft.described.pointer, "note", names=", ".join(self._left_out[:12]))
+            draft.whys["request"] = words_text("why.soap_left_out", names=", ".join(self._left_out[:12]))
+        if told.version == "1.2":
+            if told.action:
+                draft.table["content_type"] = f'application/soap+xml; charset=utf-8; action="{told.action}"'
+            return "soap12"
+        if len(told.action) > _LONGEST_ACTION or "'" in told.action:
+            self._note("soap_action", draft.described.pointer, "warning", action=told.action[:60])
+            return "soap"
+        request.setdefault("headers", {})["SOAPAction"] = f"'\"{told.action}\"'"
+        return "soap"
+
+    def _filled(self, path: tuple[str, ...], shape: Shape) -> str | None:
+        """Return the expression of an element; an optional one only where it is text, since no other may be empty."""
+        self._left -= 1
+        if self._left < 0:
+            return None
+        plain = tuple(step for step in path if step != "0")
+        match = recognise(plain[-1], shape, plain[-2] if len(plain) > 1 else "")
+        required = self._required(path)
+        free = shape.kind == "value" and shape.type == "string" and not (shape.enum or shape.pattern or shape.format)
+        if not required and not free and (match is None or match.what != "id_number") and len(shape.enum) != 1:
+            self._left_out.append(".".join(plain))
+            return None
+        self._personal(".".join(plain), match)
+        expression = self._expression(path, shape, match)
+        self.draft.places.append((expression, shape))
+        return expression
+
+    def _required(self, path: tuple[str, ...]) -> bool:
+        told, bodies = self.draft.described.soap, self.draft.described.bodies
+        starts = [bodies[0].shape if bodies else None, told.header if told else None]
+        return any(start is not None and _leads(start, path) for start in starts)
+
+    # --- notes ----------------------------------------------------------------------------------------------------
+
+    def _personal(self, path: str, match: Match | None) -> None:
+        if match is not None:
+            self.draft.personal.append(personal("request", path, match))
+
+    def _note(self, code: str, pointer: str, level: Any, **params: object) -> None:
+        spot: Spot = self._spot(pointer)
+        self.notes.add(code, spot, level, operation=self.draft.id, **params)
+
+
+def _leads(shape: Shape, path: tuple[str, ...]) -> bool:
+    """Tell whether every step of a path is required, from this shape on."""
+    here: Shape | None = shape
+    for step in path:
+        if here is None:
+            return False
+        if step == "0":
+            here = here.item
+        elif step in here.required:
+            here = here.members.get(step)
+        else:
+            return False
+    return True
+
+
+def personal(place: Any, path: str, match: Match) -> PersonalField:
+    """Return a recognised member as it is told, with the reason."""
+    why = words(f"personal.{match.by}", what=match.what, evidence=match.evidence)
+    return PersonalField(place=place, path=path, what=match.what, sensitivity=match.sensitivity, why=why)
+
+
+def words_text(key: str, **params: object) -> str:
+    """Return a reason in English, as comments in the manifest are written."""
+    return words(key, **params).en
+
+
+def _literal(value: Any) -> str | None:
+    text = ("true" if value else "false") if isinstance(value, bool) else str(value)
+    return f"'{text}'" if "'" not in text and "|" not in text and len(text) < 190 and "\n" not in text else None
+
+
+def _whole_name(name: str) -> bool:
+    return not re.search(
+        r"(?i)first|last|given|family|middle|sur|voor|achter|cogn|geslacht|maiden|prenom|vorname|nachname", name
+    )
+
+
+def _eight_digits(shape: Shape) -> bool:
+    """Tell whether a date is written without hyphens."""
+    told = re.search(r"(?i)yyyy-?mm-?dd", shape.text)
+    if told is not None and "-" not in told[0]:
+        return True
+    dated = any(word in shape.text.lower() for word in ("date", "日期", "datum")) or shape.format == "date"
+    return dated and isinstance(shape.example, str) and bool(re.fullmatch(r"(19|20)\d{6}", shape.example))

@@ -1,0 +1,85 @@
+"""SOAP and XML requests as templates: namespaces by prefix, unqualified names bare, constants in place."""
+
+from collections.abc import Callable
+from typing import Any, Final
+from xml.sax.saxutils import escape, quoteattr
+
+from onestop.onboarding.importing.models import Shape
+
+_MAX_DEPTH: Final = 10
+Fill = Callable[[tuple[str, ...], Shape], str | None]  # path and shape into an expression; None: left out
+
+
+class _Prefixes:
+    def __init__(self) -> None:
+        self.known: dict[str, str] = {}
+
+    def name(self, local: str, namespace: str) -> str:
+        """Return a name with the prefix of its namespace."""
+        if not namespace:
+            return local
+        prefix = self.known.setdefault(namespace, f"n{len(self.known) + 1}")
+        return f"{prefix}:{local}"
+
+    def declared(self) -> str:
+        return "".join(f" xmlns:{prefix}={quoteattr(space)}" for space, prefix in self.known.items())
+
+
+def template(wrapper: str, namespace: str, shape: Shape, fill: Fill) -> str:
+    """Return the template of one element and what it holds; every value is asked of `fill`."""
+    prefixes = _Prefixes()
+    outer = prefixes.name(wrapper, namespace)
+    attributes, lines = _inside(shape, (), fill, prefixes, 1)
+    if shape.kind not in ("object", "any") and not lines:
+        value = fill((wrapper,), shape)
+        return f"<{outer}{prefixes.declared()}>{_value(value)}</{outer}>"
+    if not lines:
+        return f"<{outer}{prefixes.declared()}{attributes}/>"
+    return "\n".join([f"<{outer}{prefixes.declared()}{attributes}>", *lines, f"</{outer}>"])
+
+
+def elements(shape: Shape, fill: Fill) -> str:
+    """Return the templates of a shape's members side by side, each with its own namespaces."""
+    parts = []
+    for name, member in shape.members.items():
+        parts.append(template(name, member.namespace, member, _below(name, fill)))
+    return "\n".join(parts)
+
+
+def _below(name: str, fill: Fill) -> Fill:
+    return lambda path, shape: fill((name, *path), shape)
+
+
+def _inside(shape: Shape, path: tuple[str, ...], fill: Fill, prefixes: _Prefixes, depth: int) -> tuple[str, list[str]]:
+    attributes, lines = "", []
+    pad = "  " * depth
+    if depth > _MAX_DEPTH:
+        return "", []
+    for name, member in shape.members.items():
+        here = (*path, name)
+        inner = member.item if member.kind == "list" and member.item is not None else member
+        here = (*here, "0") if member.kind == "list" else here
+        if member.attribute:
+            value = fill(here, inner)
+            if value is not None:
+                attributes += f' {name}="{_value(value)}"'
+            continue
+        tag = prefixes.name(name, inner.namespace or member.namespace)
+        if inner.kind == "object":
+            own, below = _inside(inner, here, fill, prefixes, depth + 1)
+            if below or own:
+                lines += [f"{pad}<{tag}{own}>", *below, f"{pad}</{tag}>"]
+            elif name in shape.required:
+                lines.append(f"{pad}<{tag}/>")
+            continue
+        value = fill(here, inner)
+        if value is not None:
+            lines.append(f"{pad}<{tag}>{_value(value)}</{tag}>")
+    return attributes, lines
+
+
+def _value(expression: Any) -> str:
+    text = str(expression)
+    if len(text) >= 2 and text[0] == text[-1] == "'":
+        return escape(text[1:-1], {'"': "&quot;"})
+    return "{{ " + text + " }}"

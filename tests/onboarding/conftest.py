@@ -1,0 +1,103 @@
+"""Two departments, an office that approves, an operator; the life of their adapters on a real database."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from onestop.crypto import Keys
+from onestop.db import Pool
+from onestop.http.wake import Announcer
+from onestop.onboarding import service_moves, service_secrets
+from onestop.onboarding.models import Actor, Moving, Push, Version
+from onestop.onboarding.service import Life
+from onestop.settings import Settings
+from tests.gateway.department import manifest_text
+
+ONE = Actor(id="maker-one", role="department", department="one")
+TWO = Actor(id="maker-two", role="department", department="two")
+OFFICE = Actor(id="office", role="governance")
+OPERATOR = Actor(id="operator", role="operator")
+CODES = {"one": b"11990100MB9T0002XE", "two": b"11990100MB9T00089N"}
+LIN, ZHOU = "990102199203140221", "990102199008210351"
+
+
+def manifest(name: str = "one", version: str = "1.0.0", **changes: str) -> str:
+    """Return a manifest of a department of the tests; `changes` are texts put in place of others."""
+    data = manifest_text(name).replace(CODES["one"], CODES.get(name, CODES["one"]))
+    text = data.decode().replace('version = "1.0.0"', f'version = "{version}"')
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    return text
+
+
+class Room:
+    """An adapter's life with the few steps that every test takes."""
+
+    def __init__(self, life: Life) -> None:
+        self.life = life
+        self.pool = life.pool
+
+    async def push(self, actor: Actor = ONE, text: str | None = None, **kind: str) -> Version:
+        push = Push(manifest=text or manifest(**kind))
+        return await self.life.commit(lambda db: self.life.push(db, actor, push))
+
+    async def move(
+        self, actor: Actor, of: Version | tuple[str, str], name: Any, *, numbers: Sequence[str] = (), **told: Any
+    ) -> Version:
+        adapter, number = (of.adapter, of.version) if isinstance(of, Version) else of
+        return await self.life.commit(
+            lambda db: service_moves.move(self.life, db, actor, adapter, number, name, Moving(**told), numbers=numbers)
+        )
+
+    async def green(self, of: Version) -> None:
+        await self.life.record_run(of.adapter, of.version, of.digest, "sandbox", True, {})
+
+    async def diff_digest(self, of: Version) -> str:
+        found = await self.life.diff(self.pool, OPERATOR, of.adapter, of.version, None, "en")
+        return found.digest
+
+    async def approved(self, text: str | None = None, actor: Actor = ONE, **kind: str) -> Version:
+        made = await self.push(actor, text, **kind)
+        await self.move(actor, made, "submit")
+        await self.green(made)
+        return await self.move(OFFICE, made, "approve", diff_digest=await self.diff_digest(made))
+
+    async def on_trial(self, text: str | None = None, actor: Actor = ONE, **kind: str) -> Version:
+        made = await self.approved(text, actor, **kind)
+        return await self.move(actor, made, "trial", numbers=[LIN])
+
+    async def live(self, text: str | None = None, actor: Actor = ONE, **kind: str) -> Version:
+        made = await self.on_trial(text, actor, **kind)
+        return await self.move(actor, made, "publish")
+
+    async def place(self, adapter: str, url: str, actor: Actor = OPERATOR) -> None:
+        told = service_secrets.SetPlace(url=url)
+        await service_secrets.check_place(self.life, url)
+        await self.life.commit(
+            lambda db: service_secrets.set_place(self.life, db, actor, adapter, "live", told)
+        )  # fmt: skip
+
+    async def secret(self, name: str, value: str, actor: Actor = ONE, adapter: str = "one", **told: Any) -> Any:
+        new = service_secrets.NewSecret(environment="live", name=name, value=value, **told)
+        return await self.life.commit(lambda db: service_secrets.add_secret(self.life, db, actor, adapter, new))
+
+
+@pytest.fixture
+def told(settings: Settings, tmp_path: Path) -> Settings:
+    (tmp_path / "adapters").mkdir(exist_ok=True)
+    return msgspec.structs.replace(settings, adapters_dir=tmp_path / "adapters", outbound_allow=("127.0.0.0/8",))
+
+
+@pytest.fixture
+async def room(pool: Pool, keys: Keys, told: Settings) -> AsyncIterator[Room]:
+    await pool.execute(
+        "TRUNCATE adapters, adapter_versions, adapter_moves, conformance_runs, adapter_notices, adapter_places,"
+        " adapter_secrets, department_keys, maintenance_windows, agreements, quota_counts, adapter_templates,"
+        " machine_keys, effects"
+    )
+    announce = Announcer(pool)
+    yield Room(Life(pool, keys, told, {}, announce))
+    await announce.close()

@@ -1,0 +1,60 @@
+"""WSDL 1.1: both versions of SOAP, both styles, what lies beside the document and what is missing."""
+
+from onestop.onboarding.importing.service import import_document
+from tests.onboarding.importing.conftest import ANSWERS, DOCUMENTS, read
+from tests.onboarding.importing.test_importing_openapi import manifest, operations
+
+
+def test_imported_bindings_and_schemas_are_followed() -> None:
+    found = read("wsdl/register.wsdl", **{"idempotent.register_move": "none"})
+    made = operations(found)
+    get = made["get_person"]
+    assert (get.kind, get.path, get.request_codec, get.response_codec) == (
+        "query", "/ws/register.svc", "soap12", "soap",
+    )  # fmt: skip
+    assert get.content_type == 'application/soap+xml; charset=utf-8; action="urn:GetPerson"'
+    assert get.request.template == (
+        '<n1:GetPerson xmlns:n1="urn:example:types">\n'
+        "  <n1:burgerservicenummer>{{ subject.number }}</n1:burgerservicenummer>\n"
+        "  <taal>{{ payload.taal }}</taal>\n"  # form="unqualified"
+        "</n1:GetPerson>"
+    )
+    assert get.reply.found == "GetPersonResponse.persoon"
+    assert get.reply.subject == "GetPersonResponse.persoon.burgerservicenummer"
+    assert get.reply.fields["geboortedatum"] == "GetPersonResponse.persoon.geboortedatum"  # from the base type
+    assert (get.errors[0].path, get.errors[0].exists) == ("Fault.Detail.NotRegistered", True)
+    assert found.environment["url"] == "https://register.example.org"
+
+
+def test_a_choice_takes_its_first_way_and_a_fixed_attribute_its_value() -> None:
+    found = read("wsdl/register.wsdl", **{"idempotent.register_move": "none"})
+    template = operations(found)["register_move"].request.template or ""
+    assert 'versie="3"' in template
+    assert "straat" in template
+    assert "postbus" not in template
+    spot = next(finding.spot for finding in found.findings if finding.code == "xsd_choice")
+    assert (spot.file, spot.line) == ("xsd/types.xsd", 9)
+
+
+def test_a_missing_schema_costs_its_own_operations_only() -> None:
+    folder = DOCUMENTS / "wsdl"
+    beside = {"binding.wsdl": (folder / "binding.wsdl").read_bytes()}
+    told = ANSWERS | {"idempotent.register_move": "none"}
+    found = import_document((folder / "register.wsdl").read_bytes(), "register.wsdl", told, beside)
+    spots = {finding.code: finding.spot for finding in found.findings}
+    assert (spots["xsd_missing"].line, spots["element_unknown"].file) == (8, "register.wsdl")
+    assert found.manifest_toml is not None
+
+
+def test_rpc_style_wraps_its_parts_without_namespace() -> None:
+    made = manifest(read("rpc.wsdl")).operations[0]
+    assert made.request_codec == "soap"
+    assert made.request.headers == {"SOAPAction": "'\"\"'"}
+    assert made.request.template == (
+        '<n1:verificaPosizione xmlns:n1="urn:tax:ops">\n'
+        "  <codiceFiscale>{{ subject.number }}</codiceFiscale>\n"
+        "  <anno>{{ payload.anno }}</anno>\n"
+        "</n1:verificaPosizione>"
+    )
+    assert made.reply.fields["importo"] == "verificaPosizioneResponse.importo"
+    assert (made.errors[-1].path, made.errors[-1].reason) == ("Fault", "Fault.faultstring")
