@@ -1,7 +1,7 @@
 """Two gateways and two workers on one database work as one; kill -9 of any of them loses nothing and doubles nothing.
 
-The suite runs it small; `CRASH=full` (what `make crash` says) and `CRASH=long` make it larger; `CRASH_SEED=n` repeats the choice and the times of the
-kills, but not what they hit.
+The suite runs it small; `CRASH=full` (what `make crash` says) and `CRASH=long` make it larger. `CRASH_SEED=n` repeats
+the choice and the times of the kills, but not what they hit.
 """
 
 import asyncio
