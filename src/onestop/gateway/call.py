@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from onestop.gateway import facts
+from onestop.gateway.course import Course
 from onestop.gateway.facts import Fact
 from onestop.gateway.models import Lane
 from onestop.gateway.operations import Answer, Prepared
@@ -66,9 +67,9 @@ class Call:
     """One call under way; everybody in `listeners` hears its outcome exactly once."""
 
     __slots__ = (
-        "admitted", "attempts", "begun", "breaker", "deadline", "ended_at", "judged", "lane", "line", "listeners",
-        "mark", "number", "operation", "pieces", "prepared", "renewed", "replica", "sending", "shared_as", "started",
-        "timed", "timer", "values", "waits", "written",
+        "admitted", "attempts", "begun", "breaker", "course", "deadline", "ended_at", "judged", "lane", "line",
+        "listeners", "mark", "number", "operation", "pieces", "prepared", "renewed", "replica", "sending",
+        "shared_as", "started", "timed", "timer", "values", "waits", "written",
     )  # fmt: skip
 
     def __init__(
@@ -78,6 +79,10 @@ class Call:
         self.prepared = prepared
         self.operation = prepared.spec.id
         self.values = values
+        self.course: Course | None = None  # of a call that takes several requests
+        if prepared.turner is not None or prepared.steps:
+            self.values = {**values}
+            self.course = Course(prepared, self.values)
         self.number: str | None = None
         self.deadline = deadline  # loop time
         self.listeners = [done]
@@ -241,7 +246,9 @@ class Call:
         now = self.line.loop.time()
         # Not by `Reply`: asking whether something is a msgspec struct goes through Python's abstract classes.
         if not isinstance(outcome, OutboundError):
-            answer = self.prepared.answer(outcome, self.number)
+            answer = self._read(outcome, now)
+            if answer is None:
+                return
             good = answer.kind not in ("down", "bad_reply")
             self._left_replica(good, now)
             if answer.kind == "denied" and self._renews(outcome.status, now):
@@ -263,6 +270,17 @@ class Call:
         failed = _failure(outcome, self)
         self.line.last_failure[self.operation] = f"upstream.{failed.kind}"
         self.end(failed)
+
+    def _read(self, reply: Reply, now: float) -> Answer | None:
+        """Read a reply; None: another page or step is on its way."""
+        if self.course is None:
+            return self.prepared.answer(reply, self.number)
+        answer = self.course.heard(self, reply)
+        if answer is None:
+            self._left_replica(True, now)
+            self.attempts, self.sending = 0, None
+            self.line.go(self)
+        return answer
 
     def _left_replica(self, good: bool, now: float) -> None:
         if self.replica is not None:

@@ -20,10 +20,12 @@ from onestop.gateway.auth_callbacks import callback_check
 from onestop.gateway.auth_door import TokenDoor
 from onestop.gateway.auth_tls import tls_context
 from onestop.gateway.call import Call, CallFailed, Done, FailureKind
+from onestop.gateway.course import Course
 from onestop.gateway.facts import Fact
 from onestop.gateway.kept import KeptAnswers, Question
 from onestop.gateway.limits import Breaker, Pace, RetryBudget
 from onestop.gateway.manifest import BadManifest, Manifest
+from onestop.gateway.mapping import MappingFailed
 from onestop.gateway.models import Lane
 from onestop.gateway.operations import Answer, Prepared, prepare
 from onestop.gateway.replicas import Replica, Replicas
@@ -127,14 +129,16 @@ class Line:
         *,
         timed: bool = True,
         lane: Lane = "citizen",
+        only: Prepared | None = None,
     ) -> Call | CallFailed:
         """Start a call; `done` hears of its end exactly once, never from inside.
 
-        Without `timed` the caller keeps the deadline: it cancels the call, or tells it to keep time itself.
+        Without `timed` the caller keeps the deadline: it cancels the call, or tells it to keep time itself. `only` is
+        one step of the operation.
 
         Returns the failure at once, without a call, where the breaker is open or too many wait already.
         """
-        prepared = self.operations[operation]
+        prepared = only or self.operations[operation]
         if self._config:
             values = {**values, "config": self._config}
         call = Call(self, prepared, values, deadline, done, lane)
@@ -170,11 +174,27 @@ class Line:
     def go(self, call: Call) -> None:
         """Send a call that has its place."""
         self.retries.earned()
+        course = call.course
+        if course is not None and course.walk is not None and course.walk.at is None and not self._first(call, course):
+            return
         spec = call.prepared.spec
         if self.pace is None and not self.paces and (self.credentials.ready or not spec.authenticate):
             self.write(call)
         else:
             self.write_when_ready(call)
+
+    def _first(self, call: Call, course: Course) -> bool:
+        """Make a call's first step its request; False: there is none to take, and the call ends."""
+        try:
+            first = course.first(call.values)
+        except MappingFailed as fault:
+            self._unwritable(call, fault)
+            return False
+        if first is None:
+            self.loop.call_soon(call.end, course.main.read_or_tell({"steps": {}}, call.number))
+            return False
+        call.prepared = first
+        return True
 
     def full(self) -> CallFailed:
         """Return the failure of a call that found no place, with when there may be one."""
@@ -192,6 +212,7 @@ class Line:
         number: str | None = None,
         *,
         lane: Lane = "citizen",
+        only: Prepared | None = None,
     ) -> Answer:
         """Do one call and wait for its answer.
 
@@ -204,7 +225,7 @@ class Line:
             if not future.done():
                 future.set_result(outcome)
 
-        call = self.start(operation, values, self.loop.time() + timeout_s, done, number, lane=lane)
+        call = self.start(operation, values, self.loop.time() + timeout_s, done, number, lane=lane, only=only)
         if isinstance(call, CallFailed):
             raise call
         try:
@@ -221,10 +242,14 @@ class Line:
         call.attempts += 1
         now = self.loop.time()
         prepared = call.prepared
-        replica = self.replicas.choose(now, call.replica)
+        course = call.course
+        replica = (course.stay if course is not None else None) or self.replicas.choose(now, call.replica)
         try:
             path, query, headers, body = prepared.request(call.values)
-            out = Outgoing(prepared.spec.method, replica.origin, replica.prefix + path, query, headers, body)
+            path = replica.prefix + path
+            if course is not None and course.target is not None:
+                path, query = course.target
+            out = Outgoing(prepared.spec.method, replica.origin, path, query, headers, body)
             if self._always is not None:
                 self._always(out)
             if prepared.spec.authenticate:
@@ -235,16 +260,19 @@ class Line:
                 headers.append(("traceparent", trace))
             headers.append(("Onestop-Deadline", str(int((time.time() + call.deadline - now) * 1000))))
             message = finish_request(_start(replica, prepared, out), headers, out.body)
-        except (BadMessage, UnicodeEncodeError, ValueError) as fault:
-            # Our own values cannot be written as the manifest says: no word about the department's health.
-            call.judged = True
-            call.breaker.abandoned()
-            why = facts.fact("request_unwritable", reason=_why_unwritable(fault))
-            self.loop.call_soon(call.end, CallFailed("unmappable", False, type(fault).__name__, fact=why))
+        except (BadMessage, UnicodeEncodeError, ValueError, MappingFailed) as fault:
+            self._unwritable(call, fault)
             return
         call.replica, call.written = replica, now
         replica.under_way += 1
         call.sending = replica.pool.send(message, call.deadline, call.heard, prepared.limits, timed=call.timed)
+
+    def _unwritable(self, call: Call, fault: Exception) -> None:
+        """End a call whose values cannot be written as the manifest says: no word about the department's health."""
+        call.judged = True
+        call.breaker.abandoned()
+        why = facts.fact("request_unwritable", reason=_why_unwritable(fault))
+        self.loop.call_soon(call.end, CallFailed("unmappable", False, type(fault).__name__, fact=why))
 
     def write_when_ready(self, call: Call) -> None:
         """Put a call on the wire as soon as there is a token and the department's pace allows."""
@@ -338,7 +366,9 @@ class Line:
 
 def _why_unwritable(fault: Exception) -> str:
     """Say what is wrong with our own request; never with which value."""
-    return f"{fault.reason} {fault.detail}".strip() if isinstance(fault, OutboundError) else type(fault).__name__
+    if isinstance(fault, OutboundError):
+        return f"{fault.reason} {fault.detail}".strip()
+    return str(fault) if isinstance(fault, MappingFailed) else type(fault).__name__
 
 
 def _address(text: str) -> SplitResult | None:
