@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from onestop.gateway.replicas import Replica
     from onestop.outbound.connection import Sending
 
-FailureKind = Literal["paused", "full", "unreachable", "timeout", "cut", "bad_reply", "no_token", "unmappable"]
+FailureKind = Literal[
+    "paused", "stopped", "full", "unreachable", "timeout", "cut", "bad_reply", "no_token", "unmappable",
+]  # fmt: skip
 # Answers that tell how long the department takes; `busy` tells that it is asked too much, `down` neither.
 _TIMED = frozenset(("ok", "not_found", "denied", "invalid", "declined", "correction"))
 

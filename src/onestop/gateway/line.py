@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from onestop import clock
 from onestop.gateway import facts, lag
 from onestop.gateway.adaptive import AdaptiveLimit
 from onestop.gateway.admission import LANES, Admission
@@ -26,6 +27,7 @@ from onestop.gateway.limits import Breaker, Pace, RetryBudget
 from onestop.gateway.manifest import BadManifest, Manifest
 from onestop.gateway.models import Lane
 from onestop.gateway.operations import Answer, Prepared, prepare
+from onestop.gateway.overrides import Overrides
 from onestop.gateway.replicas import Replica, Replicas
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.errors import BadMessage, OutboundError
@@ -84,6 +86,7 @@ class Line:
         self._always = always(manifest, where.secrets, where.config)
         self.genuine = callback_check(manifest, where.secrets, where.config)
         self._config = where.config
+        self.overrides = Overrides()
         self.last_failure: dict[str, str] = {}  # of each operation: the code of its problem
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -139,7 +142,10 @@ class Line:
         call.number = number
         call.timed = timed
         now = call.started
-        if not call.breaker.allows(now):
+        forced = self._forced(operation) if self.overrides else None
+        if isinstance(forced, CallFailed):
+            return forced
+        if not call.breaker.allows(now) and not forced:
             wait_s = max(round(call.breaker.until - now, 1), 0.1)
             return CallFailed("paused", False, retry_after_s=wait_s, fact=self._paused(call.breaker, operation))
         if not self.admission.enter(call, now):
@@ -282,6 +288,16 @@ class Line:
             return facts.of_error(fault, call.prepared.spec, pool.host, pool.port, call.took_ms / 1000)
         path = str(getattr(self.manifest.auth, "token_path", "") or getattr(self.manifest.auth, "path", ""))
         return facts.of_token(str(fault) or "time ran out", path)
+
+    def _forced(self, operation: str) -> CallFailed | bool:
+        """Return the failure of a call that an operator has stopped, else whether one lets it pass an open breaker."""
+        now = clock.real_now()
+        found = self.overrides.find(self.manifest.id, operation, now)
+        if found is None or found.state == "passing":
+            return found is not None
+        left_s = max((found.until - now).total_seconds(), 1.0)
+        why = facts.fact("stopped", until=found.until.isoformat(timespec="minutes"))
+        return CallFailed("stopped", False, retry_after_s=round(left_s, 1), fact=why)
 
     def _paused(self, breaker: Breaker, operation: str) -> Fact:
         since_s = round(self.loop.time() - breaker.opened_at, 1)
