@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import asyncpg
+
 from onestop.app import open_parts
 from onestop.identity.models import Identified
 from onestop.settings import load
@@ -18,6 +20,7 @@ from tests.crash.city import Process
 
 ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
+PYTHON = (sys.executable, "-P", "-m")
 _START_S = 30.0
 _NUMBER = 990102_1990_0101_0000
 
@@ -177,29 +180,41 @@ async def open_portal(
         }
         tokens, operator = await _people(told, people)
         rest = {name: value for name, value in os.environ.items() if not name.startswith("ONESTOP_")}
-        environ = rest | told | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-        python = (sys.executable, "-P", "-m")
-        crowd = Process(
-            "departments", (*python, "tests.network.departments", *map(str, ports)), environ, folder / "departments.log",
-            f"http://{HOST}:{ports[-1]}/_count",
-        )  # fmt: skip
         gateway = Process(
-            "gateway", (*python, "onestop", "run"), environ, folder / "gateway.log", f"http://{HOST}:{port}/readyz"
-        )
-        try:
-            for process in (crowd, gateway):
-                await process.start()
-            async with asyncio.timeout(_START_S):
-                for process in (crowd, gateway):
-                    await process.ready()
-            yield Portal(port, dict(zip(names, ports, strict=True)), tokens, operator)
-            assert "Traceback" not in gateway.log.read_text("utf-8", "replace"), gateway.log.read_text()[-3000:]
-        finally:
-            await gateway.end()
-            await crowd.end()
+            "gateway", (*PYTHON, "onestop", "run"), rest | told | {"PYTHONUNBUFFERED": "1"}, folder / "gateway.log",
+            f"http://{HOST}:{port}/readyz",
+        )  # fmt: skip
+        async with open_departments(folder, ports):
+            try:
+                await gateway.start()
+                async with asyncio.timeout(_START_S):
+                    await gateway.ready()
+                yield Portal(port, dict(zip(names, ports, strict=True)), tokens, operator)
+            finally:
+                await gateway.end()
+        said = gateway.log.read_text("utf-8", "replace")
+        assert "Traceback" not in said, said[-3000:]
+
+
+@asynccontextmanager
+async def open_departments(folder: Path, ports: Sequence[int]) -> AsyncIterator[None]:
+    """Run the departments of these ports."""
+    argv = (*PYTHON, "tests.network.departments", *map(str, ports))
+    environ = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(ROOT)}
+    crowd = Process("departments", argv, environ, folder / "departments.log", f"http://{HOST}:{ports[-1]}/_count")
+    try:
+        await crowd.start()
+        async with asyncio.timeout(_START_S):
+            await crowd.ready()
+        yield
+    finally:
+        await crowd.end()
 
 
 async def _people(told: dict[str, str], count: int) -> tuple[list[str], str]:
+    db = await asyncpg.connect(told["ONESTOP_DATABASE_URL"])
+    await db.execute("TRUNCATE signing_keys")  # sealed by the portal before us, if there was one
+    await db.close()
     async with open_parts(load(told), "onestop proofs") as parts:
         await parts.sessions.signing.load()
         tokens = []

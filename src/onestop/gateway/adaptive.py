@@ -50,6 +50,10 @@ class AdaptiveLimit:
         self._peak = 0  # most calls under way in this window
         self._refused = 0
 
+    def usual(self, operation: str) -> float:
+        """Return how long an answer usually takes in seconds, 0 where that is not known yet."""
+        return self._usual.get(operation, 0.0)
+
     def ended(self, operation: str, started: float, now: float, under_way: int, refused: bool, lag_s: float) -> None:
         """Take one call that has ended: `under_way` counts it too, `refused` means too slow or told to come later.
 
