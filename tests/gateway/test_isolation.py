@@ -300,8 +300,7 @@ async def test_a_caller_in_a_hurry_cannot_open_the_breaker_for_others():
         heard = []
         for person in people(30):
             await gather(lines, ASK, person, deadline=loop.time() + 0.01, on_late=heard.append)
-        while len(heard) < 30:
-            await asyncio.sleep(0.02)
+        await asyncio.sleep(1.0)
         assert [part.state for part in heard] == ["ok"] * 30
         assert lines["one"].breaker("query").state == "closed"
         assert lines["one"].breaker("query").failed_in_row == 0

@@ -124,8 +124,12 @@ class Portal:
             told = {"state": state, "reason": "a proof", "until": until}
             await (self.once("PUT", path, told) if state else self.once("DELETE", path))
         for name in names:
-            while [one["state"] for one in (await self.health(name))["overrides"]] != ([state] if state else []):
+            for _ in range(100):
+                if [one["state"] for one in (await self.health(name))["overrides"]] == ([state] if state else []):
+                    break
                 await asyncio.sleep(0.05)
+            else:
+                raise AssertionError(f"{name} is not {state} after five seconds")
 
     async def health(self, name: str) -> Any:
         return await self.once("GET", f"/v1/adapters/{name}/health")

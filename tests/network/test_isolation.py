@@ -111,9 +111,7 @@ async def test_what_one_department_does_at_full_load_is_not_felt_by_seven_others
     base = median(found["well"])
     moved = {how: median(values) / base - 1 for how, values in found.items()}
     with capsys.disabled():
-        print(
-            f"\nisolation: {turns} turns of {seconds:g} s, {RATE * len(NAMES):g} questions/s to {len(NAMES)} departments"
-        )
+        print(f"\nisolation: {turns} turns of {seconds:g} s, {RATE:g} questions/s to each of {len(NAMES)} departments")
         for how, values in found.items():
             each = ", ".join(f"{value:.1f}" for value in values)
             print(
@@ -188,7 +186,7 @@ async def test_a_limit_finds_what_a_department_bears_when_that_changes(tmp_path,
         for capacity, at, most, limits in found:
             print(
                 f"  limit where a department bears {capacity}: within 20 % after {at if at is not None else '-'} s; "
-                f"in the last third {median(limits):.0f} (of {min(limits)} to {max(limits)}); at once there at most {most}"
+                f"in the last third {median(limits):.0f} ({min(limits)} to {max(limits)}); at once there at most {most}"
             )
     for capacity, _, most, limits in found:
         near = 0.2 if FULL else 0.6

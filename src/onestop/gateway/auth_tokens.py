@@ -83,7 +83,7 @@ class Tokens(Credentials):
     async def _take(self) -> None:
         token, life_s = await self._fetch()
         now = time.monotonic()
-        life_s = min(max(life_s, 1.0), _LONGEST_S) if life_s == life_s else 1.0  # noqa: PLR0124 - it may be no number
+        life_s = min(max(life_s, 1.0), _LONGEST_S) if life_s == life_s else 1.0
         self._token = token
         self._until = now + life_s - min(5.0, life_s / 10)
         self._renew_at = now + life_s - min(60.0, life_s / 4)

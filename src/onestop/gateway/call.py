@@ -76,8 +76,8 @@ class Call:
 
     __slots__ = (
         "admitted", "attempts", "breaker", "deadline", "ended_at", "judged", "lane", "line", "listeners", "mark",
-        "may_pass", "number", "operation", "pieces", "prepared", "renewed", "replica", "sending", "shared_as", "started", "timed",
-        "timer", "values", "waits", "written",
+        "may_pass", "number", "operation", "pieces", "prepared", "renewed", "replica", "sending", "shared_as",
+        "started", "timed", "timer", "values", "waits", "written",
     )  # fmt: skip
 
     def __init__(

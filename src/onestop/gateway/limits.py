@@ -17,10 +17,9 @@ _MAX_OPEN_S = 8.0
 
 
 class Breaker:
-    """Opens when half of at least ten calls of the last second, or of the last ten, failed, or five and nothing was answered
-    in three.
+    """Opens when half of at least ten calls of the last second, or of the last ten, failed, or five and none succeeded.
 
-    One probe closes it again.
+    "None succeeded" is said of three seconds. One probe closes it again.
 
     A share over a window, not "n in a row": a stall of this very process makes many calls late at once.
     Answers that are the caller's fault (4xx) and refusals by rule are successes here.
