@@ -64,6 +64,19 @@ test: $(STAMP) lint ## every test; the browser journey brings Debian's chromium 
 	  echo "test: the OpenID provider that sign-in is tested against"
 	  tests/identity/peer/install || echo "test: it could not be installed; the tests that need it are skipped"
 	fi
+	if ! command -v java >/dev/null 2>&1; then
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+	    echo "test: installing Debian's openjdk-17-jre-headless, which runs one of the servers that adapters are tested against"
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless; } >/dev/null 2>&1 ||
+	      echo "test: it could not be installed; the tests of adapters against servers of others are skipped"
+	  else
+	    echo "test: no java, so the tests of adapters against servers of others are skipped (sudo apt-get install openjdk-17-jre-headless)"
+	  fi
+	fi
+	if [ -x tests/adapters/peers/install ]; then
+	  echo "test: the servers that adapters are tested against"
+	  tests/adapters/peers/install || echo "test: they could not be installed; the tests that need them are skipped"
+	fi
 	if [ ! -s tests/.cache/axe.min.js ] && command -v npm >/dev/null 2>&1; then
 	  echo "test: axe-core, which looks at the pages' accessibility"
 	  $(BIN)/python tests/journeys/axe.py || echo "test: it could not be fetched; its two tests are skipped"

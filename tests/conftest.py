@@ -19,13 +19,16 @@ from onestop.settings import Settings
 
 # Folders whose tests start whole cities: one after another, so that two cities never want the same ports.
 _CITIES = {"acceptance", "cli", "crash", "journeys"}
+# Folders whose tests share servers that are slow to start: one process has them all.
+_TOGETHER = {"adapters"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests stay together when the suite runs in two processes."""
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        item.add_marker(pytest.mark.xdist_group("cities" if folder in _CITIES else str(item.path)))
+        group = "cities" if folder in _CITIES else folder if folder in _TOGETHER else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

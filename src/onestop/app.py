@@ -5,6 +5,7 @@ import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
@@ -46,13 +47,17 @@ from onestop.identity.service import Sessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
 from onestop.items import routes as item_routes
 from onestop.items.service import load as load_items
+from onestop.onboarding import drift
 from onestop.onboarding import routes as onboarding_routes
 from onestop.onboarding import routes_lines as onboarding_lines
+from onestop.onboarding import routes_play as onboarding_play
 from onestop.onboarding import routes_terms as onboarding_terms
 from onestop.onboarding.importing import routes as import_routes
 from onestop.onboarding.importing.desk import Importer
+from onestop.onboarding.probes import Prober
 from onestop.onboarding.service import Life
 from onestop.onboarding.service_secrets import warn_of_expiry
+from onestop.onboarding.simulator_house import House
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.transport import open_client
 from onestop.overview import routes as overview_routes
@@ -60,6 +65,7 @@ from onestop.overview import routes_status
 from onestop.overview import service as overview_service
 from onestop.overview.service import Overview
 from onestop.overview.status import StatusBoard
+from onestop.resources import shipped
 from onestop.settings import Settings
 from onestop.web import routes as web_routes
 
@@ -138,12 +144,14 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     parts.gateway.changed = _announcing(announce)
     providers = await _providers(settings, stack)
     handler = cases.outcome_handler(parts.office)
+    life = Life(pool, keys, settings, parts.gateway.files, announce)
     shared: dict[str, Any] = {
         "pool": pool,
         "keys": keys,
         "settings": settings,
         "gateway": parts.gateway,
-        "life": Life(pool, keys, settings, parts.gateway.files, announce),
+        "life": life,
+        "house": House(life, _adapters(settings)),
         "traces": parts.traces,
         "sessions": parts.sessions,
         "sign_in": SignIn(pool, keys, settings, providers, parts.sessions),
@@ -168,6 +176,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *case_routes.CONTROLLERS,
             *certificate_routes.CONTROLLERS,
             *onboarding_routes.CONTROLLERS,
+            *onboarding_play.CONTROLLERS,
             *onboarding_terms.CONTROLLERS,
             *onboarding_lines.CONTROLLERS,
             *overview_routes.CONTROLLERS,
@@ -186,12 +195,20 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         lines=_lines(parts.gateway),
         on_end=_noting(parts.traces),
     )
+    watch = drift.DriftWatch(life, lambda: parts.gateway.lines, examples=_adapters(settings))
+    watch.start()
+    stack.push_async_callback(watch.close)
     hub.start()
     listener = Listener(parts.dsn, hub)
     listener.start()
     for close in (hub.close, listener.close, announce.close, overview.close):
         stack.push_async_callback(close)
     return desk
+
+
+def _adapters(settings: Settings) -> Path:
+    """Return the folder of the adapters that stand in files."""
+    return settings.adapters_dir or shipped("adapters")
 
 
 # --- small pieces ----------------------------------------------------------------------------------------------------
@@ -367,6 +384,11 @@ async def work(settings: Settings) -> None:
         drop = FileDrop(parts.pool, parts.keys, parts.gateway, settings.region, handler, settings.files_dir)
         loop = asyncio.get_running_loop()
         beside = [loop.create_task(work) for work in (_sweep(parts), _escalate(parts), drop.run())]
+        life = Life(parts.pool, parts.keys, settings, parts.gateway.files, announce)
+        watch = drift.DriftWatch(life, lambda: parts.gateway.lines, examples=_adapters(settings))
+        watch.start()
+        prober = Prober(life, lambda: parts.gateway.lines, watch, _adapters(settings))
+        beside.append(loop.create_task(prober.run()))
         running = asyncio.get_running_loop().create_task(worker.run())
         try:
             await asyncio.shield(running)
@@ -375,6 +397,7 @@ async def work(settings: Settings) -> None:
             await running
             raise
         finally:
+            await watch.close()
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
@@ -392,6 +415,7 @@ async def _sweep(parts: Parts) -> None:
             await overview_service.forget_old(parts.pool, region)
             await gateway_store.delete_old_callbacks(parts.pool, region, _KEEP_NONCES_S)
             await warn_of_expiry(parts.pool)
+            await drift.forget_old(parts.pool)
         except Exception as fault:
             log.warning("not_swept", fault=type(fault).__name__)
         await asyncio.sleep(_SWEEP_EVERY_S)

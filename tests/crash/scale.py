@@ -16,6 +16,12 @@ from .scale_department import KINDS, SECRET
 
 ROOT = Path(__file__).parents[2]
 _OFFSETS = dict(zip(KINDS, (11, 12, 13, 14), strict=True))
+_CODES = (
+    "11990100MB9T1000X4",
+    "11990100MB9T1001X5",
+    "11990100MB9T1002X6",
+    "11990100MB9T1003X7",
+)  # social credit codes with their check digits
 _HOW = {
     "bykey": 'idempotent = "key"',
     "bylookup": 'idempotent = "lookup"\nlookup = "find"',
@@ -105,8 +111,7 @@ class ScaleCity(City):
         lines = []
         for nth, kind in enumerate(KINDS):
             callback = '[callback]\noperation = "apply"\n' if kind == "bycall" else ""
-            code = f"11990100MB9T100{nth}XE"
-            text = _MANIFEST.format(kind=kind, code=code, how=_HOW[kind], callback=callback)
+            text = _MANIFEST.format(kind=kind, code=_CODES[nth], how=_HOW[kind], callback=callback)
             text += 'path = "/apply"\n' + _COMMON + _FIND + _COMMON
             (adapters / kind).mkdir()
             (adapters / kind / "manifest.toml").write_text(text, "utf-8")

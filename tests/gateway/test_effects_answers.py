@@ -290,8 +290,8 @@ async def test_a_worker_that_stood_still_neither_sends_nor_writes(pool, keys, mo
     says = Says(status="ok")
     mark = store.mark_sent
 
-    async def frozen(db, effect, worker, lease_s):
-        held = await mark(db, effect, worker, lease_s)
+    async def frozen(db, effect, worker, lease_s, version):
+        held = await mark(db, effect, worker, lease_s, version)
         await asyncio.sleep(0.5 if says.asked == [] and not frozen.thawed else 0)
         frozen.thawed = True
         return held

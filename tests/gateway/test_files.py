@@ -153,8 +153,8 @@ async def test_effects_go_out_in_whole_files_of_at_most_so_many_rows(exchange):
     await exchange.work.pool.execute("UPDATE effects SET intended_at = now() - interval '2 s'")
     await exchange.drop.look()
     assert [len(list(file_rows.read(Files(), path.read_bytes()))) for path in exchange.out()] == [3, 1]
-    assert exchange.rows()[2] == {"key": "c", "name": "=1+1"}
-    assert b"'=1+1" in exchange.out()[0].read_bytes()
+    assert {"key": "c", "name": "=1+1"} in exchange.rows()
+    assert any(b"'=1+1" in path.read_bytes() for path in exchange.out())
     for path in exchange.out():
         beside = json.loads(path.with_name(f"{path.name}.manifest.json").read_text("utf-8"))
         data = path.read_bytes()

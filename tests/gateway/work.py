@@ -58,7 +58,7 @@ reply.later = "later"
 reply.fields = {{ number = "number" }}
 {more}
 """
-CODES = {"dep": "11990100MB9T0002XE", "other": "11990100MB9T0003XC"}
+CODES = {"dep": "11990100MB9T0002XE", "other": "11990100MB9T0003XF"}
 
 
 def manifest(name="dep", *, idempotent="key", answer="now", more="", tables="", poll=None, extra=()):

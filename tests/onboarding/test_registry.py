@@ -303,10 +303,11 @@ async def test_a_callback_is_believed_by_either_key_while_keys_change_and_by_no_
         'reply.reference = "number"', 'reply.key = "key"\nreply.reference = "number"', 1
     )
     told = told.replace("[limits]", '[callback]\noperation = "apply"\n[limits]')
-    await room.live(told)
+    made = await room.approved(told)
     await room.secret("callback_secret", "old-secret")
     await room.secret("callback_secret", "new-secret", not_before=datetime.now(UTC) + timedelta(hours=1))
-    await here.follows(lambda g: serves("1.1.0")(g) and len(g.lines["one"].accepted("callback_secret")) == 2)
+    await room.move(ONE, await room.move(ONE, made, "trial", numbers=[LIN]), "publish")
+    await here.follows(serves("1.1.0"))
     heard = []
 
     async def handler(_db, effect, settled):

@@ -84,7 +84,7 @@ async def test_two_values_hold_at_once_and_a_third_is_refused(room, told, keys):
     assert first.id in refusal.value.params["ids"]
     where = await place_of(room.pool, keys, told, "one", "live")
     assert where.secrets["callback_secret"] == "old-secret"
-    assert where.also["callback_secret"] == ("new-secret",)
+    assert where.secrets["next_callback_secret"] == "new-secret"
     await room.life.commit(lambda db: service_secrets.remove_secret(room.life, db, ONE, "one", first.id))
     where = await place_of(room.pool, keys, told, "one", "live")
     assert where.secrets["callback_secret"] == "new-secret"
@@ -111,11 +111,11 @@ def test_we_sign_with_the_newest_that_has_begun_and_believe_what_is_about_to():
     def value(text, begins, ends=None):
         return Value("k", text, NOW + timedelta(days=begins), None if ends is None else NOW + timedelta(days=ends))
 
-    assert choose([value("a", -9), value("b", 1)], NOW) == ({"k": "a"}, {"k": ("b",)})
-    assert choose([value("a", -9), value("b", -1)], NOW) == ({"k": "b"}, {"k": ("a",)})
-    assert choose([value("a", -9, -1), value("b", -5)], NOW) == ({"k": "b"}, {})
-    assert choose([value("a", -9, -1)], NOW) == ({"k": "a"}, {})
-    assert choose([value("b", 1)], NOW) == ({"k": "b"}, {})
+    assert choose([value("a", -9), value("b", 1)], NOW) == {"k": "a", "next_k": "b"}
+    assert choose([value("a", -9), value("b", -1)], NOW) == {"k": "b", "next_k": "a"}
+    assert choose([value("a", -9, -1), value("b", -5)], NOW) == {"k": "b"}
+    assert choose([value("a", -9, -1)], NOW) == {"k": "a"}
+    assert choose([value("b", 1)], NOW) == {"k": "b"}
 
 
 @pytest.mark.parametrize(("days", "due"), [(90, None), (59, 60), (29, 30), (6, 7), (-1, 0)])

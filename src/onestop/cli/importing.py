@@ -52,6 +52,7 @@ def import_(
     if imported.manifest_toml is not None and not dry_run:
         written = _write(imported, into or Path(os.environ.get("ONESTOP_ADAPTERS_DIR") or "adapters"), force=force)
     if write_answers is not None:
+        write_answers.parent.mkdir(parents=True, exist_ok=True)
         write_answers.write_text(template(imported, told, speaker), "utf-8")
         written.append(str(write_answers))
     if as_json:

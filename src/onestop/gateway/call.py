@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 FailureKind = Literal[
     "paused", "stopped", "full", "unreachable", "timeout", "cut", "bad_reply", "no_token", "unmappable",
 ]  # fmt: skip
+_SHARED_S = 1.0  # a question that is older is asked anew: its answer may never come
 # Answers that tell how long the department takes; `busy` tells that it is asked too much, `down` neither.
 _FAIR_S: Final = 0.25
 _TIMES_USUAL: Final = 4
@@ -202,6 +203,10 @@ class Call:
         else:
             self.wait()
 
+    def may_be_shared(self) -> bool:
+        """Tell whether somebody with the same question may wait for this answer: not where others gave up waiting."""
+        return not self.waits and not self.judged and self.line.loop.time() - self.started <= _SHARED_S
+
     def extend(self, deadline: float) -> None:
         """Go on until `deadline`, if that is later: somebody else listens now."""
         if deadline > self.deadline:
@@ -266,6 +271,8 @@ class Call:
             self._judge(good, now)
             if not good:
                 self.line.last_failure[self.operation] = f"upstream.{answer.kind}"
+            if self.line.sample is not None:
+                self.line.sample(self.line, self.operation, answer)
             self.end(answer)
             return
         self._left_replica(isinstance(outcome, (TooManyWaiting, BadMessage)), now)

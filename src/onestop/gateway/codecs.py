@@ -9,7 +9,7 @@ import msgspec
 from lxml import etree
 
 from onestop.gateway.manifest import Operation
-from onestop.gateway.mapping import Codes, Value, template, tree
+from onestop.gateway.mapping import Codes, Getter, Value, template, tree
 from onestop.outbound.decoding import decode_json, decode_xml
 from onestop.outbound.errors import BadBody
 
@@ -54,11 +54,24 @@ def writer(operation: Operation, codes: Codes) -> Writer:
     if operation.request_codec == "none" or operation.request.body is None:
         return lambda _: b""
     fill = tree(operation.request.body, codes)
+    if operation.request.omit_null:
+        fill = _without_nulls(fill)
     if operation.request_codec == "form":
         return lambda root: urlencode(_flat(fill(root)), encoding=charset).encode("ascii")
     if charset == "utf-8":
         return lambda root: _json.encode(fill(root))
     return lambda root: _json.encode(fill(root)).decode().encode(charset)
+
+
+def _without_nulls(fill: Getter) -> Getter:
+    return lambda root: _told(fill(root)) or {}
+
+
+def _told(value: Value) -> Value:
+    """Return a value without the members that hold nothing; a table of which nothing is left is nothing."""
+    if isinstance(value, dict):
+        return {name: kept for name, part in value.items() if (kept := _told(part)) is not None} or None
+    return [_told(part) for part in value] if isinstance(value, list) else value
 
 
 def _flat(value: Value) -> list[tuple[str, str]]:

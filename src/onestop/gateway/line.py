@@ -6,7 +6,7 @@ fan-out of five costs no task and one timer.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -92,6 +92,8 @@ class Line:
         self.overrides = Overrides()
         self.last_failure: dict[str, str] = {}  # of each operation: the code of its problem
         self._tasks: set[asyncio.Task[None]] = set()
+        self.where = where
+        self.sample: Callable[[Line, str, Answer], None] | None = None  # hears every answer: who watches for drift
 
     def _open(self, manifest: Manifest, where: Where, allow: AllowList) -> Replicas:
         """Make a pool for each address.
@@ -164,7 +166,7 @@ class Line:
         """Start a query as `start` does, untimed, or listen to the same one about the same person that is under way."""
         question = (operation, number, name)
         under_way = self.asked.get(question)
-        if under_way is not None and not under_way.waits:
+        if under_way is not None and under_way.may_be_shared():
             under_way.listeners.append(done)
             under_way.extend(deadline)
             return under_way

@@ -206,7 +206,7 @@ def person_numbers_sent(s: Subject) -> Iterator[Hit]:
     for one in sent(s):
         for part in ("path", "query"):
             for where, source in _leaves(getattr(one.request, part), (*one.where, "request", part)):
-                if re.match(r"\s*(subject\.number|payload\.\w*(id_number|_id|idcard|id_no))\b", source):
+                if re.match(r"\s*(subject\.number|payload\.(\w+_)?(id_number|id_?card|id_no|citizen_id))\b", source):
                     yield hit("ADP-070", where, place=part, source=source)
 
 

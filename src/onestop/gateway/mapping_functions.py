@@ -7,7 +7,7 @@ import base64
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -81,12 +81,17 @@ def _fen(_: str, source: str) -> Getter:
     return convert
 
 
+_EPOCH: Final = {"s": 1, "ms": 1000}  # `instant(ms)`: milliseconds since 1970
+
+
 def _parse(value: Value, pattern: str, source: str) -> datetime:
     try:
+        if pattern in _EPOCH:
+            return datetime.fromtimestamp(int(value) / _EPOCH[pattern], CHINA)
         if pattern:
             return datetime.strptime(str(value), pattern)  # the zone is told below
         return datetime.fromisoformat(str(value))
-    except ValueError as fault:
+    except (ValueError, TypeError, OverflowError, OSError) as fault:
         raise MappingFailed(source, value, f"needs a date as {pattern or 'RFC 3339'}") from fault
 
 

@@ -52,9 +52,8 @@ class Prepared:
         self._read = protection.reading(operation.reply.protection, secrets, codecs.reader(operation))
         kind = codecs.content_type(operation)
         self.fixed_target = not self._path and not self._query  # nothing of a call is in its path or query
-        self._fixed = [
-            ("Accept", "application/json" if operation.response_codec == "json" else "text/xml, application/xml")
-        ]
+        usual = "application/json" if operation.response_codec == "json" else "text/xml, application/xml"
+        self._fixed = [("Accept", operation.accept_type or usual)]
         if kind is not None:
             self._fixed.append(("Content-Type", kind))
         reply = operation.reply
@@ -75,11 +74,15 @@ class Prepared:
         path = self.spec.path
         for name, get in self._path:
             path = path.replace("{" + name + "}", quote(_text(get(values)), safe=""))
-        query = urlencode([(name, _text(get(values))) for name, get in self._query]) if self._query else ""
+        query = urlencode(self._pairs(self._query, values)) if self._query else ""
         headers = list(self._fixed)
         if self._headers:
-            headers += [(name, _text(get(values))) for name, get in self._headers]
+            headers += self._pairs(self._headers, values)
         return path, query, headers, self._body(values)
+
+    def _pairs(self, told: list[tuple[str, Getter]], values: dict[str, Any]) -> list[tuple[str, str]]:
+        filled = [(name, get(values)) for name, get in told]
+        return [(name, _text(value)) for name, value in filled if value is not None or not self.spec.request.omit_null]
 
     def answer(self, reply: Reply, number: str | None) -> Answer:
         """Read a reply; what cannot be read, mapped or believed is a `bad_reply`, never an exception."""
@@ -165,7 +168,7 @@ class Prepared:
         for case, path, reason in self._errors:
             if case.status is not None and case.status != status:
                 continue
-            if path is not None and not _same(path(body), case.equals):
+            if path is not None and not _holds(case, path(body)):
                 continue
             if case.status is None and path is None:
                 continue
@@ -184,6 +187,16 @@ def _naming(source: str) -> Callable[[Value], bool]:
         return isinstance(body, dict) and last in body
 
     return (lambda _: True) if head == "." or head.startswith("'") else names
+
+
+def _holds(case: ErrorCase, value: Value) -> bool:
+    """Tell whether every condition that an error case sets for a value is met."""
+    if case.exists is not None and (value not in (None, "")) != case.exists:
+        return False
+    if case.one_of and not any(_same(value, wanted) for wanted in case.one_of):
+        return False
+    only_those = case.equals is None and (case.exists is not None or bool(case.one_of))
+    return only_those or _same(value, case.equals)
 
 
 def _same(value: Value, wanted: str | int | bool | None) -> bool:

@@ -24,7 +24,7 @@ Opened = Callable[[bytes], bytes]
 class NotOpened(BadBody):
     """What was to be protected is not, or cannot be opened; `outer` is the body around it, where there is one."""
 
-    def __init__(self, detail: str, outer: Value = None) -> None:
+    def __init__(self, detail: str = "", outer: Value = None) -> None:
         super().__init__("protection", detail)
         self.outer = outer
 

@@ -1,9 +1,8 @@
 """WSDL 1.1: both versions of SOAP, both styles, what lies beside the document and what is missing."""
 
-from onboarding.test_importing_openapi import manifest, operations
-
 from onestop.onboarding.importing.service import import_document
 from tests.onboarding.importing.conftest import ANSWERS, DOCUMENTS, read
+from tests.onboarding.importing.test_importing_openapi import manifest, operations
 
 
 def test_imported_bindings_and_schemas_are_followed() -> None:

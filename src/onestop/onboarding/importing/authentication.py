@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from onestop.onboarding.importing.drafts import Draft
+from onestop.onboarding.importing.drafts import Draft, media_kind
 from onestop.onboarding.importing.interview import Interview
 from onestop.onboarding.importing.models import Description, Scheme
 from onestop.onboarding.importing.notes import Notes
@@ -33,7 +33,9 @@ def authentication(
     """Infer how the chosen operations want the caller proved; ask where nothing is declared."""
     found = Authentication()
     requirement = _requirement(description, drafts, notes)
-    if requirement:
+    if interview.told("auth", "text") is not None:
+        _asked(found, interview)
+    elif requirement:
         for name, scopes in requirement.items():
             _take(found, description, description.schemes[name], scopes, interview, notes, spot)
         found.why = f"declared by the document: {', '.join(requirement)}"
@@ -41,8 +43,19 @@ def authentication(
         _by_parameters(found, drafts)
         if found.auth["kind"] == "none":
             _asked(found, interview)
+    _into_form(found.auth, drafts)
     _open_operations(description, drafts)
     return found
+
+
+def _into_form(auth: dict[str, Any], drafts: list[Draft]) -> None:
+    """Move a key from the address into the form, where a form names it as a member of its own."""
+    if auth.get("place") != "query":
+        return
+    proved = [draft.described for draft in drafts if draft.described.security is None or any(draft.described.security)]
+    forms = [[m.shape.members for m in one.bodies if media_kind(m.type) == "form"] for one in proved]
+    if forms and all(any(auth["name"] in members for members in form) for form in forms):
+        auth["place"] = "form"
 
 
 def _requirement(description: Description, drafts: list[Draft], notes: Notes) -> Mapping[str, tuple[str, ...]] | None:

@@ -22,7 +22,9 @@ _LONGEST_PATH: Final = 200
 def title_of(draft: Draft) -> Words:
     """Return a title as far as the document gives one; one language serves both where there is only one."""
     told = draft.described.text or draft.described.name
-    return Words(zh=told[:80], en=told[:80])
+    first = re.split(r"(?<=[.。!?])\s|[\n]", told, maxsplit=1)[0].rstrip(".。")
+    short = first if len(first) <= 80 else first[:80].rpartition(" ")[0] or first[:80]
+    return Words(zh=short, en=short)
 
 
 class Drafting:

@@ -215,10 +215,14 @@ def _about(value: Any, draft: Draft) -> None:
         return
     *above, last = path.split(".")
     for step in above:
-        value = value.get(step)
-        if not isinstance(value, dict):
+        if isinstance(value, list):
+            value = value[int(step)] if step.isdigit() and int(step) < len(value) else None
+        else:
+            value = value.get(step)
+        if not isinstance(value, dict | list):
             return
-    value[last] = person["number"]
+    if isinstance(value, dict):
+        value[last] = person["number"]
 
 
 def _body(draft: Draft, media: Media) -> str:

@@ -116,6 +116,8 @@ class Shape(msgspec.Struct, kw_only=True):
     cut: bool = False  # a circle or the bound ended it here
     namespace: str = ""  # XML: of the element; empty: unqualified
     attribute: bool = False  # XML
+    xml_name: str = ""  # XML: of the element, where it is not the member's own
+    wrapped: bool = False  # XML: a list has an element around it
 
 
 class Parameter(msgspec.Struct, kw_only=True):

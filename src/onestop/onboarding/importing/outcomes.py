@@ -143,7 +143,8 @@ def _values(draft: Draft, place: Place | None, interview: Interview, notes: Note
     path = place.path[:-1] if place.envelope is not None else place.path
     prefix = "".join(f"{step}." for step in path)
     reason = next(
-        (f"{prefix}{n}" for n in envelope.members if "".join(words_of(n)) in MESSAGES and n.isidentifier()), None
+        (f"{prefix}{n}" for n in envelope.members if "".join(words_of(n)) in MESSAGES and n.isidentifier()),
+        _reason(envelope, prefix),
     )
     for name, part in envelope.members.items():
         if "".join(words_of(name)) not in CODES or part.kind != "value" or not (name.isidentifier() and name.isascii()):

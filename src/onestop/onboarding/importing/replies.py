@@ -13,6 +13,7 @@ from onestop.onboarding.importing.rules_names import member, unique, words_of
 from onestop.onboarding.importing.rules_paging import is_paging_word, paging
 from onestop.onboarding.importing.rules_personal import recognise
 from onestop.onboarding.importing.schemas import schema_of
+from onestop.onboarding.importing.shapes import as_elements
 from onestop.onboarding.importing.vocabulary import known
 
 _ORDER: Final = ("json", "xml", "csv", "text", "form", "binary")
@@ -45,6 +46,7 @@ class ReplyMaker:
         self._sensitive: dict[str, str] = {}
         self.place: Place | None = None
         self.root = Shape()
+        self._xml = False
 
     def make(self) -> None:
         """Fill `reply`, `response_codec`, `accept`, `accept_type`, `schema` and `paging` of the draft's table."""
@@ -70,8 +72,9 @@ class ReplyMaker:
         if self.root.kind == "any" and not self.root.members and media.examples:
             self.root = of_value(media.examples[0][1])
             self._note("shape_from_example", media.shape.pointer or draft.described.pointer, "note")
-        if kind == "xml" and self.root.kind == "list" and self.root.item is not None:
-            self.root = Shape(kind="object", members={"item": self.root})
+        if kind == "xml" and not draft.soap:
+            media.shape = self.root = as_elements(self.root)
+            self._xml = True
         draft.table["reply"] = self._reply(answer.headers if answer else ())
         schema = schema_of(self.root, xml=kind in ("soap", "xml"))
         if schema:
@@ -81,8 +84,10 @@ class ReplyMaker:
         self.place = place_of(self.root)
         reply: dict[str, Any] = {}
         record, path = self.place.shape, self.place.path
-        if record.kind == "list" and record.item is not None and path and self.draft.kind in ("status", "lookup"):
-            reply["found"] = ".".join(path)
+        once = self.draft.kind in ("status", "lookup") or (self.draft.kind == "submit" and self._xml)
+        if record.kind == "list" and record.item is not None and path and once:
+            if self.draft.kind != "submit":
+                reply["found"] = ".".join(path)
             record, path = record.item, (*path, "0")  # what was sent once is there once
             self.place = Place(path, record, self.place.envelope)
         if record.kind == "list" and record.item is not None:
@@ -175,18 +180,27 @@ class ReplyMaker:
         return None
 
     def _subject(self, reply: dict[str, Any], record: Shape, path: tuple[str, ...]) -> None:
-        """Bind the reply to the person asked about, where it repeats the number."""
+        """Bind the reply to the person asked about, where it repeats the number; in a list, its first record does."""
         asked = any(expression == "subject.number" for expression, _ in self.draft.places)
-        if not asked or record.kind != "object":
-            return
-        for name, part in record.members.items():
+        if asked and not self._repeats(reply, record, path):
+            lists = [(path, record)] if record.kind == "list" else _lists(record, path) if record.members else []
+            for where, listed in lists[:1] if len(lists) == 1 and _expressible(lists[0][0] or ("x",)) else ():
+                if listed.item is not None and where and self._repeats(reply, listed.item, (*where, "0")):
+                    reply["found"] = ".".join(where)  # an empty list is the department's word for "none"
+
+    def _repeats(self, reply: dict[str, Any], record: Shape, path: tuple[str, ...]) -> bool:
+        request = self.draft.table.get("request", {})
+        sent = {name for part in ("body", "query", "path") for name, source in request.get(part, {}).items()
+                if source == "subject.number"}  # fmt: skip
+        for name, part in sorted(record.members.items(), key=lambda entry: entry[0] not in sent):
             match = recognise(name, part)
             if match is not None and match.what == "id_number" and _HEAD.fullmatch(name):
                 reply["subject"] = ".".join((*path, name))
                 self.draft.whys["reply.subject"] = (
                     "the reply repeats the number asked for: nobody else's record is believed"
                 )
-                return
+                return True
+        return False
 
     def _pages(self, headers: tuple[str, ...]) -> None:
         place = self.place

@@ -11,6 +11,7 @@ from onestop.onboarding.importing.notes import Notes, words
 from onestop.onboarding.importing.rules_names import member, words_of
 from onestop.onboarding.importing.rules_paging import is_paging
 from onestop.onboarding.importing.rules_personal import Match, recognise
+from onestop.onboarding.importing.shapes import as_elements
 from onestop.onboarding.importing.vocabulary import known
 
 _BODIES: Final = ("json", "form", "multipart", "xml", "text", "csv")
@@ -181,8 +182,8 @@ class RequestMaker:
             self._note("body_unusable", shape.pointer, "warning", type=type_)
             return "none"
         if codec == "xml":
-            name = shape.pointer.rpartition("/")[2] or "request"
-            request["template"] = soap.template(name, "", shape, self._filled)
+            name = shape.xml_name or shape.pointer.rpartition("/")[2] or "request"
+            request["template"] = soap.template(name, "", as_elements(shape), self._filled)
             return "xml"
         if codec == "text":
             request["body"] = {"text": "payload.text"}
@@ -204,7 +205,7 @@ class RequestMaker:
         table: dict[str, Any] = {}
         for name, part in shape.members.items():
             self._left -= 1
-            if part.read_only or self._left < 0:
+            if part.read_only or self._left < 0 or (not path and name.lower() in self._spoken_for):
                 continue
             self._optional = self._optional or name not in shape.required
             table[name] = self._member(part, (*path, name), within=within, depth=depth)
@@ -224,12 +225,13 @@ class RequestMaker:
                 return self._expression(path, part, None, within=within)
             inner = self._table(part.item, (), within=True, depth=depth + 1)
             return {"each": self._expression(path, part, None, within=within), "fields": inner}
-        match = recognise(path[-1], part, owner)
+        several = part.kind == "list" and part.item is not None and part.item.kind == "value"
+        match = recognise(path[-1], part.item if several and part.item else part, owner)
         self._personal(".".join(path), match)
         expression = self._expression(path, part, match, within=within)
         if not within:
             self.draft.places.append((expression, part))
-        return expression
+        return [expression] if several and expression == "subject.number" else expression
 
     # --- SOAP -----------------------------------------------------------------------------------------------------
 

@@ -1,11 +1,13 @@
 """How a long answer is asked for page by page, from parameters, members and links."""
 
+import re
 from typing import Any, Final
 
 from onestop.onboarding.importing.models import Parameter, Shape
 from onestop.onboarding.importing.rules_names import words_of
 from onestop.onboarding.importing.vocabulary import known
 
+_STEP: Final = re.compile(r"[A-Za-z_][\w-]*")  # what an expression can name
 _PAGE: Final = known("paging.page")
 _SIZE: Final = known("paging.size")
 _OFFSET: Final = known("paging.offset")
@@ -75,10 +77,10 @@ def _next_link(root: Shape) -> str | None:
 
 def _member(root: Shape, names: frozenset[str], path: str = "", depth: int = 0) -> str | None:
     for name, part in root.members.items():
-        if part.kind == "value" and _plain(name) in names:
+        if part.kind == "value" and _plain(name) in names and _STEP.fullmatch(name):
             return path + name
     for name, part in root.members.items():
-        if part.kind == "object" and depth < 2 and not name.startswith("_embedded"):
+        if part.kind == "object" and depth < 2 and not name.startswith("_embedded") and _STEP.fullmatch(name):
             found = _member(part, names, f"{path}{name}.", depth + 1)
             if found is not None:
                 return found

@@ -42,6 +42,7 @@ def _kinds() -> tuple[Kind, ...]:
 KINDS: Final = _kinds()
 _PLAIN_NAME: Final = known("names.plain")
 _PERSONS: Final = known("names.persons")
+_ORGANISATION: Final = re.compile(r"^\^?(?:\[0-9\]|\\d)\{11\}\$?$")  # Italian fiscal codes of people have 16 letters
 _NOT_PERSONS: Final = (
     "file",
     "host",
@@ -64,6 +65,8 @@ def recognise(name: str, shape: Shape, above: str = "") -> Match | None:
     if shape.kind in ("object", "list") or shape.type == "boolean":
         return None
     for kind in KINDS:
+        if kind.what == "id_number" and _ORGANISATION.search(shape.pattern):
+            continue
         if joined in kind.names:
             return Match(kind.what, kind.sensitivity, "name", name)
         for part in kind.parts:

@@ -38,7 +38,8 @@ def _object(shape: Shape, depth: int, left: list[int], *, xml: bool) -> dict[str
             properties[name] = _schema(part, depth + 1, left, xml=xml)
     if properties:
         found["properties"] = properties
-    required = [name for name in shape.members if name in shape.required and name in properties]
+    # What was cut off is in no example of ours either, so nothing is said of it.
+    required = [name for name in shape.members if name in shape.required and properties.get(name)]
     if required and not xml:
         found["required"] = required
     return found

@@ -150,6 +150,10 @@ def _annotate(shape: Shape, schema: dict[str, Any]) -> None:
         shape.least = told
     shape.read_only = schema.get("readOnly") is True or shape.read_only
     shape.write_only = schema.get("writeOnly") is True or shape.write_only
+    xml = schema.get("xml")
+    if isinstance(xml, dict):
+        shape.xml_name = xml["name"][:200] if isinstance(xml.get("name"), str) else shape.xml_name
+        shape.wrapped = xml.get("wrapped") is True
     told = schema.get("enum")
     if isinstance(told, list) and shape.kind in ("value", "any"):
         shape.enum = tuple(v for v in told if isinstance(v, str | int | float | bool))[:_MAX_ENUM]
@@ -189,6 +193,30 @@ def _type_of_values(values: Any) -> str | None:
     kinds = {type(v) for v in values if v is not None} if isinstance(values, list) else set()
     names = {str: "string", int: "integer", float: "number", bool: "boolean"}
     return names.get(kinds.pop()) if len(kinds) == 1 else None
+
+
+def as_elements(shape: Shape, name: str = "") -> Shape:
+    """Return a shape as its XML has it: members by the names of their elements, lists inside their wrapper or bare.
+
+    A list that is the whole body stands below the root element; `name` is that of the member a list belongs to.
+    """
+    if shape.kind == "list" and shape.item is not None:
+        made = _copied(shape)
+        made.item = as_elements(shape.item)
+        within = shape.item.xml_name or name or "item"
+        if shape.wrapped or not name:
+            return Shape(kind="object", members={within: made}, pointer=shape.pointer)
+        return made
+    if shape.kind != "object":
+        return shape
+    made = _copied(shape)
+    made.members = {}
+    for told, part in shape.members.items():
+        bare = part.kind == "list" and not part.wrapped and part.item is not None
+        element = (part.item.xml_name if bare and part.item else part.xml_name if part.kind != "object" else "") or told
+        made.members[element] = as_elements(part, told)
+    made.required = shape.required & made.members.keys()
+    return made
 
 
 def _names(told: Any) -> frozenset[str]:

@@ -1,0 +1,82 @@
+"""Where a run hears the department's callbacks: are they signed, do they name our key, can they be read."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from onestop.gateway.auth_callbacks import callback_check
+from onestop.gateway.auth_recipes import Outgoing
+from onestop.gateway.manifest import Manifest
+from onestop.gateway.mapping import MappingFailed
+from onestop.gateway.operations import prepare
+from onestop.outbound.decoding import decode_json
+from onestop.outbound.errors import BadBody
+
+_WAIT_S = 10.0
+_MOST_BYTES = 65_536
+
+
+class CallbackEar:
+    """A small listener for the length of a run, on this host only."""
+
+    def __init__(self, manifest: Manifest, secrets: Mapping[str, str]) -> None:
+        self._heard: dict[str, str | None] = {}  # key → what was wrong; None: nothing
+        self._came = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        rules = manifest.callback
+        assert rules is not None  # asked by the caller
+        self._prepared = prepare(manifest, secrets)[rules.operation]
+        self._check = callback_check(manifest, secrets)
+
+    async def open(self, port: int) -> None:
+        """Listen."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    async def about(self, key: str) -> str | None:
+        """Wait for the callback about a key; return what was wrong with it, None where nothing was."""
+        try:
+            async with asyncio.timeout(_WAIT_S):
+                while key not in self._heard:
+                    self._came.clear()
+                    await self._came.wait()
+        except TimeoutError:
+            return "unsigned" if "" in self._heard else "silent"
+        return self._heard[key]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            headers = [(n.strip().lower(), v.strip()) for n, _, v in (line.partition(":") for line in head[1:])]
+            told = dict(headers)
+            size = told.get("content-length", "0")
+            body = await reader.readexactly(min(int(size) if size.isdigit() else 0, _MOST_BYTES))
+            self._note(Outgoing("POST", f"http://{told.get('host', '')}", head[0].split(" ")[1], "", headers, body))
+            writer.write(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")
+            await writer.drain()
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+            return
+        finally:
+            writer.close()
+
+    def _note(self, message: Outgoing) -> None:
+        key, fault = self._read(message.body)
+        if self._check is None or self._check(message, time.time()) is None:
+            key, fault = key or "", "unsigned"
+        self._heard[key] = fault
+        self._came.set()
+
+    def _read(self, body: bytes) -> tuple[str, str | None]:
+        try:
+            value: Any = decode_json(body)
+            key = self._prepared.key(value) if self._prepared.key else None
+            self._prepared.read(value)
+        except (BadBody, MappingFailed):
+            return "", "unreadable"
+        return (key, None) if isinstance(key, str) and key else ("", "keyless")

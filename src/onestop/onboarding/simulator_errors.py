@@ -1,0 +1,15 @@
+"""How a simulator in the portal, and a conformance run, can be refused."""
+
+from onestop.errors import Conflict, Forbidden
+
+
+class SimulatorClosed(Forbidden):
+    """Real people are served here, and no test key of the department was shown."""
+
+    code = "sandbox.off"
+
+
+class NoPlaceToAsk(Conflict):
+    """Nobody told where the system is that a run should ask."""
+
+    code = "conformance.no_place"

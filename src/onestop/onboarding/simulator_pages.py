@@ -1,0 +1,61 @@
+"""A long answer cut into pages, as the manifest's `paging` asks for them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from onestop.gateway.manifest import Operation
+from onestop.onboarding.simulator_wire import place_of, write_reply
+from onestop.outbound.decoding import decode_json
+
+
+def page_of(operation: Operation, body: bytes, facts: Mapping[str, str]) -> bytes:
+    """Return one page of a recorded whole answer; a recorded answer of another codec than JSON stays whole."""
+    rules = operation.paging
+    place = place_of(rules.items) if rules else None
+    if rules is None or place is None or operation.response_codec != "json":
+        return body
+    tree = decode_json(body, charset=operation.charset)
+    holder, last = _holder(tree, place)
+    items = holder.get(last) if isinstance(holder, dict) else None
+    if not isinstance(items, list):
+        return body
+    size = _number(facts.get(f"{rules.place}.{rules.size_parameter}") if rules.size_parameter else None, rules.size)
+    asked = facts.get(f"{rules.place}.{rules.parameter}")
+    start = _number(asked, 0 if rules.style != "page" else rules.first)
+    begin = (start - rules.first) * size if rules.style == "page" else start
+    holder[last] = items[max(begin, 0) : begin + size]
+    if rules.total:
+        _set(tree, rules.total, len(items))
+    if rules.next:
+        more = begin + size < len(items)
+        address = f"{operation.path}?{rules.parameter}={begin + size}"
+        if more:
+            _set(tree, rules.next, address if rules.style == "next" else str(begin + size))
+        else:
+            _drop(tree, rules.next)
+    return write_reply(operation, tree)
+
+
+def _number(text: str | None, usual: int) -> int:
+    return int(text) if text is not None and text.isdigit() and len(text) < 8 else usual
+
+
+def _holder(tree: Any, path: str) -> tuple[Any, str]:
+    *parents, last = path.split(".")
+    for step in parents:
+        tree = tree.get(step) if isinstance(tree, dict) else None
+    return tree, last
+
+
+def _drop(tree: Any, source: str) -> None:
+    place = place_of(source)
+    holder, last = _holder(tree, place) if place else (None, "")
+    if isinstance(holder, dict):
+        holder.pop(last, None)
+
+
+def _set(tree: Any, source: str, value: Any) -> None:
+    place = place_of(source)
+    holder, last = _holder(tree, place) if place else (None, "")
+    if isinstance(holder, dict):
+        holder[last] = value
