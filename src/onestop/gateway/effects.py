@@ -93,6 +93,8 @@ def judge(prepared: Prepared, outcome: Answer | CallFailed, effect: store.Claime
         if outcome.kind in ("paused", "full"):
             # Our own line held it back: the department was not bothered, so it need not be spared for longer.
             wait = (outcome.retry_after_s or 1.0) + backoff_s(0)
+        elif outcome.kind == "stopped":  # the word may be taken back before its end
+            wait = min(outcome.retry_after_s or 1.0, _LONGEST_HELD_S)
         code = f"upstream.{outcome.kind}"
         if not outcome.sent and not was_unknown:
             return _not_sent(effect, code, wait)
@@ -285,7 +287,7 @@ class Dispatcher:
             await self._write(effect, verdict, tell=False)
 
     async def _work_on(self, effect: store.Claimed) -> None:
-        held = self._gateway.held(effect.adapter)
+        held = self._gateway.held(effect.adapter, effect.operation)
         if held is not None:  # announced, or stopped: nothing is lost by waiting, and nothing is sent meanwhile
             again_s = min(held.retry_after_s or _HELD_S, _LONGEST_HELD_S) + random.uniform(0, 2)  # noqa: S311
             await store.postpone(self._pool, effect, self.worker, effect.state, {"code": held.code}, again_s)

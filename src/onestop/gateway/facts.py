@@ -67,6 +67,7 @@ FACTS: Final[dict[str, tuple[str | None, Actor]]] = {
     "pace": ("limit", "operator"),
     "queue_timeout": ("limit", "operator"),
     "breaker_open": ("breaker", "department"),
+    "stopped": ("limit", "operator"),
     "token_status": ("agreement", "operator"),
     "token_unreadable": ("agreement", "department"),
     "status_path": ("schema", "operator"),

@@ -11,7 +11,9 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
+import structlog
 
+from onestop import clock
 from onestop.gateway import facts, lag
 from onestop.gateway.adaptive import AdaptiveLimit
 from onestop.gateway.admission import LANES, Admission
@@ -28,11 +30,14 @@ from onestop.gateway.manifest import BadManifest, Manifest
 from onestop.gateway.mapping import MappingFailed
 from onestop.gateway.models import Lane
 from onestop.gateway.operations import Answer, Prepared, prepare
+from onestop.gateway.overrides import Overrides
 from onestop.gateway.replicas import Replica, Replicas
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.errors import BadMessage, OutboundError
 from onestop.outbound.message import build_request, finish_request, start_request
 from onestop.outbound.pool import Pool
+
+log = structlog.get_logger(__name__)
 
 __all__ = ("Call", "CallFailed", "FailureKind", "Line", "Where", "environment")
 
@@ -86,6 +91,7 @@ class Line:
         self._always = always(manifest, where.secrets, where.config)
         self.genuine = callback_check(manifest, where.secrets, where.config)
         self._config = where.config
+        self.overrides = Overrides()
         self.last_failure: dict[str, str] = {}  # of each operation: the code of its problem
         self._tasks: set[asyncio.Task[None]] = set()
         self.where = where
@@ -145,9 +151,12 @@ class Line:
         call.number = number
         call.timed = timed
         now = call.started
-        if not call.breaker.allows(now):
-            wait_s = max(round(call.breaker.until - now, 1), 0.1)
-            return CallFailed("paused", False, retry_after_s=wait_s, fact=self._paused(call.breaker, operation))
+        forced = self._forced(operation) if self.overrides else None
+        if isinstance(forced, CallFailed):
+            return forced
+        if not call.breaker.allows(now) and not forced:
+            return self.paused(call)
+        call.may_pass = bool(forced) or call.breaker.state == "half_open"
         if not self.admission.enter(call, now):
             call.breaker.abandoned()
             return self.full()
@@ -293,6 +302,11 @@ class Line:
         except (TokenRefused, TimeoutError, OutboundError) as fault:
             call.overdue()
             call.end(CallFailed("no_token", False, str(fault) or "time ran out", fact=self._no_token(fault, call)))
+        except Exception as fault:
+            # A defect of ours ends this call: one that never ended would keep its place for ever.
+            log.exception("call_not_prepared", adapter=self.manifest.id, operation=call.operation)
+            call.breaker.abandoned()
+            call.end(CallFailed("unmappable", False, type(fault).__name__))
         else:
             if call.listeners:
                 self.write(call)
@@ -313,10 +327,26 @@ class Line:
         path = str(getattr(self.manifest.auth, "token_path", "") or getattr(self.manifest.auth, "path", ""))
         return facts.of_token(str(fault) or "time ran out", path)
 
-    def _paused(self, breaker: Breaker, operation: str) -> Fact:
-        since_s = round(self.loop.time() - breaker.opened_at, 1)
-        why = self.last_failure.get(operation, "upstream.down")
-        return facts.fact("breaker_open", since_s=since_s, failed=breaker.failed_in_row, why=why)
+    def _forced(self, operation: str) -> CallFailed | bool:
+        """Return the failure of a call that an operator has stopped, else whether one lets it pass an open breaker."""
+        now = clock.real_now()
+        found = self.overrides.find(self.manifest.id, operation, now)
+        if found is None or found.state == "passing":
+            return found is not None
+        left_s = max((found.until - now).total_seconds(), 1.0)
+        why = facts.fact("stopped", until=found.until.isoformat(timespec="minutes"))
+        return CallFailed("stopped", False, retry_after_s=round(left_s, 1), fact=why)
+
+    def paused(self, call: Call) -> CallFailed:
+        """Return the failure of a call that an open breaker holds back, with when it may be tried again."""
+        now, breaker = self.loop.time(), call.breaker
+        why = facts.fact(
+            "breaker_open",
+            since_s=round(now - breaker.opened_at, 1),
+            failed=breaker.failed_in_row,
+            why=self.last_failure.get(call.operation, "upstream.down"),
+        )
+        return CallFailed("paused", False, retry_after_s=max(round(breaker.until - now, 1), 0.1), fact=why)
 
     async def _exchange(self, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> tuple[int, bytes]:
         replica = self.replicas.choose(self.loop.time())
