@@ -110,7 +110,7 @@ crash: $(STAMP) ## 200 submissions while processes are killed 20 times: every ef
 
 effects: $(STAMP) ## 10,000 submissions, a tenth of the answers lost, 50 kills: every effect exactly once
 	@echo "effects: 10,000 submissions, 50 kills (about six minutes)"
-	EFFECTS=full exec $(BIN)/pytest tests/crash/test_effects_scale.py -s $(ARGS)
+	EFFECTS=full exec $(BIN)/pytest tests/crash/test_effects_scale.py -m "load or not load" -s $(ARGS)
 
 fanout: $(STAMP) ## 10,000 composite answers while three of twelve departments hang: every part, in time
 	@echo "fanout: 10,000 questions to twelve departments (about three minutes)"
@@ -118,7 +118,7 @@ fanout: $(STAMP) ## 10,000 composite answers while three of twelve departments h
 
 isolation: $(STAMP) ## one of eight departments hangs at full load: what the others feel; what a limit finds
 	@echo "isolation: turns with and without a hang, a breaker, a limit, retries (about five minutes)"
-	ISOLATION=full exec $(BIN)/pytest tests/network/test_isolation.py -s $(ARGS)
+	ISOLATION=full exec $(BIN)/pytest tests/network/test_isolation.py -m "load or not load" -s $(ARGS)
 
 clean: ## take away .venv, caches and what demo and tests left behind
 	@echo "clean: .venv, caches, onestop-demo"

@@ -81,6 +81,7 @@ def of_others(seen) -> list[float]:
     return [took for name in OTHERS for took, _ in seen[name]]
 
 
+@pytest.mark.load
 async def test_what_one_department_does_at_full_load_is_not_felt_by_seven_others(dsn, capsys):
     """Turns with and without the hang, and with a hang that no breaker ends, by an operator's `passing`."""
     turns, seconds = (4, 15.0) if FULL else (1, 1.5)
@@ -130,6 +131,7 @@ async def test_what_one_department_does_at_full_load_is_not_felt_by_seven_others
         assert max(moved.values()) < 1.0
 
 
+@pytest.mark.load
 async def test_a_breaker_probes_alone_and_full_traffic_is_back_within_ten_seconds(dsn, capsys):
     hung_s = 12.0 if FULL else 2.5
     async with open_portal(dsn, [ILL], concurrency=DECLARED, total_s=0.3, late_s=0.3) as portal:
@@ -175,6 +177,7 @@ def values(nth: int):
     return {"subject": {"number": f"99010219920314{nth % 10_000:04}", "name": None}}
 
 
+@pytest.mark.load
 async def test_a_limit_finds_what_a_department_bears_when_that_changes(tmp_path, capsys):
     """The loop of the line is the gateway's own: uvloop."""
     plan = [(50, 15.0), (10, 15.0), (50, 15.0)] if FULL else [(30, 3.0), (8, 3.0)]

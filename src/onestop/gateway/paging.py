@@ -68,8 +68,8 @@ class Turner:
         items = found if isinstance(found, list) else [] if found in (None, "") else [found]
         if pages.count == 0:
             pages.first = body
-        elif items:
-            self._once(pages, hashlib.sha256(reply.body).digest())
+        if items:
+            self._once(pages, hashlib.sha256(msgspec.json.encode(items)).digest())
         pages.count += 1
         pages.items += items
         following = self._following(pages, body, reply, len(items))
