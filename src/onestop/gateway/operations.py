@@ -80,7 +80,9 @@ class Prepared:
         self._errors = [(case, _maybe(case.path, codes), _maybe(case.reason, codes)) for case in operation.errors]
 
     def request(self, values: dict[str, Any]) -> tuple[str, str, list[tuple[str, str]], bytes]:
-        """Return path, query, headers and body of a request."""
+        """Return path, query, headers and body of a request; of the first page where none is told."""
+        if self.turner is not None and "page" not in values:
+            values = {**values, "page": self.turner.begin()}
         path = self.spec.path
         for name, get in self._path:
             path = path.replace("{" + name + "}", quote(_text(get(values)), safe=""))

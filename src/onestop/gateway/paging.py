@@ -37,7 +37,7 @@ class Pages:
         self.count = 0
         self.first: Value = None  # the first page's body
         self.items: list[Value] = []
-        self.seen: set[object] = set()  # addresses, cursors and digests of pages: none comes twice
+        self.seen: set[object] = set()  # addresses, cursors, or digests of items: none comes twice
         self.target: tuple[str, str] | None = None  # path and query of the next page, where an address tells
 
 
@@ -68,7 +68,7 @@ class Turner:
         items = found if isinstance(found, list) else [] if found in (None, "") else [found]
         if pages.count == 0:
             pages.first = body
-        if items:
+        if items and self.spec.style in ("page", "offset"):  # one that takes no notice of the number never ends
             self._once(pages, hashlib.sha256(msgspec.json.encode(items)).digest())
         pages.count += 1
         pages.items += items
