@@ -12,10 +12,10 @@ SHELL       := /bin/sh
 .SHELLFLAGS := -eu -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench crash effects clean
+.PHONY: help setup demo test lint bench crash effects fanout isolation clean
 
 help:
-	@sed -n 's/^\([a-z][a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z][a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "make %-9s %s\n", $$1, $$2 }'
 
 setup: $(STAMP) ## Python packages into .venv; done by every other target, at once where nothing changed
 	@echo "setup: everything is in place"
@@ -110,7 +110,15 @@ crash: $(STAMP) ## 200 submissions while processes are killed 20 times: every ef
 
 effects: $(STAMP) ## 10,000 submissions, a tenth of the answers lost, 50 kills: every effect exactly once
 	@echo "effects: 10,000 submissions, 50 kills (about six minutes)"
-	EFFECTS=full exec $(BIN)/pytest tests/crash/test_effects_scale.py -s $(ARGS)
+	EFFECTS=full exec $(BIN)/pytest tests/crash/test_effects_scale.py -m "load or not load" -s $(ARGS)
+
+fanout: $(STAMP) ## 10,000 composite answers while three of twelve departments hang: every part, in time
+	@echo "fanout: 10,000 questions to twelve departments (about three minutes)"
+	FANOUT=full exec $(BIN)/pytest tests/network/test_fanout.py -s $(ARGS)
+
+isolation: $(STAMP) ## one of eight departments hangs at full load: what the others feel; what a limit finds
+	@echo "isolation: turns with and without a hang, a breaker, a limit, retries (about five minutes)"
+	ISOLATION=full exec $(BIN)/pytest tests/network/test_isolation.py -m "load or not load" -s $(ARGS)
 
 clean: ## take away .venv, caches and what demo and tests left behind
 	@echo "clean: .venv, caches, onestop-demo"

@@ -20,6 +20,7 @@ import install
 import machine
 import project
 import report
+import revision
 import streams
 from contenders import PEERS, Contender, Given
 from departments import Departments
@@ -86,6 +87,7 @@ def options() -> argparse.Namespace:
     jobs = ",".join((*SCENES, *ALONE))
     parser.add_argument("--jobs", help=f"of {jobs} (quick: all but C16)")
     parser.add_argument("--contenders", default=",".join(ORDER), help="of %(default)s")
+    parser.add_argument("--against", metavar="REV", help="measure onestop as it was at this revision as well")
     parser.add_argument("--rounds", type=int, help="turns of each contender (quick: 2, else 5)")
     parser.add_argument("--seconds", type=float, help="length of one run (quick: 2, else 4)")
     parser.add_argument("--keep-tokens", action="store_true", help="let fastify and raw keep verified tokens")
@@ -127,7 +129,18 @@ class Bench:
             dsn = self.cluster.create_database(name, None if name == "onestop" else HERE / "schema.sql")
             given = Given(dsn, self.departments.origins, CITIZENS, home)
             ready.append(project.prepare(given) if name == "onestop" else PEERS[name](given, self.chosen.keep_tokens))
+        if self.chosen.against:
+            ready.append(self.earlier(self.chosen.against))
         return ready
+
+    def earlier(self, wanted: str) -> Contender:
+        """Make the contender of an earlier revision: argv is a list there as here, the rest is its own."""
+        short, folder = revision.build(wanted)
+        name = revision.name_of(short)
+        home = HOME / name
+        home.mkdir(exist_ok=True)
+        given = Given(self.cluster.create_database(name), self.departments.origins, CITIZENS, home)
+        return revision.prepare(short, folder, given)
 
     def check(self, contenders: Sequence[Contender]) -> bool:
         found = [

@@ -49,6 +49,7 @@ from onestop.items import routes as item_routes
 from onestop.items.service import load as load_items
 from onestop.onboarding import drift
 from onestop.onboarding import routes as onboarding_routes
+from onestop.onboarding import routes_lines as onboarding_lines
 from onestop.onboarding import routes_play as onboarding_play
 from onestop.onboarding import routes_terms as onboarding_terms
 from onestop.onboarding.importing import routes as import_routes
@@ -177,6 +178,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *onboarding_routes.CONTROLLERS,
             *onboarding_play.CONTROLLERS,
             *onboarding_terms.CONTROLLERS,
+            *onboarding_lines.CONTROLLERS,
             *overview_routes.CONTROLLERS,
             *routes_status.CONTROLLERS,
             *web_routes.handlers(identity_routes.SignInController),
@@ -285,7 +287,9 @@ def _lines(gateway: Gateway) -> Callable[[], Awaitable[Sequence[LineHealth]]]:
             LineHealth(
                 department=line.manifest.id,
                 operation=name,
-                state=_state(line.breaker(name), line.loop.time()),
+                state="stopped"
+                if gateway.stop(line.manifest.id, name)
+                else _state(line.breaker(name), line.loop.time()),
             )
             for line in gateway.lines.values()
             for name in line.operations

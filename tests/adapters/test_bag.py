@@ -20,6 +20,17 @@ async def test_a_postcode_of_another_country_is_refused_with_the_registers_own_s
         assert answer.reason.startswith("Ten minste")
 
 
+async def test_three_pages_are_read_as_one_list_in_the_coordinates_the_register_demands(open_office, servers):
+    async with open_office("bag", servers.bag.url + BAG_BASE, api_key=BAG_KEY) as bag:
+        answer = await bag.ask("addresses", postcode="6922KZ", house_number=1)
+        assert answer.kind == "ok"
+        addresses = answer.fields["addresses"]
+        assert [a["postcode"] for a in addresses] == ["6922KZ"] * 3
+        assert addresses[0]["place"] == "Duiven"
+    pages = [line for line in servers.bag.log.splitlines() if "/adressen?postcode=6922KZ" in line]
+    assert [line.split("page=")[1][0] for line in pages if "page=" in line][-2:] == ["2", "3"]
+
+
 async def test_one_address_is_found_by_its_number(open_office, servers):
     async with open_office("bag", servers.bag.url + BAG_BASE, api_key=BAG_KEY) as bag:
         answer = await bag.ask("address", nummeraanduiding="0226200000038923")

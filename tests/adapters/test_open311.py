@@ -42,3 +42,14 @@ async def test_the_services_are_read_in_our_words(open_office, servers):
     async with open_office("open311", servers.open311.url + BASE, api_key="city-key-1") as city:
         answer = await city.ask("services")
         assert answer.fields["services"][0] == {"code": "033", "name": "Broken street lamp", "group": "street"}
+
+
+async def test_a_report_gets_its_number_later_and_ends_closed(open_office, servers):
+    async with open_office("open311", servers.open311.url + BASE, api_key="city-key-1") as city:
+        effect = await city.submit("report", **LAMP)
+        first, *_, last = city.outcomes(effect.key)
+        assert (first.outcome, first.reference) == ("pending", "t-70125")
+        assert (last.outcome, last.reason) == ("completed", "The lamp was replaced.")
+        assert last.result == {"number": "SR-881", "closed_at": "2026-11-21T16:30:00+08:00"}
+    addresses = [line for line in servers.open311.log.splitlines() if line.startswith("127.0.0.1 - ")]
+    assert not [line for line in addresses if "city-key-1" in line]  # the key is no part of an address

@@ -42,6 +42,17 @@ async def test_nobodys_record_and_an_empty_one_are_answers(open_office, servers)
         assert (none.state, none.found) == ("ok", False)
 
 
+async def test_three_pages_of_permits_come_as_one_list_in_our_words(open_office, servers):
+    async with open_office("xtif", servers.xtif.url + BASE, **SECRETS) as city:
+        part = await city.look_up("residence_permits", LIN)
+        assert (part.state, part.as_of) == ("ok", "2026-11-01T08:30:00+08:00")
+        permits = part.data["permits"]
+        assert [permit["number"] for permit in permits] == ["JZ1", "JZ2", "JZ3", "JZ4", "JZ5"]
+        assert permits[0]["valid_from"] == "2024-03-01"
+        assert [permit["long_term"] for permit in permits] == [True, False, True, False, True]
+    assert LIN["number"] not in servers.xtif.log
+
+
 async def test_an_application_that_is_not_open_is_declined(open_office, servers):
     async with open_office("xtif", servers.xtif.url + BASE, **SECRETS) as city:
         effect = await city.submit("apply", id_number=LIN["number"], matter="unknown")

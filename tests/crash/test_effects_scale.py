@@ -52,6 +52,7 @@ _CLEARED = """
 """
 
 
+@pytest.mark.load
 async def test_ten_thousand_effects_happen_once_each_however_many_answers_are_lost(capsys):
     name = os.environ.get("EFFECTS", "small")
     size, seed = SIZES[name], int(os.environ.get("EFFECTS_SEED") or random.randrange(1_000_000))

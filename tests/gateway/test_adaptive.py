@@ -75,6 +75,13 @@ def test_a_department_without_a_limit_is_asked_as_much_as_the_manifest_allows():
     assert watched(lambda _: 10_000, 10, clients=400)[-1][1] == 256
 
 
+def test_answers_within_one_tick_of_the_clock_do_not_break_it():
+    limit = AdaptiveLimit(64)
+    for n in range(500):
+        limit.ended("query", n / 500, n / 500, limit.limit, False, 0.0)
+    assert limit.limit == 64
+
+
 def test_refusals_shrink_the_limit_and_a_few_time_outs_do_not():
     limit = grown(100)
     for n in range(200):

@@ -1,6 +1,7 @@
 """Lines over real sockets: what one department does is not felt by the others, nor one lane's work by a higher one."""
 
 import asyncio
+import json
 from collections import Counter
 
 import pytest
@@ -269,6 +270,77 @@ async def test_a_department_that_hangs_holds_no_more_calls_than_its_limit_and_he
                 break
             await asyncio.sleep(0.2)
         assert opened.breaker("query").state == "closed"
+        await opened.close()
+
+
+async def test_a_defect_of_ours_ends_its_call_and_gives_the_place_back():
+    async with department(holds_all()) as served:
+        opened = line(served.port, concurrency=1)
+
+        def broken(*_):
+            raise RecursionError
+
+        good, opened.operations["query"].answer = opened.operations["query"].answer, broken
+        [outcome] = await asked(opened, people(1))
+        assert (outcome.kind, outcome.reason) == ("bad_reply", "RecursionError")
+        opened.operations["query"].answer = good
+        [outcome] = await asked(opened, people(1))
+        assert outcome.kind == "ok"
+        opened.credentials.ready, opened.credentials.prepare = False, broken
+        [outcome] = await asked(opened, people(1))
+        assert outcome.kind == "unmappable"
+        assert opened.admission.busy == 0
+        await opened.close()
+
+
+async def test_a_caller_in_a_hurry_cannot_open_the_breaker_for_others():
+    async with department(holds_all(0.15)) as served:
+        lines = {"one": line(served.port, concurrency=64)}
+        loop = asyncio.get_running_loop()
+        heard = []
+        for person in people(30):
+            await gather(lines, ASK, person, deadline=loop.time() + 0.01, on_late=heard.append)
+        await asyncio.sleep(1.0)
+        assert [part.state for part in heard] == ["ok"] * 30
+        assert lines["one"].breaker("query").state == "closed"
+        assert lines["one"].breaker("query").failed_in_row == 0
+        await lines["one"].close()
+
+
+async def test_who_waited_too_long_lets_those_go_first_whose_answer_is_still_wanted():
+    async with department(holds_all(0.2)) as served:
+        lines = {"one": line(served.port, concurrency=1)}
+        loop = asyncio.get_running_loop()
+        heard, (first, late, fresh) = [], people(3)
+
+        async def ask(who, budget_s):
+            return await gather(lines, ASK, who, deadline=loop.time() + budget_s, on_late=heard.append)
+
+        busy = asyncio.create_task(ask(first, 1.0))
+        await asyncio.sleep(0.01)
+        assert (await ask(late, 0.1)).parts[0].state == "pending"
+        assert (await ask(fresh, 0.5)).parts[0].state == "ok"
+        await busy
+        await asyncio.sleep(0.25)
+        assert [part.data["answer"] for part in heard] == [late.number[-4:]]
+        assert [json.loads(body)["id_number"] for _, _, body in served.asked] == [
+            first.number, fresh.number, late.number,
+        ]  # fmt: skip
+        await lines["one"].close()
+
+
+async def test_calls_that_wait_are_not_sent_after_the_breaker_has_opened():
+    async with department(says({}, after_s=60)) as served:
+        opened = line(served.port, concurrency=8)
+        crowd = asyncio.ensure_future(asked(opened, people(8), timeout_s=0.4))
+        await asyncio.sleep(0.01)
+        waiting = asyncio.ensure_future(asked(opened, people(20)[8:], timeout_s=1))
+        await crowd
+        outcomes = await waiting
+        assert opened.breaker("query").state == "open"
+        kinds = Counter(outcome.kind for outcome in outcomes)
+        assert kinds["paused"] >= 7
+        assert len(served.asked) <= 8 + 5, "only those that got a place before the fifth failure"
         await opened.close()
 
 

@@ -55,6 +55,17 @@ def test_a_busy_department_that_hangs_is_left_alone_after_little_more_than_a_sec
     assert breaker.opened_at < 101.5
 
 
+def test_one_that_has_few_places_and_was_well_a_moment_ago_is_left_alone_within_four_seconds():
+    breaker = Breaker()
+    for i in range(600):  # ten good seconds
+        breaker.succeeded(90.0 + i / 60)
+    for turn in range(20):  # four places, each held for a second and a half
+        for _ in range(4):
+            breaker.failed(100.3 + turn * 1.5)
+    assert breaker.state == "open"
+    assert breaker.opened_at <= 104.0
+
+
 def test_an_answer_to_an_older_call_does_not_close_an_open_breaker():
     breaker = Breaker()
     for _ in range(10):

@@ -64,3 +64,15 @@ def test_secrets_keys_and_windows_are_set_by_hand_and_no_value_is_shown(run, tmp
     window = run("window", "add", "one", "2099-01-01T22:00", "2099-01-02T02:00", "--as", "li", "--json")
     assert json.loads(window[1])["begins"].startswith("2099-01-01T14:00")  # told in China Standard Time
     assert run("window", "end", "one", json.loads(window[1])["id"], "--as", "li")[0] == 0
+
+
+def test_a_line_is_stopped_by_hand_with_a_reason_and_an_end_and_taken_back(run, tmp_path):
+    run("push", str(tmp_path / "manifest.toml"), "--as", "li", "--owner", "one")
+    assert run("override", "set", "one", "stopped", "--for", "2", "--as", "li")[0] == 2
+    assert run("override", "set", "one", "stopped", "--reason", "leaks", "--as", "li")[0] == 2
+    assert run("override", "set", "one", "stopped", "--reason", "leaks", "--for", "25", "--as", "li")[0] == 2
+    code, out, _ = run("override", "set", "one", "stopped", "--reason", "leaks", "--for", "2", "--as", "li")
+    assert (code, "one.*: stopped" in out) == (0, True)
+    assert "leaks" in run("override", "list", "one")[1]
+    assert run("override", "end", "one", "--as", "li")[0] == 0
+    assert run("override", "end", "one", "--as", "li")[0] == 1

@@ -288,3 +288,30 @@ async def test_an_odd_cursor_is_a_page_and_no_failure(portal, cursor):
     await portal.send("one", "POST", "/v1/adapters", {"manifest": manifest()})
     for path in ("", "/one/versions", "/one/notices", "/one/keys", "/one/agreements"):
         assert (await portal.get("one", f"/v1/adapters{path}?cursor={cursor}")).status_code == 200
+
+
+async def test_an_operator_alone_stops_a_line_and_says_why_and_until_when(portal):
+    await portal.live()
+    path = "/v1/ops/lines/one/override"
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    told = {"state": "stopped", "reason": "leaks", "until": until}
+    for who in ("one", "two", "office", "lin"):
+        assert (await portal.send(who, "PUT", path, told)).status_code in (403, 404)
+    for lacking in ("reason", "until", "state"):
+        less = {name: value for name, value in told.items() if name != lacking}
+        assert (await portal.send("operator", "PUT", path, less)).status_code == 400 + 22
+    wrong = await portal.send("operator", "PUT", path, {**told, "until": "2099-01-01T00:00:00Z"})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "adapter.override_wrong")
+    made = await portal.send("operator", "PUT", path, told)
+    assert (made.status_code, made.json()["state"], made.json()["operation"]) == (200, "stopped", "")
+
+    async def stopped():
+        lines = (await portal.get("operator", "/healthz")).json()["lines"]
+        return "stopped" in {line["state"] for line in lines if line["department"] == "one"}
+
+    await portal.follows(stopped)
+    assert "leaks" in (await portal.get("one", "/v1/adapters/one/health")).text
+    assert "leaks" not in (await portal.get("lin", "/healthz")).text
+    assert [one["reason"] for one in (await portal.get("operator", path)).json()["data"]] == ["leaks"]
+    assert (await portal.send("operator", "DELETE", path)).status_code == 204
+    assert (await portal.send("operator", "DELETE", path)).status_code == 404

@@ -1,9 +1,11 @@
 import asyncio
 import json
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from onestop.overview import store
 from tests.overview.conftest import ANA, BEN
 
 pytestmark = pytest.mark.anyio
@@ -34,6 +36,21 @@ async def test_the_late_part_comes_to_the_handle_once_and_to_nobody_else(world):
             await asyncio.sleep(0.1)
     assert [part["state"] for part in kept["parts"]] == ["ok", "ok", "ok"]
     assert kept["parts"][2]["data"]["answer"] == "42"
+
+
+async def test_late_parts_that_come_at_one_moment_have_numbers_of_their_own_and_each_is_told(pool):
+    until = datetime.now(UTC) + timedelta(seconds=20)
+    await store.insert_completion(pool, "990100", "cmp_at_once", "s", b"", ["first", "second"], until)
+    async with pool.acquire() as db, db.transaction():
+        assert await store.insert_part(db, "990100", "cmp_at_once", "first", b"")
+        second = asyncio.create_task(store.insert_part(pool, "990100", "cmp_at_once", "second", b""))
+        await asyncio.sleep(0.05)
+    assert await second
+    assert not await store.insert_part(pool, "990100", "cmp_at_once", "first", b"again")
+    assert not await store.insert_part(pool, "990100", "cmp_at_once", "not_awaited", b"")
+    seen = await store.parts_since(pool, "990100", "cmp_at_once", 0)
+    assert [part.want for part in seen] == ["first", "second"]
+    assert [part.want for part in await store.parts_since(pool, "990100", "cmp_at_once", seen[0].seq)] == ["second"]
 
 
 async def test_numbers_are_masked_in_what_is_shown(world):

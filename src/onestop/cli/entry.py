@@ -10,6 +10,7 @@ import click
 
 from onestop.cli import (
     adapter_life,
+    adapter_overrides,
     adapter_play,
     adapter_terms,
     adapters,
@@ -54,7 +55,7 @@ def version(speaker: Speaker, as_json: bool) -> None:
 
 
 adapters.adapter.add_command(importing.import_)
-_ADDED = (adapter_life, adapter_play, adapter_terms)  # hang their commands on `adapter` themselves
+_ADDED = (adapter_life, adapter_overrides, adapter_play, adapter_terms)  # hang their commands on `adapter` themselves
 
 for command in (
     demo.demo,

@@ -22,6 +22,7 @@ _WAITING_LOW: Final = 0.5  # calls that may wait at the department: below this t
 _WAITING_HIGH: Final = 1.2  # … and above this, or a sixteenth of the limit, it shrinks
 _WAITING_SHARE: Final = 0.06
 _SLACK_S: Final = 0.0005  # differences below this, and below a fiftieth, say nothing
+_SHORTEST_S: Final = 0.0001  # a loop's clock may stand still between a question and its answer
 _SLACK_SHARE: Final = 1 / 50
 _CHANCE: Final = 3.7  # two standard errors of a median, from the median distance to it
 _FASTER: Final = 0.5  # of the difference a usual time follows in one window
@@ -49,6 +50,10 @@ class AdaptiveLimit:
         self._changed = 0.0  # calls begun before this ran under another limit
         self._peak = 0  # most calls under way in this window
         self._refused = 0
+
+    def usual(self, operation: str) -> float:
+        """Return how long an answer usually takes in seconds, 0 where that is not known yet."""
+        return self._usual.get(operation, 0.0)
 
     def ended(self, operation: str, started: float, now: float, under_way: int, refused: bool, lag_s: float) -> None:
         """Take one call that has ended: `under_way` counts it too, `refused` means too slow or told to come later.
@@ -78,7 +83,7 @@ class AdaptiveLimit:
         self._took.clear()
 
     def _move(self, operation: str, all_took: list[float], lag_s: float, now: float) -> None:
-        took = median(all_took)
+        took = max(median(all_took), _SHORTEST_S)
         busy = self._peak >= self.limit * _BUSY
         usual = self._learn(operation, took, busy)
         if not busy:

@@ -1,6 +1,8 @@
 """Who may call a department now, who waits, who is turned away: the counter before the citizen before bulk work.
 
-A line has as many places as its limit says. A lane uses what the lanes before it leave; a share is kept for the counter
+A line has as many places as its limit says. Whoever waited past the moment their answer was wanted for lets those go
+first whose answer still is: else, with a department that hangs, everybody would be sent when it is too late for them.
+A lane uses what the lanes before it leave; a share is kept for the counter
 while somebody at a counter has asked lately, and bulk work never takes more than half. When the waiting line is full,
 the newest of the lowest lane makes room for a higher one.
 """
@@ -42,6 +44,7 @@ class Admission:
         self._own = own  # operations with a limit of their own
         self._of: dict[str, int] = dict.fromkeys(own, 0)
         self._lines: dict[Lane, deque[Caller]] = {lane: deque() for lane in LANES}
+        self._late: deque[Caller] = deque()  # of all lanes: wanted for a late part only
         self.under_way: dict[Lane, int] = dict.fromkeys(LANES, 0)
         self.waiting = 0
         self._counter_until = 0.0
@@ -59,7 +62,7 @@ class Admission:
         """Take a call in: admit it at once or let it wait; False: the waiting line is full."""
         if caller.lane == "window":
             self._counter_until = now + _KEPT_S
-        if not self.waiting and self._free(caller, now):
+        if self.waiting == len(self._late) and self._free(caller, now):
             self._take(caller)
             caller.admit()
             return True
@@ -88,7 +91,15 @@ class Admission:
         if caller.waits:
             caller.waits = False
             self.waiting -= 1
-            self._lines[caller.lane].remove(caller)
+            self._line_of(caller).remove(caller)
+
+    def let_others_first(self, caller: Caller) -> None:
+        """Put a waiting call behind all whose answer is still waited for."""
+        self._lines[caller.lane].remove(caller)
+        self._late.append(caller)
+
+    def _line_of(self, caller: Caller) -> deque[Caller]:
+        return self._late if caller in self._late else self._lines[caller.lane]
 
     def drains_in_s(self) -> float:
         """Return after how long, at the department's present pace, those who wait now will have been served."""
@@ -115,9 +126,10 @@ class Admission:
             self._of[caller.operation] += 1
 
     def _make_room(self, lane: Lane) -> bool:
-        for lower in reversed(LANES[LANES.index(lane) + 1 :]):
-            if self._lines[lower]:
-                out = self._lines[lower].pop()
+        lower = [self._lines[name] for name in reversed(LANES[LANES.index(lane) + 1 :])]
+        for line in (self._late, *lower):
+            if line:
+                out = line.pop()
                 out.waits = False
                 self.waiting -= 1
                 out.turn_away()
@@ -128,7 +140,7 @@ class Admission:
         for caller in list(self._next(now)):
             caller.waits = False
             self.waiting -= 1
-            self._lines[caller.lane].remove(caller)
+            self._line_of(caller).remove(caller)
             caller.admit()
 
     def _next(self, now: float) -> Iterator[Caller]:
@@ -142,6 +154,10 @@ class Admission:
                     yield caller
                 elif caller.operation not in self._of:
                     break  # the lane has no place; behind it only operations with a limit of their own were passed
+        for caller in self._late:
+            if self._free(caller, now):
+                self._take(caller)
+                yield caller
 
     def _count(self, now: float) -> None:
         self._ended += 1

@@ -16,10 +16,13 @@ class TokenDoor:
     """One host, known by the environment's `token_url`; bound by the same list of allowed addresses."""
 
     def __init__(self, url: str, adapter: str, allow: AllowList, tls: ssl.SSLContext | None) -> None:
-        told = urlsplit(url)
+        try:
+            told = urlsplit(url)
+            port = told.port or (443 if told.scheme == "https" else 80)
+        except ValueError:
+            told, port = urlsplit(""), 0
         if told.scheme not in ("http", "https") or not told.hostname or told.username is not None:
             raise BadManifest(f"adapter {adapter}: the environment's token_url is not an http address")
-        port = told.port or (443 if told.scheme == "https" else 80)
         self._host = f"{told.hostname}:{port}" if told.port else told.hostname
         self._pool = Pool(
             told.hostname,

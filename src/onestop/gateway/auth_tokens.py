@@ -32,6 +32,7 @@ _TOKEN = frozenset(("token",))
 _BELIEVED_S = 10.0
 _AGAIN_S = 5.0  # between attempts to renew in the background
 _MOST_TOKEN = 16_384
+_LONGEST_S = 30 * 86400.0
 
 
 class Tokens(Credentials):
@@ -82,7 +83,7 @@ class Tokens(Credentials):
     async def _take(self) -> None:
         token, life_s = await self._fetch()
         now = time.monotonic()
-        life_s = max(life_s, 1.0)
+        life_s = min(max(life_s, 1.0), _LONGEST_S) if life_s == life_s else 1.0
         self._token = token
         self._until = now + life_s - min(5.0, life_s / 10)
         self._renew_at = now + life_s - min(60.0, life_s / 4)
@@ -126,9 +127,9 @@ class OAuthTokens(Tokens):
         self._prove(headers, form)
         status, body = await self._exchange("POST", self._target, headers, urlencode(form).encode())
         try:
-            answer = msgspec.json.decode(body, type=_TokenAnswer) if status == 200 else None
+            answer = decode_json(body, _TokenAnswer) if status == 200 else None
             life_s = float(answer.expires_in) if answer is not None else 0.0
-        except (msgspec.DecodeError, ValueError):
+        except (BadBody, ValueError):
             raise TokenRefused("the token endpoint's answer cannot be read") from None
         if answer is None or answer.token_type.lower() != "bearer" or not 0 < len(answer.access_token) <= _MOST_TOKEN:
             raise TokenRefused(f"the token endpoint answered {status}")

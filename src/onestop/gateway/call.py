@@ -2,21 +2,25 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
+import structlog
 
 from onestop.gateway import facts
+from onestop.gateway.course import Course
 from onestop.gateway.facts import Fact
 from onestop.gateway.models import Lane
 from onestop.gateway.operations import Answer, Prepared
 from onestop.outbound.errors import (
+    Abandoned,
     BadMessage,
     ConnectionLost,
     DeadlinePassed,
     NotSent,
     OutboundError,
     TooManyWaiting,
+    Withdrawn,
 )
 from onestop.outbound.models import Reply
 
@@ -25,9 +29,16 @@ if TYPE_CHECKING:
     from onestop.gateway.replicas import Replica
     from onestop.outbound.connection import Sending
 
-FailureKind = Literal["paused", "full", "unreachable", "timeout", "cut", "bad_reply", "no_token", "unmappable"]
+log = structlog.get_logger(__name__)
+
+FailureKind = Literal[
+    "paused", "stopped", "full", "unreachable", "timeout", "cut", "bad_reply", "no_token", "unmappable",
+]  # fmt: skip
 _SHARED_S = 1.0  # a question that is older is asked anew: its answer may never come
 # Answers that tell how long the department takes; `busy` tells that it is asked too much, `down` neither.
+_FAIR_S: Final = 0.25
+_TIMES_USUAL: Final = 4
+_ROUNDING_S: Final = 0.005
 _TIMED = frozenset(("ok", "not_found", "denied", "invalid", "declined", "correction"))
 
 
@@ -66,9 +77,9 @@ class Call:
     """One call under way; everybody in `listeners` hears its outcome exactly once."""
 
     __slots__ = (
-        "admitted", "attempts", "begun", "breaker", "deadline", "ended_at", "judged", "lane", "line", "listeners",
-        "mark", "number", "operation", "pieces", "prepared", "renewed", "replica", "sending", "shared_as", "started",
-        "timed", "timer", "values", "waits", "written",
+        "admitted", "attempts", "breaker", "course", "deadline", "ended_at", "judged", "lane", "line", "listeners",
+        "mark", "may_pass", "number", "operation", "pieces", "prepared", "renewed", "replica", "sending", "shared_as",
+        "started", "timed", "timer", "values", "waits", "written",
     )  # fmt: skip
 
     def __init__(
@@ -78,15 +89,19 @@ class Call:
         self.prepared = prepared
         self.operation = prepared.spec.id
         self.values = values
+        self.course: Course | None = None  # of a call that takes several requests
+        if prepared.turner is not None or prepared.steps:
+            self.values = {**values}
+            self.course = Course(prepared, self.values)
         self.number: str | None = None
         self.deadline = deadline  # loop time
         self.listeners = [done]
         self.lane: Lane = lane
         self.breaker = line.breakers[self.operation, lane]
         self.shared_as: tuple[str, ...] | None = None  # what others may find it by
+        self.may_pass = False  # a breaker that is not closed: it is its probe, or an operator says so
         self.waits = False  # for a place
         self.admitted = False  # has a place
-        self.begun = 0.0  # when it got it
         self.timer: asyncio.TimerHandle | None = None  # ends the waiting for a place
         self.attempts = 0
         self.pieces: list[Piece] | None = None  # steps, pages and repetitions, where there were any
@@ -132,9 +147,11 @@ class Call:
     def admit(self) -> None:
         """Go ahead: a place is free."""
         self.admitted = True
-        self.begun = self.line.loop.time()
         self._stop_timer()
-        self.line.go(self)
+        if self.breaker.state == "closed" or self.may_pass:
+            self.line.go(self)
+        else:  # it opened while this call waited
+            self._gave_up(self.line.paused(self))
 
     def turn_away(self) -> None:
         """End: somebody of a higher lane took the place in the waiting line."""
@@ -165,12 +182,22 @@ class Call:
 
     def overdue(self) -> None:
         """Tell the breaker that the caller has stopped waiting; the answer may still come."""
-        if self._starved():
-            self._say_nothing()
-        elif not self.judged:
-            self.judged = True
-            self.breaker.failed(self.line.loop.time())
+        if self.waits:
+            self.breaker.abandoned()
+            self.line.admission.let_others_first(self)
+        elif self._had_its_time(now := self.line.loop.time()):
+            self._judge(False, now)
             self.line.last_failure[self.operation] = "upstream.timeout"
+
+    def _had_its_time(self, now: float) -> bool:
+        """Tell whether the department had so long that silence says something about it.
+
+        A caller in a hurry, or a long wait for a place, says nothing.
+        """
+        if not self.written:
+            return self.attempts == 0  # not even a token was had
+        usual = self.line.admission.limit.usual(self.operation)
+        return now - self.written >= max(_FAIR_S, min(_TIMES_USUAL * usual, self.prepared.spec.total_s)) - _ROUNDING_S
 
     def keep_time(self) -> None:
         """Keep the deadline from now on: whoever started the call no longer does."""
@@ -241,7 +268,9 @@ class Call:
         now = self.line.loop.time()
         # Not by `Reply`: asking whether something is a msgspec struct goes through Python's abstract classes.
         if not isinstance(outcome, OutboundError):
-            answer = self.prepared.answer(outcome, self.number)
+            answer = self._read(outcome, now)
+            if answer is None:
+                return
             good = answer.kind not in ("down", "bad_reply")
             self._left_replica(good, now)
             if answer.kind == "denied" and self._renews(outcome.status, now):
@@ -256,13 +285,35 @@ class Call:
         self._left_replica(isinstance(outcome, (TooManyWaiting, BadMessage)), now)
         if self._again(outcome, now):
             return
-        if isinstance(outcome, TooManyWaiting) or (isinstance(outcome, DeadlinePassed) and self._starved()):
+        if isinstance(outcome, TooManyWaiting) or not self._blames(outcome, now):
             self._say_nothing()  # our own bound, not the department's fault; its other callers speak for it
         else:
             self._judge(False, now)
         failed = _failure(outcome, self)
         self.line.last_failure[self.operation] = f"upstream.{failed.kind}"
         self.end(failed)
+
+    def _read(self, reply: Reply, now: float) -> Answer | None:
+        """Read a reply; None: another page or step is on its way.
+
+        A defect of ours ends this call, which else would keep its place for ever.
+        """
+        try:
+            answer = self.course.heard(self, reply) if self.course else self.prepared.answer(reply, self.number)
+        except Exception as fault:
+            log.exception("reply_not_read", adapter=self.line.manifest.id, operation=self.operation)
+            answer = Answer("bad_reply", reply)
+            answer.reason = type(fault).__name__
+        if answer is None:
+            self._left_replica(True, now)
+            self.attempts, self.sending = 0, None
+            self.line.go(self)
+        return answer
+
+    def _blames(self, outcome: OutboundError, now: float) -> bool:
+        """Tell whether an end on the wire says something about the department: leaving it early does not."""
+        left = isinstance(outcome, (DeadlinePassed, Abandoned, Withdrawn))
+        return not left or self._had_its_time(now)
 
     def _left_replica(self, good: bool, now: float) -> None:
         if self.replica is not None:
@@ -277,11 +328,6 @@ class Call:
                 self.breaker.succeeded(now)
             else:
                 self.breaker.failed(now)
-
-    def _starved(self) -> bool:
-        """Tell whether our own waiting line took most of the time: the department had little of it to answer in."""
-        waited = (self.begun or self.line.loop.time()) - self.started
-        return self.waits or waited > (self.deadline - self.started) / 2
 
     def _say_nothing(self) -> None:
         if not self.judged:

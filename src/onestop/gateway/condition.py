@@ -1,4 +1,5 @@
-"""How departments are, by the calls and effects they really got: ok, degraded, down, in maintenance, or people only."""
+"""How departments are, by the calls and effects they really got: ok, degraded, down, in maintenance, stopped, or
+people only."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -10,9 +11,10 @@ from onestop import clock
 from onestop.db import Db
 from onestop.gateway import store_status
 from onestop.gateway.manifest import Manifest, Window
+from onestop.gateway.overrides import WHOLE
 from onestop.gateway.service import Gateway, is_called
 
-State = Literal["ok", "degraded", "down", "maintenance", "desk"]
+State = Literal["ok", "degraded", "down", "maintenance", "stopped", "desk"]
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SILENT_S = 900.0  # a department that fetches, and has left an effect lying so long, does not
 
@@ -57,6 +59,9 @@ class Conditions:
     def _state(self, manifest: Manifest, seen: store_status.Traffic | None) -> State:
         if manifest.desk:
             return "desk"
+        stopped = [one for one in self._gateway.overridden(manifest.id) if one.state == "stopped"]
+        if any(one.operation == WHOLE for one in stopped):
+            return "stopped"
         if any(in_window(window, self._now()) for window in manifest.windows):
             return "maintenance"
         if not is_called(manifest):
@@ -67,7 +72,7 @@ class Conditions:
             return "down"
         broken = list(line.health()["breakers"].values())
         if not broken:
-            return "ok"
+            return "degraded" if stopped else "ok"
         every = len(broken) == len(line.operations)
         return "down" if every or all(one["state"] == "open" for one in broken) else "degraded"
 

@@ -23,6 +23,7 @@ from onestop import clock
 from onestop.crypto import Keys
 from onestop.db import Connection, Pool
 from onestop.gateway import store
+from onestop.gateway.effect_steps import LeaseLost, Progress, StepByStep, Stopped
 from onestop.gateway.explain import TraceLog
 from onestop.gateway.facts import Fact, fact
 from onestop.gateway.fanout import Record, record_of
@@ -92,6 +93,8 @@ def judge(prepared: Prepared, outcome: Answer | CallFailed, effect: store.Claime
         if outcome.kind in ("paused", "full"):
             # Our own line held it back: the department was not bothered, so it need not be spared for longer.
             wait = (outcome.retry_after_s or 1.0) + backoff_s(0)
+        elif outcome.kind == "stopped":  # the word may be taken back before its end
+            wait = min(outcome.retry_after_s or 1.0, _LONGEST_HELD_S)
         code = f"upstream.{outcome.kind}"
         if not outcome.sent and not was_unknown:
             return _not_sent(effect, code, wait)
@@ -117,6 +120,23 @@ def said(prepared: Prepared, answer: Answer) -> Verdict:
     if outcome in ("pending", "extended"):
         return Verdict(state="done", answer="awaited", settled=settled, again_s=first_look_s(prepared, answer))
     return Verdict(state="done" if outcome in ("completed", "transferred") else "refused", settled=settled)
+
+
+def judge_steps(prepared: Prepared, came: Answer | Stopped, effect: store.Claimed) -> Verdict:
+    """Decide what the way through an operation's steps means for the effect; touches nothing."""
+    if isinstance(came, Answer):
+        return said(prepared, came) if came.kind == "ok" else to_desk(f"upstream.{came.kind}")
+    if came.outcome is None:
+        return to_desk("upstream.unknown_outcome")
+    verdict = judge(came.step.prepared, came.outcome, effect, came.unclear)
+    if not came.acted:
+        return verdict
+    if verdict.state == "refused":
+        # A no to a later step does not undo the earlier ones: only a person can put that right.
+        reason = came.outcome.reason if isinstance(came.outcome, Answer) else None
+        told = Settled(outcome="desk", reason=reason, problem="upstream.half_done")
+        return Verdict(state="desk", settled=told, problem="upstream.half_done", cause=", ".join(came.acted)[:200])
+    return msgspec.structs.replace(verdict, state="unknown") if verdict.state == "intended" else verdict
 
 
 def first_look_s(prepared: Prepared, answer: Answer | None = None) -> float:
@@ -267,7 +287,7 @@ class Dispatcher:
             await self._write(effect, verdict, tell=False)
 
     async def _work_on(self, effect: store.Claimed) -> None:
-        held = self._gateway.held(effect.adapter)
+        held = self._gateway.held(effect.adapter, effect.operation)
         if held is not None:  # announced, or stopped: nothing is lost by waiting, and nothing is sent meanwhile
             again_s = min(held.retry_after_s or _HELD_S, _LONGEST_HELD_S) + random.uniform(0, 2)  # noqa: S311
             await store.postpone(self._pool, effect, self.worker, effect.state, {"code": held.code}, again_s)
@@ -302,6 +322,8 @@ class Dispatcher:
             return
         if effect.answer == "awaited":
             await self._ask_for_answer(effect, line, prepared, values)
+        elif prepared.steps:
+            await self._take_steps(effect, line, prepared, values)
         elif effect.state == "intended":
             await self._send(effect, line, prepared, values, was_unknown=False)
         elif prepared.spec.idempotent == "key":
@@ -353,6 +375,29 @@ class Dispatcher:
         outcome = await self._asked(effect, line, effect.operation, values, prepared.spec.total_s)
         await self._write(sent, judge(prepared, outcome, sent, was_unknown))
 
+    async def _take_steps(self, effect: store.Claimed, line: Line, prepared: Prepared, values: dict[str, Any]) -> None:
+        """Go on with a submission of several calls where it stopped."""
+        if not await store.mark_sent(self._pool, effect, self.worker, LEASE_S, line.manifest.version):
+            return
+        sent = msgspec.structs.replace(effect, attempt=effect.attempt + 1)
+        context = _context(effect.id, "progress")
+
+        async def ask(only: Prepared, name: str, reads: dict[str, Any]) -> Answer | CallFailed:
+            return await self._asked(effect, line, effect.operation, reads, only.spec.total_s, only=only, name=name)
+
+        async def keep(progress: Progress) -> bool:
+            sealed = self._keys.seal(_json.encode(progress), context)
+            return await store.save_progress(self._pool, effect, self.worker, sealed, LEASE_S)
+
+        progress = Progress()
+        if effect.progress is not None:
+            progress = msgspec.json.decode(self._keys.unseal(effect.progress, context), type=Progress)
+        try:
+            came = await StepByStep(prepared, values, progress, ask, keep).go_on()
+        except LeaseLost:
+            return
+        await self._write(sent, judge_steps(prepared, came, sent))
+
     async def _look_up(self, effect: store.Claimed, line: Line, prepared: Prepared, values: dict[str, Any]) -> None:
         """Ask whether the effect arrived before anything is sent again."""
         name = prepared.spec.lookup or ""
@@ -393,11 +438,20 @@ class Dispatcher:
         await self._write(effect, msgspec.structs.replace(verdict, answer="received"))
 
     async def _asked(
-        self, effect: store.Claimed, line: Line, operation: str, values: dict[str, Any], total_s: float
+        self,
+        effect: store.Claimed,
+        line: Line,
+        operation: str,
+        values: dict[str, Any],
+        total_s: float,
+        *,
+        only: Prepared | None = None,
+        name: str = "",
     ) -> Answer | CallFailed:
-        """Ask, and leave a trace of it under the id of the request that wanted the effect."""
+        """Ask, and leave a trace of it under the id of the request that wanted the effect; `only` is one step."""
         began = time.perf_counter()
-        outcome = await _ask(line, operation, values, total_s)
+        outcome = await _ask(line, operation, values, total_s, only)
+        operation = f"{operation}.{name}" if name else operation
         if self._traces is not None and effect.trace_id is not None:
             took_ms = (time.perf_counter() - began) * 1000
             record = record_of(line.manifest, operation, outcome, 0.0, took_ms, detail=outcome.fact)
@@ -454,9 +508,13 @@ def values_of(keys: Keys, effect: Effect, payload: bytes) -> dict[str, Any]:
     }
 
 
-async def _ask(line: Line, operation: str, values: dict[str, Any], total_s: float) -> Answer | CallFailed:
+async def _ask(
+    line: Line, operation: str, values: dict[str, Any], total_s: float, only: Prepared | None = None
+) -> Answer | CallFailed:
+    # What a citizen sent goes in the citizens' lane; asking how it stands is work in bulk.
+    sends = line.operations[operation].spec.kind == "submit"
     try:
-        return await line.ask(operation, values, min(total_s, _CALL_S))
+        return await line.ask(operation, values, min(total_s, _CALL_S), lane="citizen" if sends else "batch", only=only)
     except CallFailed as failure:
         return failure
 

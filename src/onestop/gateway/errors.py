@@ -95,7 +95,7 @@ class EffectPoison(Internal):
     who_acts: ClassVar[Actor] = "operator"
 
 
-# The last three are carried by parts of an answer; explanations name their stage and who acts.
+# The last four are carried by parts of an answer; explanations name their stage and who acts.
 
 
 class AgreementMissing(Forbidden):
@@ -115,3 +115,10 @@ class Quarantined(Unavailable):
     """The adapter is held back, by decision."""
 
     code = "adapter.quarantined"
+
+
+class Stopped(Unavailable):
+    """An operator has stopped the line for some hours."""
+
+    code = "upstream.stopped"
+    who_acts: ClassVar[Actor] = "operator"

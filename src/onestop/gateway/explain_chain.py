@@ -41,6 +41,8 @@ _LINK: Final = {
     "quota.exhausted": "quota",
     "upstream.maintenance": "limit",
     "adapter.quarantined": "limit",
+    "upstream.stopped": "limit",
+    "stopped": "limit",
 }
 # Outcomes of a question whose problem has another name.
 _CODES: Final = {

@@ -31,6 +31,7 @@ Admit = Callable[[Ask], tuple[Held, Manifest] | None]
 # Failure of a call → state of the part and the code of its problem.
 _FAILURES: dict[str, tuple[PartState, str]] = {
     "paused": ("unavailable", "upstream.paused"),
+    "stopped": ("unavailable", "upstream.stopped"),
     "full": ("unavailable", "upstream.busy"),
     "unreachable": ("unavailable", "upstream.unreachable"),
     "timeout": ("unavailable", "upstream.timeout"),
@@ -53,6 +54,7 @@ ANSWERED: Final = frozenset({"ok", "stale", "not_applicable"})
 _WHO_ACTS = {
     "upstream.unmappable": "operator",
     "upstream.paused": "department",
+    "upstream.stopped": "operator",
     "agreement.missing": "operator",
     "quota.exhausted": "operator",
 }

@@ -10,7 +10,8 @@ _BUCKETS = 40  # ten seconds: enough calls to judge a department that is seldom 
 _RECENT = 5  # the last second and a bit: a busy one is judged by what it does now, not by how well it was
 _MIN_CALLS = 10
 _SHARE = 0.5
-_MIN_UNANSWERED = 5  # calls, where no other was answered in ten seconds: one that has few places fails few at a time
+_MIN_UNANSWERED = 5  # calls, where no other was answered: one that has few places fails few at a time
+_SILENT = 12  # three seconds without any answer say more than how well it was before
 _OPEN_S = 1.0
 _MAX_OPEN_S = 8.0
 
@@ -18,7 +19,7 @@ _MAX_OPEN_S = 8.0
 class Breaker:
     """Opens when half of at least ten calls of the last second, or of the last ten, failed, or five and none succeeded.
 
-    One probe closes it again.
+    "None succeeded" is said of three seconds. One probe closes it again.
 
     A share over a window, not "n in a row": a stall of this very process makes many calls late at once.
     Answers that are the caller's fault (4xx) and refusals by rule are successes here.
@@ -81,7 +82,7 @@ class Breaker:
             return
         self._turn(now)
         self._bad[self._turned % _BUCKETS] += 1
-        if self.state == "closed" and (self._is_bad(_RECENT) or self._is_bad(_BUCKETS)):
+        if self.state == "closed" and (self._is_bad(_RECENT) or self._is_bad(_SILENT) or self._is_bad(_BUCKETS)):
             self.opened_at = now
             self._trip(now)
 
@@ -92,7 +93,7 @@ class Breaker:
         if bad < _MIN_CALLS * _SHARE:
             return False
         good = sum([self._good[i] for i in newest])
-        if not good and buckets == _BUCKETS:
+        if not good and buckets >= _SILENT:
             return bad >= _MIN_UNANSWERED
         return bad + good >= _MIN_CALLS and bad >= good * _SHARE / (1 - _SHARE)
 

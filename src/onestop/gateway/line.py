@@ -11,7 +11,9 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
+import structlog
 
+from onestop import clock
 from onestop.gateway import facts, lag
 from onestop.gateway.adaptive import AdaptiveLimit
 from onestop.gateway.admission import LANES, Admission
@@ -20,17 +22,22 @@ from onestop.gateway.auth_callbacks import callback_check
 from onestop.gateway.auth_door import TokenDoor
 from onestop.gateway.auth_tls import tls_context
 from onestop.gateway.call import Call, CallFailed, Done, FailureKind
+from onestop.gateway.course import Course
 from onestop.gateway.facts import Fact
 from onestop.gateway.kept import KeptAnswers, Question
 from onestop.gateway.limits import Breaker, Pace, RetryBudget
 from onestop.gateway.manifest import BadManifest, Manifest
+from onestop.gateway.mapping import MappingFailed
 from onestop.gateway.models import Lane
 from onestop.gateway.operations import Answer, Prepared, prepare
+from onestop.gateway.overrides import Overrides
 from onestop.gateway.replicas import Replica, Replicas
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.errors import BadMessage, OutboundError
 from onestop.outbound.message import build_request, finish_request, start_request
 from onestop.outbound.pool import Pool
+
+log = structlog.get_logger(__name__)
 
 __all__ = ("Call", "CallFailed", "FailureKind", "Line", "Where", "environment")
 
@@ -84,6 +91,7 @@ class Line:
         self._always = always(manifest, where.secrets, where.config)
         self.genuine = callback_check(manifest, where.secrets, where.config)
         self._config = where.config
+        self.overrides = Overrides()
         self.last_failure: dict[str, str] = {}  # of each operation: the code of its problem
         self._tasks: set[asyncio.Task[None]] = set()
         self.where = where
@@ -127,23 +135,28 @@ class Line:
         *,
         timed: bool = True,
         lane: Lane = "citizen",
+        only: Prepared | None = None,
     ) -> Call | CallFailed:
         """Start a call; `done` hears of its end exactly once, never from inside.
 
-        Without `timed` the caller keeps the deadline: it cancels the call, or tells it to keep time itself.
+        Without `timed` the caller keeps the deadline: it cancels the call, or tells it to keep time itself. `only` is
+        one step of the operation.
 
         Returns the failure at once, without a call, where the breaker is open or too many wait already.
         """
-        prepared = self.operations[operation]
+        prepared = only or self.operations[operation]
         if self._config:
             values = {**values, "config": self._config}
         call = Call(self, prepared, values, deadline, done, lane)
         call.number = number
         call.timed = timed
         now = call.started
-        if not call.breaker.allows(now):
-            wait_s = max(round(call.breaker.until - now, 1), 0.1)
-            return CallFailed("paused", False, retry_after_s=wait_s, fact=self._paused(call.breaker, operation))
+        forced = self._forced(operation) if self.overrides else None
+        if isinstance(forced, CallFailed):
+            return forced
+        if not call.breaker.allows(now) and not forced:
+            return self.paused(call)
+        call.may_pass = bool(forced) or call.breaker.state == "half_open"
         if not self.admission.enter(call, now):
             call.breaker.abandoned()
             return self.full()
@@ -170,11 +183,27 @@ class Line:
     def go(self, call: Call) -> None:
         """Send a call that has its place."""
         self.retries.earned()
+        course = call.course
+        if course is not None and course.walk is not None and course.walk.at is None and not self._first(call, course):
+            return
         spec = call.prepared.spec
         if self.pace is None and not self.paces and (self.credentials.ready or not spec.authenticate):
             self.write(call)
         else:
             self.write_when_ready(call)
+
+    def _first(self, call: Call, course: Course) -> bool:
+        """Make a call's first step its request; False: there is none to take, and the call ends."""
+        try:
+            first = course.first(call.values)
+        except MappingFailed as fault:
+            self._unwritable(call, fault)
+            return False
+        if first is None:
+            self.loop.call_soon(call.end, course.main.read_or_tell({"steps": {}}, call.number))
+            return False
+        call.prepared = first
+        return True
 
     def full(self) -> CallFailed:
         """Return the failure of a call that found no place, with when there may be one."""
@@ -192,6 +221,7 @@ class Line:
         number: str | None = None,
         *,
         lane: Lane = "citizen",
+        only: Prepared | None = None,
     ) -> Answer:
         """Do one call and wait for its answer.
 
@@ -204,7 +234,7 @@ class Line:
             if not future.done():
                 future.set_result(outcome)
 
-        call = self.start(operation, values, self.loop.time() + timeout_s, done, number, lane=lane)
+        call = self.start(operation, values, self.loop.time() + timeout_s, done, number, lane=lane, only=only)
         if isinstance(call, CallFailed):
             raise call
         try:
@@ -221,10 +251,14 @@ class Line:
         call.attempts += 1
         now = self.loop.time()
         prepared = call.prepared
-        replica = self.replicas.choose(now, call.replica)
+        course = call.course
+        replica = (course.stay if course is not None else None) or self.replicas.choose(now, call.replica)
         try:
             path, query, headers, body = prepared.request(call.values)
-            out = Outgoing(prepared.spec.method, replica.origin, replica.prefix + path, query, headers, body)
+            path = replica.prefix + path
+            if course is not None and course.target is not None:
+                path, query = course.target
+            out = Outgoing(prepared.spec.method, replica.origin, path, query, headers, body)
             if self._always is not None:
                 self._always(out)
             if prepared.spec.authenticate:
@@ -235,16 +269,19 @@ class Line:
                 headers.append(("traceparent", trace))
             headers.append(("Onestop-Deadline", str(int((time.time() + call.deadline - now) * 1000))))
             message = finish_request(_start(replica, prepared, out), headers, out.body)
-        except (BadMessage, UnicodeEncodeError, ValueError) as fault:
-            # Our own values cannot be written as the manifest says: no word about the department's health.
-            call.judged = True
-            call.breaker.abandoned()
-            why = facts.fact("request_unwritable", reason=_why_unwritable(fault))
-            self.loop.call_soon(call.end, CallFailed("unmappable", False, type(fault).__name__, fact=why))
+        except (BadMessage, UnicodeEncodeError, ValueError, MappingFailed) as fault:
+            self._unwritable(call, fault)
             return
         call.replica, call.written = replica, now
         replica.under_way += 1
         call.sending = replica.pool.send(message, call.deadline, call.heard, prepared.limits, timed=call.timed)
+
+    def _unwritable(self, call: Call, fault: Exception) -> None:
+        """End a call whose values cannot be written as the manifest says: no word about the department's health."""
+        call.judged = True
+        call.breaker.abandoned()
+        why = facts.fact("request_unwritable", reason=_why_unwritable(fault))
+        self.loop.call_soon(call.end, CallFailed("unmappable", False, type(fault).__name__, fact=why))
 
     def write_when_ready(self, call: Call) -> None:
         """Put a call on the wire as soon as there is a token and the department's pace allows."""
@@ -265,6 +302,11 @@ class Line:
         except (TokenRefused, TimeoutError, OutboundError) as fault:
             call.overdue()
             call.end(CallFailed("no_token", False, str(fault) or "time ran out", fact=self._no_token(fault, call)))
+        except Exception as fault:
+            # A defect of ours ends this call: one that never ended would keep its place for ever.
+            log.exception("call_not_prepared", adapter=self.manifest.id, operation=call.operation)
+            call.breaker.abandoned()
+            call.end(CallFailed("unmappable", False, type(fault).__name__))
         else:
             if call.listeners:
                 self.write(call)
@@ -285,10 +327,26 @@ class Line:
         path = str(getattr(self.manifest.auth, "token_path", "") or getattr(self.manifest.auth, "path", ""))
         return facts.of_token(str(fault) or "time ran out", path)
 
-    def _paused(self, breaker: Breaker, operation: str) -> Fact:
-        since_s = round(self.loop.time() - breaker.opened_at, 1)
-        why = self.last_failure.get(operation, "upstream.down")
-        return facts.fact("breaker_open", since_s=since_s, failed=breaker.failed_in_row, why=why)
+    def _forced(self, operation: str) -> CallFailed | bool:
+        """Return the failure of a call that an operator has stopped, else whether one lets it pass an open breaker."""
+        now = clock.real_now()
+        found = self.overrides.find(self.manifest.id, operation, now)
+        if found is None or found.state == "passing":
+            return found is not None
+        left_s = max((found.until - now).total_seconds(), 1.0)
+        why = facts.fact("stopped", until=found.until.isoformat(timespec="minutes"))
+        return CallFailed("stopped", False, retry_after_s=round(left_s, 1), fact=why)
+
+    def paused(self, call: Call) -> CallFailed:
+        """Return the failure of a call that an open breaker holds back, with when it may be tried again."""
+        now, breaker = self.loop.time(), call.breaker
+        why = facts.fact(
+            "breaker_open",
+            since_s=round(now - breaker.opened_at, 1),
+            failed=breaker.failed_in_row,
+            why=self.last_failure.get(call.operation, "upstream.down"),
+        )
+        return CallFailed("paused", False, retry_after_s=max(round(breaker.until - now, 1), 0.1), fact=why)
 
     async def _exchange(self, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> tuple[int, bytes]:
         replica = self.replicas.choose(self.loop.time())
@@ -338,7 +396,9 @@ class Line:
 
 def _why_unwritable(fault: Exception) -> str:
     """Say what is wrong with our own request; never with which value."""
-    return f"{fault.reason} {fault.detail}".strip() if isinstance(fault, OutboundError) else type(fault).__name__
+    if isinstance(fault, OutboundError):
+        return f"{fault.reason} {fault.detail}".strip()
+    return str(fault) if isinstance(fault, MappingFailed) else type(fault).__name__
 
 
 def _address(text: str) -> SplitResult | None:

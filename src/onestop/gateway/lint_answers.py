@@ -40,7 +40,8 @@ def looked_up(s: Subject) -> Iterator[Hit]:
     kinds = {o.id: o for _, o in s.operations()}
     for path, operation in s.operations():
         found = kinds.get(operation.lookup or "")
-        if operation.idempotent == "lookup" and found is None and (s.whole or operation.lookup is None):
+        own = operation.idempotent == "lookup" and not operation.steps  # each step is looked up by itself
+        if own and found is None and (s.whole or operation.lookup is None):
             yield hit("ADP-025", (*path, "lookup"), name=operation.id, lookup=operation.lookup or "—")
         if found is not None and found.kind not in ("lookup", "status"):
             yield hit("ADP-026", (*path, "lookup"), lookup=found.id, kind=found.kind)

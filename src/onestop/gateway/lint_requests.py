@@ -14,7 +14,9 @@ _PLACE: Final = re.compile(r"\{([^{}]*)\}")
 _CODE: Final = re.compile(r"\|\s*code\(\s*([\w-]+)")
 _ROOT: Final = re.compile(r"\s*([A-Za-z_][\w-]*)")
 _BODIES: Final = ("json", "form", "xml", "soap", "soap12", "csv", "text", "multipart")
-_ROOTS: Final = frozenset(("subject", "payload", "case", "key", "reference", "now", "steps", "page", "cursor"))
+_ROOTS: Final = frozenset(
+    ("subject", "payload", "case", "key", "reference", "now", "steps", "step_key", "page", "config")
+)
 Named = tuple[Path, str]
 
 

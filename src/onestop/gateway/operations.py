@@ -10,6 +10,8 @@ from onestop.gateway.facts import Fact
 from onestop.gateway.manifest import ErrorCase, Manifest, Operation
 from onestop.gateway.mapping import Getter, MappingFailed, Value, expression, tree
 from onestop.gateway.models import Outcome
+from onestop.gateway.paging import Pages, PageSpoiled, Turner, with_page
+from onestop.gateway.steps import PreparedStep, steps_of
 from onestop.outbound.errors import BadBody
 from onestop.outbound.models import Limits, Reply
 
@@ -20,11 +22,14 @@ _OUTCOMES = frozenset(("completed", "pending", "declined", "correction", "extend
 class Answer:
     """What a department said, in our words."""
 
-    __slots__ = ("as_of", "fact", "fields", "kind", "later", "outcome", "reason", "reference", "reply", "retry_after_s")
+    __slots__ = (
+        "as_of", "body", "fact", "fields", "kind", "later", "outcome", "reason", "reference", "reply", "retry_after_s",
+    )  # fmt: skip
 
     def __init__(self, kind: AnswerKind, reply: Reply | None = None) -> None:
         self.kind = kind
         self.reply = reply
+        self.body: Value = None  # as decoded, of an accepted reply
         self.fields: dict[str, Any] | None = None
         self.as_of: str | None = None
         self.outcome: Outcome | None = None  # of a submission, a status or a look-up
@@ -41,6 +46,11 @@ class Prepared:
     def __init__(self, manifest: Manifest, operation: Operation, secrets: Mapping[str, str] | None = None) -> None:
         codes = manifest.codes
         self.spec = operation
+        self.turner = Turner(operation.paging, codes) if operation.paging else None
+        self.steps: tuple[PreparedStep, ...] = ()
+        if operation.steps:
+            self.steps = steps_of(manifest, operation, lambda own: Prepared(manifest, own, secrets))
+        operation = with_page(operation)
         self._auth = str(manifest.auth.__struct_config__.tag)
         self.limits = Limits(wire_bytes=operation.max_reply_bytes, inflated_bytes=operation.max_reply_bytes)
         self._path = [(name, expression(source, codes)) for name, source in operation.request.path.items()]
@@ -70,7 +80,9 @@ class Prepared:
         self._errors = [(case, _maybe(case.path, codes), _maybe(case.reason, codes)) for case in operation.errors]
 
     def request(self, values: dict[str, Any]) -> tuple[str, str, list[tuple[str, str]], bytes]:
-        """Return path, query, headers and body of a request."""
+        """Return path, query, headers and body of a request; of the first page where none is told."""
+        if self.turner is not None and "page" not in values:
+            values = {**values, "page": self.turner.begin()}
         path = self.spec.path
         for name, get in self._path:
             path = path.replace("{" + name + "}", quote(_text(get(values)), safe=""))
@@ -82,10 +94,20 @@ class Prepared:
 
     def _pairs(self, told: list[tuple[str, Getter]], values: dict[str, Any]) -> list[tuple[str, str]]:
         filled = [(name, get(values)) for name, get in told]
-        return [(name, _text(value)) for name, value in filled if value is not None or not self.spec.request.omit_null]
+        spared = self.spec.request.omit_null
+        # A cursor that is not there yet is no empty cursor.
+        cursor = self.spec.paging.parameter if self.spec.paging is not None else None
+        return [(name, _text(value)) for name, value in filled if value is not None or not (spared or name == cursor)]
 
     def answer(self, reply: Reply, number: str | None) -> Answer:
         """Read a reply; what cannot be read, mapped or believed is a `bad_reply`, never an exception."""
+        return self._answer(reply, number, None, {}) or Answer("bad_reply", reply)
+
+    def page(self, reply: Reply, number: str | None, pages: Pages, values: dict[str, Any]) -> Answer | None:
+        """Read one page; None: the next is to be asked for."""
+        return self._answer(reply, number, pages, values)
+
+    def _answer(self, reply: Reply, number: str | None, pages: Pages | None, values: dict[str, Any]) -> Answer | None:
         status = reply.status
         try:
             body = self._read(reply.body) if status in self.spec.accept else self._read_error(reply)
@@ -97,8 +119,10 @@ class Prepared:
             elif status not in self.spec.accept:
                 answer = Answer(_by_status(status), reply)
                 answer.fact = facts.of_status(reply, self.spec, self._auth)
-            else:
+            elif pages is None:
                 return self.read(body, number, reply)
+            else:
+                return self._turned(reply, body, number, pages, values)
             answer.retry_after_s = _retry_after(reply)
             return answer
         except (BadBody, MappingFailed) as fault:
@@ -111,6 +135,37 @@ class Prepared:
             answer.reason = str(fault)
             answer.fact = facts.of_body(fault, self.spec)
             return answer
+
+    def _turned(
+        self, reply: Reply, body: Value, number: str | None, pages: Pages, values: dict[str, Any]
+    ) -> Answer | None:
+        """Take a page that was accepted; the whole is read after the last."""
+        assert self.turner is not None  # who has pages has a turner
+        if self._subject is not None and number is not None and pages.count and self._subject(body) != number:
+            return self._somebody_else(reply)
+        try:
+            if self.turner.turn(pages, body, reply, values):
+                return None
+        except PageSpoiled as spoiled:
+            answer = Answer("bad_reply", reply)
+            answer.reason, answer.fact = str(spoiled), spoiled.fact
+            return answer
+        return self.read(self.turner.joined(pages), number, reply)
+
+    def read_or_tell(self, body: Value, number: str | None = None) -> Answer:
+        """Map an accepted body as `read` does; what cannot be mapped is a `bad_reply`."""
+        try:
+            return self.read(body, number)
+        except MappingFailed as fault:
+            answer = Answer("bad_reply")
+            answer.reason, answer.fact = str(fault), facts.of_body(fault, self.spec)
+            return answer
+
+    def _somebody_else(self, reply: Reply | None) -> Answer:
+        answer = Answer("bad_reply", reply)
+        answer.reason = "the reply is about somebody else"
+        answer.fact = facts.fact("subject_mismatch", member=self.spec.reply.subject or "")
+        return answer
 
     def read(self, body: Value, number: str | None = None, reply: Reply | None = None) -> Answer:
         """Map an accepted body.
@@ -129,9 +184,8 @@ class Prepared:
                 answer.fact = facts.missing(self.spec.reply.found or "", body)
             return answer
         if self._subject is not None and number is not None and about != number:
-            answer.kind, answer.reason = "bad_reply", "the reply is about somebody else"
-            answer.fact = facts.fact("subject_mismatch", member=self.spec.reply.subject or "")
-            return answer
+            return self._somebody_else(reply)
+        answer.body = body
         answer.fields = self._fields(body)
         if self._as_of is not None:
             answer.as_of = self._as_of(body)

@@ -24,6 +24,7 @@ from onestop.gateway.facts import Fact
 from onestop.gateway.line import Line, Where
 from onestop.gateway.manifest import BadManifest, Manifest
 from onestop.gateway.models import Agreement
+from onestop.gateway.overrides import Override, Overrides
 from onestop.gateway.quotas import Counter
 from onestop.gateway.service import Gateway, Shown, Trial, in_words, is_called, open_line, places, read_files
 from onestop.gateway.windows import OneOff
@@ -96,6 +97,7 @@ class _Read(msgspec.Struct, frozen=True, kw_only=True):
     one_offs: dict[str, tuple[OneOff, ...]]
     agreements: list[Agreement]
     closed: list[str]
+    overrides: list[Override]
 
 
 class _Picture:
@@ -202,12 +204,19 @@ class Registry:
             for one in await store.windows(db):
                 one_offs[one.adapter] = (*one_offs.get(one.adapter, ()), one)
             agreements, closed = await store.agreements(db), await store.closed(db)
+            overrides = await store.overrides(db)
         values: dict[str, list[Value]] = {}
         for secret in sealed:
             values.setdefault(secret.adapter, []).append(opened(self._keys, self._environment, secret))
         return _Read(
-            served=served, urls=urls, values=values, one_offs=one_offs, agreements=agreements, closed=closed
-        )  # fmt: skip
+            served=served,
+            urls=urls,
+            values=values,
+            one_offs=one_offs,
+            agreements=agreements,
+            closed=closed,
+            overrides=overrides,
+        )
 
     async def _apply(self, read: _Read, now: datetime) -> None:
         picture = _Picture()
@@ -226,6 +235,7 @@ class Registry:
                 one_offs=read.one_offs,
                 faults=picture.faults,
                 closed=picture.closed,
+                overrides=Overrides(read.overrides),
             )
         )
         self._retire(picture.keys)

@@ -12,6 +12,7 @@ from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.gateway import callbacks, routes_explain, schema
 from onestop.gateway.effects import Handler
+from onestop.gateway.overrides import Override
 from onestop.gateway.service import Gateway
 from onestop.settings import Settings
 
@@ -37,6 +38,7 @@ class AdapterState(msgspec.Struct, frozen=True, kw_only=True):
     line: dict[str, Any] | None
     fault: str | None = None  # why it could not be loaded
     maintenance_until: datetime | None = None
+    overrides: list[Override] = []  # what operators say of the line now
 
 
 class CallbackController(Controller):
@@ -102,6 +104,7 @@ def state_of(gateway: Gateway, name: str, lang: str) -> AdapterState:
         line=line.health() if line else None,
         fault=gateway.faults.get(name),
         maintenance_until=gateway.maintenance(name),
+        overrides=gateway.overridden(name),
     )
 
 

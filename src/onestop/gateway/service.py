@@ -21,6 +21,7 @@ from onestop.gateway.lint_place import needed
 from onestop.gateway.manifest import BadManifest, Manifest, Operation
 from onestop.gateway.models import Ask, Held
 from onestop.gateway.operations import Prepared, prepare
+from onestop.gateway.overrides import WHOLE, Override, Overrides
 from onestop.gateway.quotas import Quotas
 from onestop.gateway.windows import OneOff, in_window
 from onestop.outbound.addresses import AllowList
@@ -51,6 +52,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     one_offs: dict[str, tuple[OneOff, ...]] = {}
     faults: dict[str, str] = {}  # why an adapter could not be loaded
     closed: dict[str, Fact] = {}  # why there is no line to a department that has a system
+    overrides: Overrides = Overrides()
 
 
 class Gateway:
@@ -103,6 +105,8 @@ class Gateway:
         self.shown = shown
         self.manifests, self.lines, self.faults = shown.manifests, shown.lines, shown.faults
         self.closed = shown.closed
+        for line in self.every_line():
+            line.overrides = shown.overrides
         trials = [trial.line.manifest for trial in shown.trials.values()]
         serving = [*self.manifests.values(), *trials]
         self.wants: dict[str, Ask] = {}
@@ -167,6 +171,12 @@ class Gateway:
             kept = self._prepared[adapter] = (manifest, prepare(manifest))
         return kept[1].get(operation)
 
+    def every_line(self) -> Iterator[Line]:
+        """Return every line there is here: live, tried, kept; one may come twice."""
+        yield from self.lines.values()
+        yield from self.shown.kept.values()
+        yield from (trial.line for trial in self.shown.trials.values())
+
     def version_for(self, adapter: str, number: str | None) -> str:
         """Return the version that serves a person now."""
         if number is not None and self.shown.trials and (line := self.lines_for(number).get(adapter)) is not None:
@@ -196,7 +206,7 @@ class Gateway:
 
     def admit(self, ask: Ask) -> tuple[Held, Manifest] | None:
         """Count a question that may be asked now; else return why it is not, with who is not asked."""
-        held = self.held(ask.adapter)
+        held = self.held(ask.adapter, ask.operation)
         if held is None and (ask.adapter in self.lines or ask.adapter in self.shown.trials):
             refused = self.quotas.take(ask.consumer, ask.adapter, ask.operation)
             if refused is not None:
@@ -206,15 +216,27 @@ class Gateway:
         manifest = next(self._versions(ask.adapter), None)
         return None if manifest is None else (held, manifest)
 
-    def held(self, adapter: str) -> Held | None:
-        """Return why nothing at all is sent to a department now: quarantine, or a window it announced; else None."""
+    def held(self, adapter: str, operation: str = WHOLE) -> Held | None:
+        """Return why nothing is sent now: quarantine, an operator's stop, or a window that was announced; else None."""
         if adapter in self.shown.stopped:
             return Held(state="unavailable", code="adapter.quarantined")
+        if self.shown.overrides and (stop := self.stop(adapter, operation)) is not None:
+            left = max((stop.until - clock.real_now()).total_seconds(), 1.0)
+            return Held(state="unavailable", code="upstream.stopped", retry_after_s=round(left, 1), until=stop.until)
         until = self.maintenance(adapter)
         if until is None:
             return None
         left = max((until - clock.now()).total_seconds(), 1.0)
         return Held(state="maintenance", code="upstream.maintenance", retry_after_s=round(left, 1), until=until)
+
+    def stop(self, adapter: str, operation: str = WHOLE) -> Override | None:
+        """Return by whose word, and why, nothing is sent to an operation now."""
+        found = self.shown.overrides.find(adapter, operation, clock.real_now())
+        return found if found is not None and found.state == "stopped" else None
+
+    def overridden(self, adapter: str) -> list[Override]:
+        """Return everything that operators say of a line now."""
+        return self.shown.overrides.of(adapter, clock.real_now())
 
     def maintenance(self, adapter: str) -> datetime | None:
         """Return until when a department is away as it announced, None while it is not; looked at once a second."""
@@ -264,12 +286,12 @@ class Gateway:
         told = [self.lines[name].health() for name in sorted(self.lines)]
         for line in told:
             line["maintenance_until"] = self.maintenance(str(line["adapter"]))
+            line["overrides"] = self.overridden(str(line["adapter"]))
         return told
 
     async def close(self) -> None:
         """Cut all lines."""
-        every = {id(line): line for line in [*self.lines.values(), *self.shown.kept.values()]}
-        for line in every.values():
+        for line in {id(line): line for line in self.every_line()}.values():
             await line.close()
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from onestop.db import Db, columns, execute, many, value
 from onestop.gateway.models import Agreement
+from onestop.gateway.overrides import Override
 from onestop.gateway.windows import OneOff
 
 _MOST = 10_000
@@ -104,6 +105,17 @@ SELECT_WINDOWS = """
 async def windows(db: Db) -> list[OneOff]:
     """Read the one-off windows that are not long over."""
     return await many(db, OneOff, SELECT_WINDOWS, _MOST)
+
+
+SELECT_OVERRIDES = """
+    SELECT adapter, operation, state, reason, until, set_by
+      FROM line_overrides WHERE until > now() ORDER BY adapter, operation LIMIT $1
+"""
+
+
+async def overrides(db: Db) -> list[Override]:
+    """Read what operators say of lines."""
+    return await many(db, Override, SELECT_OVERRIDES, _MOST)
 
 
 SELECT_AGREEMENTS = """

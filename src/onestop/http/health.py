@@ -22,7 +22,7 @@ class LineHealth(msgspec.Struct, frozen=True, kw_only=True):
 
     department: str
     operation: str
-    state: str  # "ok", or what ails it: the state of its breaker, or maintenance
+    state: str  # "ok", or what ails it: the state of its breaker, or stopped by an operator
     note: str | None = None
 
 

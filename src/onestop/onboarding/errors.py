@@ -4,7 +4,7 @@ NotFound   AdapterAbsent · VersionAbsent · ThingAbsent
 Forbidden  MoveNotYours · SecondPersonNeeded
 Conflict   MoveNotNow · VersionTaken · VersionFixed · NothingToReturnTo · TooManySecrets · AgreementDecided
 Invalid    ChecklistOpen · SignatureWrong · DepartmentDiffers · PlaceNotAllowed · SecretUnreadable · WindowWrong ·
-           ParameterWrong · TemplateWrong · AgreementWrong · ReasonMissing
+           OverrideWrong · ParameterWrong · TemplateWrong · AgreementWrong · ReasonMissing
 """
 
 from typing import ClassVar
@@ -116,6 +116,12 @@ class WindowWrong(Invalid):
     """A maintenance window that ends before it begins, is over, or is too long."""
 
     code = "adapter.window_wrong"
+
+
+class OverrideWrong(Invalid):
+    """An override without a reason or an operation of the adapter, over already, or for longer than a day."""
+
+    code = "adapter.override_wrong"
 
 
 class ParameterWrong(Invalid):

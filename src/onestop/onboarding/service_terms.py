@@ -173,7 +173,7 @@ async def propose(life: Life, db: Connection, actor: Actor, adapter_id: str, new
     ends = rules.instant(new.ends) if new.ends else None
     if begins is None or (new.ends and ends is None):
         raise AgreementWrong(reason="order")
-    _check_agreement(await _operations(life, db, adapter_id), actor, known, new, begins, ends)
+    _check_agreement(await operations_of(life, db, adapter_id), actor, known, new, begins, ends)
     if await store_terms.active_agreement(db, adapter_id, new.consumer, new.operation):
         raise AgreementDecided(state="active")
     most = known.automatic_per_day
@@ -216,7 +216,8 @@ async def _provider(life: Life, db: Connection, actor: Actor, adapter_id: str) -
     return known
 
 
-async def _operations(life: Life, db: Connection, adapter_id: str) -> set[str]:
+async def operations_of(life: Life, db: Connection, adapter_id: str) -> set[str]:
+    """Return the operations of every version of an adapter that serves or may come to serve."""
     versions = await store.in_state(db, adapter_id, "live", "trial", "approved", "testing", "draft")
     told = [version.manifest for version in versions]
     if adapter_id in life.files:

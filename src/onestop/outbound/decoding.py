@@ -60,11 +60,12 @@ def decode_json(body: bytes, shape: Any = Any, *, charset: Charset = "utf-8", ma
             `too_many_parts`, `number`, or one of `decode_text`.
     """
     text = decode_text(body, charset)
-    plain = text.encode() if charset != "utf-8" else body.removeprefix(b"\xef\xbb\xbf")
+    plain = _utf8(body, text, charset)
     if not text or text.isspace():
         raise BadBody("empty")
     if text.lstrip().startswith("<"):
         raise BadBody("markup")
+    del text  # a large one need not be held three times
     _check_json(plain, max_depth)
     try:
         return _any.decode(plain) if shape is Any else msgspec.json.decode(plain, type=shape)
@@ -92,6 +93,8 @@ def decode_xml(body: bytes, *, charset: Charset = "utf-8") -> etree._Element:
         raise BadBody("doctype")
     if text.count("<") + text.count("=") > _MAX_NODES:
         raise BadBody("too_many_parts")
+    plain = _utf8(body, text, charset).lstrip()
+    del text
     # The encoding given here overrides the document's own declaration.
     parser = etree.XMLParser(
         encoding="utf-8",
@@ -105,9 +108,14 @@ def decode_xml(body: bytes, *, charset: Charset = "utf-8") -> etree._Element:
         remove_pis=True,
     )
     try:
-        return etree.fromstring(text.lstrip().encode(), parser)
+        return etree.fromstring(plain, parser)
     except (etree.XMLSyntaxError, ValueError):
         raise BadBody("xml_malformed") from None
+
+
+def _utf8(body: bytes, text: str, charset: Charset) -> bytes:
+    """Return a body that was read as UTF-8, without a byte order mark; its own bytes where it came so."""
+    return text.encode() if charset != "utf-8" else body.removeprefix(b"\xef\xbb\xbf")
 
 
 def _check_json(plain: bytes, max_depth: int) -> None:

@@ -12,12 +12,16 @@ INSERT_COMPLETION = """
     VALUES ($1, $2, $3, $4, $5, $6)
 """
 
-# The handle says which parts are awaited: nothing else is taken, and each only once.
+# The handle says which parts are awaited: nothing else is taken, and each only once. It counts them itself, held until
+# the commit, so that parts which come at one moment get numbers in the order in which streams can see them.
 INSERT_PART = """
+    WITH handle AS (
+        UPDATE completions SET came = came + 1
+         WHERE region = $1 AND id = $2 AND $3 = ANY(expected)
+        RETURNING came
+    )
     INSERT INTO completion_parts (region, completion_id, want, seq, part)
-    SELECT $1, $2, $3, (SELECT count(*) + 1 FROM completion_parts p WHERE p.region = $1 AND p.completion_id = $2), $4
-      FROM completions c
-     WHERE c.region = $1 AND c.id = $2 AND $3 = ANY(c.expected)
+    SELECT $1, $2, $3, came, $4 FROM handle
         ON CONFLICT DO NOTHING
 """
 

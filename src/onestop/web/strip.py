@@ -18,7 +18,12 @@ class LineState(msgspec.Struct, frozen=True):
 def lines(gateway: Gateway, directory: Directory, lang: Language) -> list[LineState]:
     """Return every department of this installation and how it can be reached now, in order of id."""
     told = {str(line["adapter"]): line["breakers"] for line in gateway.health()}
-    return [_line(name, told, directory, lang) for name in sorted(gateway.manifests)]
+    return [
+        LineState(directory.name(name, lang), "down", text("web.line.stopped", lang))
+        if gateway.stop(name)
+        else _line(name, told, directory, lang)
+        for name in sorted(gateway.manifests)
+    ]
 
 
 def _line(name: str, told: dict[str, dict[str, dict[str, object]]], directory: Directory, lang: Language) -> LineState:

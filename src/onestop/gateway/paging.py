@@ -1,0 +1,150 @@
+"""An answer that comes in pages: asked for one after another, read as one whole or not at all.
+
+A list that was cut, or mixed from two moments, must never be said to be whole: more pages than agreed, a page that
+comes twice, or one that lies elsewhere spoils the answer.
+"""
+
+import hashlib
+import re
+from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+
+from onestop.gateway.facts import Fact, fact
+from onestop.gateway.manifest import BadManifest, Operation, Paging
+from onestop.gateway.mapping import Codes, Value, expression
+from onestop.outbound.models import Reply
+
+_PATH: Final = re.compile(r"[\w-]+(\.[\w-]+)*|\.")
+_LINK: Final = re.compile(r'<([^<>]{1,2000})>[^,<]{0,200};\s*rel="?next"?', re.IGNORECASE)
+
+
+class PageSpoiled(Exception):
+    """The pages cannot be read as one answer; the fact says why."""
+
+    def __init__(self, why: Fact) -> None:
+        super().__init__(why.code)
+        self.fact = why
+
+
+class Pages:
+    """What has been read of one answer so far."""
+
+    __slots__ = ("count", "first", "items", "seen", "target")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: Value = None  # the first page's body
+        self.items: list[Value] = []
+        self.seen: set[object] = set()  # addresses, cursors, or digests of items: none comes twice
+        self.target: tuple[str, str] | None = None  # path and query of the next page, where an address tells
+
+
+class Turner:
+    """Turns the pages of one operation."""
+
+    def __init__(self, spec: Paging, codes: Codes) -> None:
+        if not _PATH.fullmatch(spec.items):
+            raise BadManifest(f"paging.items is a plain path, not {spec.items!r}")
+        self.spec = spec
+        self._items = expression(spec.items, codes)
+        self._next = expression(spec.next, codes) if spec.next else None
+        self._total = expression(spec.total, codes) if spec.total else None
+
+    def begin(self) -> dict[str, Value]:
+        """Return what the first request reads as `page`."""
+        counted = self.spec.style in ("page", "offset")
+        first = (0 if self.spec.style == "offset" else self.spec.first) if counted else None
+        return {"value": first, "size": self.spec.size}
+
+    def turn(self, pages: Pages, body: Value, reply: Reply, values: dict[str, Any]) -> bool:
+        """Take one page; True: another is to be asked for, with `values["page"]` and `pages.target` made ready.
+
+        Raises:
+            PageSpoiled: the pages are no whole.
+        """
+        found = self._items(body)
+        items = found if isinstance(found, list) else [] if found in (None, "") else [found]
+        if pages.count == 0:
+            pages.first = body
+        if items and self.spec.style in ("page", "offset"):  # one that takes no notice of the number never ends
+            self._once(pages, hashlib.sha256(msgspec.json.encode(items)).digest())
+        pages.count += 1
+        pages.items += items
+        following = self._following(pages, body, reply, len(items))
+        if following is None:
+            return False
+        if pages.count >= self.spec.most_pages:
+            raise PageSpoiled(fact("pages_too_many", limit=self.spec.most_pages))
+        if self.spec.style in ("next", "link"):
+            pages.target = ("", str(following))
+        values["page"] = {"value": following, "size": self.spec.size}
+        return True
+
+    def joined(self, pages: Pages) -> Value:
+        """Return the first page's body with everybody's items in their place."""
+        if self.spec.items == ".":
+            return pages.items
+        *parents, last = self.spec.items.split(".")
+        body = pages.first
+        for step in parents:
+            body = body.get(step) if isinstance(body, dict) else None
+        if isinstance(body, dict) and (pages.items or last in body):
+            body[last] = pages.items
+        return pages.first
+
+    def _following(self, pages: Pages, body: Value, reply: Reply, items: int) -> Value:
+        """Return the next page's number, offset, cursor or address; None after the last."""
+        style = self.spec.style
+        if style == "link":
+            told = _LINK.search((reply.header(b"link") or b"").decode("latin-1")[:8000])
+            return self._once(pages, told[1]) if told else None
+        if style in ("next", "cursor"):
+            told_next = self._next(body) if self._next else None
+            return None if told_next in (None, "") else self._once(pages, told_next)
+        total = self._total(body) if self._total else None
+        if total is not None and str(total).isdigit():
+            more = len(pages.items) < int(total) and items > 0
+        else:
+            more = items >= self.spec.size
+        if not more:
+            return None
+        return len(pages.items) if style == "offset" else self.spec.first + pages.count
+
+    @staticmethod
+    def _once(pages: Pages, mark: Any) -> Any:
+        if mark in pages.seen:
+            raise PageSpoiled(fact("page_repeats", page=pages.count + 1))
+        pages.seen.add(mark)
+        return mark
+
+
+def within(told: str, origin: str, prefix: str, current: str) -> tuple[str, str]:
+    """Return path and query of a page's address, which must be of the same system as the page before.
+
+    Raises:
+        PageSpoiled: it is of another host, or above the system's own path.
+    """
+    url = urlsplit(urljoin(f"{origin}{current}", told))
+    same = f"{url.scheme}://{url.netloc}" == origin and ".." not in url.path.split("/")
+    if not same or not (url.path == prefix or url.path.startswith(f"{prefix}/")):
+        raise PageSpoiled(fact("page_elsewhere", host=(url.hostname or "?")[:80]))
+    return url.path, url.query
+
+
+def with_page(operation: Operation) -> Operation:
+    """Return the operation with the page's parameters in its request."""
+    paging, request = operation.paging, operation.request
+    if paging is None:
+        return operation
+    told: dict[str, Any] = {}
+    if paging.style in ("page", "offset", "cursor"):
+        told[paging.parameter] = "page.value"
+    if paging.size_parameter:
+        told[paging.size_parameter] = "page.size"
+    if paging.place == "query":
+        changed = msgspec.structs.replace(request, query={**request.query, **told})
+    else:
+        changed = msgspec.structs.replace(request, body={**(request.body or {}), **told})
+    return msgspec.structs.replace(operation, request=changed)

@@ -1,0 +1,166 @@
+"""Long answers in pages, over real sockets: read as one whole, or not at all."""
+
+import json
+from contextlib import asynccontextmanager
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from onestop.gateway.line import Line, Where
+from onestop.gateway.manifest import BadManifest, parse
+from onestop.outbound.addresses import AllowList
+from tests.gateway.department import department, manifest_text
+
+pytestmark = pytest.mark.anyio
+
+LIN, ZHOU = "990102199203140221", "990102199008210351"
+RECORDS = [{"n": n} for n in range(5)]
+QUERY = """
+method = "GET"
+path = "/records"
+request_codec = "none"
+reply.subject = "who"
+reply.fields = { all = { each = "items", fields = { n = "n" } } }
+paging = %s
+"""
+
+
+def manifest(paging):
+    text = manifest_text("one").decode()
+    begin, end = text.index('method = "POST"'), text.index("purpose", text.index('path = "/query"'))
+    text = text[:begin] + text[end:]
+    body, query = ('request.body = { id_number = "subject.number" }', 'request.query = { id = "subject.number" }')
+    text = text.replace(body, query, 1)
+    begin = text.index('reply.found = "data"')
+    end = text.index("[[operations]]", begin)
+    return parse((text[:begin] + QUERY % paging + "\n" + text[end:]).encode())
+
+
+class Book:
+    """Five records, two a page; what is asked is remembered."""
+
+    def __init__(self, reply):
+        self.reply, self.asked = reply, []
+
+    async def __call__(self, path, headers, body):
+        url = urlsplit(path)
+        told = {name: values[0] for name, values in parse_qs(url.query).items()}
+        self.asked.append((url.path, told))
+        return self.reply(url.path, told, len(self.asked))
+
+
+@asynccontextmanager
+async def book(paging, reply):
+    told = Book(reply)
+    async with department(told) as served:
+        line = Line(manifest(paging), Where(f"http://127.0.0.1:{served.port}/v1", {}), AllowList(["127.0.0.0/8"]))
+        try:
+            yield line, told
+        finally:
+            await line.close()
+
+
+async def ask(line):
+    return await line.ask("query", {"subject": {"number": LIN, "name": "林"}}, 2.0, LIN)
+
+
+def page(begin, **more):
+    return 200, json.dumps({"who": LIN, "items": RECORDS[begin : begin + 2], **more}).encode()
+
+
+def by_number(path, told, _):
+    return page((int(told["page"]) - 1) * 2)
+
+
+def by_offset(path, told, _):
+    return page(int(told["from"]), total=5)
+
+
+def by_cursor(path, told, _):
+    begin = int(told.get("after", "0"))
+    return page(begin, next=str(begin + 2) if begin + 2 < 5 else None)
+
+
+def by_address(path, told, _):
+    begin = int(told.get("start", "0"))
+    return page(begin, next=f"/v1/records?start={begin + 2}" if begin + 2 < 5 else None)
+
+
+STYLES = {
+    "page": ('{ style = "page", items = "items", size = 2, size_parameter = "size" }', by_number),
+    "offset": ('{ style = "offset", items = "items", parameter = "from", size = 2, total = "total" }', by_offset),
+    "cursor": ('{ style = "cursor", items = "items", parameter = "after", next = "next" }', by_cursor),
+    "next": ('{ style = "next", items = "items", next = "next" }', by_address),
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+async def test_pages_of_every_style_are_read_as_one_list_in_order(style):
+    paging, reply = STYLES[style]
+    async with book(paging, reply) as (line, told):
+        answer = await ask(line)
+        assert answer.kind == "ok", answer.reason
+        assert answer.fields == {"all": RECORDS}
+        assert len(told.asked) == 3
+        assert all(path == "/v1/records" for path, _ in told.asked)
+        assert line.admission.busy == 0
+
+
+async def test_a_cursor_that_is_not_there_yet_is_not_sent():
+    paging, reply = STYLES["cursor"]
+    async with book(paging, reply) as (line, told):
+        await ask(line)
+        assert [asked.get("after") for _, asked in told.asked] == [None, "2", "4"]
+
+
+@pytest.mark.parametrize(
+    ("following", "fact"),
+    [
+        ("http://127.0.0.2:9/v1/records", "page_elsewhere"),
+        ("https://127.0.0.1/v1/records", "page_elsewhere"),
+        ("//evil.example/v1/records", "page_elsewhere"),
+        ("/admin?start=2", "page_elsewhere"),
+        ("/v1/../admin", "page_elsewhere"),
+        ("/v1/records?start=2", "page_repeats"),
+    ],
+)
+async def test_a_page_elsewhere_or_twice_spoils_the_whole(following, fact):
+    async with book(STYLES["next"][0], lambda *_: page(0, next=following)) as (line, told):
+        answer = await ask(line)
+        assert (answer.kind, answer.fact.code) == ("bad_reply", fact)
+        assert answer.fields is None
+        assert all(path == "/v1/records" for path, _ in told.asked)
+
+
+async def test_more_pages_than_agreed_are_never_a_shorter_list():
+    paging = '{ style = "cursor", items = "items", parameter = "after", next = "next", most_pages = 3 }'
+    async with book(STYLES["page"][0], lambda *_: page(0)) as (line, told):  # takes no notice of the number
+        answer = await ask(line)
+        assert (answer.kind, answer.fact.code, len(told.asked)) == ("bad_reply", "page_repeats", 2)
+    async with book(paging, lambda _, __, nth: page(nth - 1, next=str(nth))) as (line, told):
+        answer = await ask(line)
+        assert (answer.kind, answer.fact.code, len(told.asked)) == ("bad_reply", "pages_too_many", 3)
+
+
+async def test_a_page_about_somebody_else_or_a_failing_one_spoils_the_whole():
+    def somebody_else(_, told, nth):
+        status, body = by_cursor(_, told, nth)
+        return status, body.replace(LIN.encode(), ZHOU.encode()) if nth == 2 else body
+
+    async with book(STYLES["cursor"][0], somebody_else) as (line, _):
+        answer = await ask(line)
+        assert (answer.kind, answer.fact.code) == ("bad_reply", "subject_mismatch")
+    async with book(STYLES["cursor"][0], lambda p, t, nth: (500, b"{}") if nth == 2 else by_cursor(p, t, nth)) as (
+        line,
+        _,
+    ):
+        assert (await ask(line)).kind == "down"
+
+
+async def test_a_list_that_is_no_plain_path_cannot_be_joined():
+    with pytest.raises(BadManifest, match="plain path"):
+        Line(
+            manifest('{ style = "next", items = "items | first", next = "next" }'),
+            Where("http://127.0.0.1:9", {}),
+            AllowList([]),
+        )

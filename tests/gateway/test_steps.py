@@ -1,0 +1,216 @@
+"""Submissions of several calls: exactly one of each effect, whatever is cut or killed in between."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+
+import pytest
+
+from onestop.gateway import effects, store
+from onestop.gateway.line import Line, Where
+from onestop.gateway.manifest import parse
+from onestop.outbound.addresses import AllowList
+from tests.gateway.department import department
+from tests.gateway.work import CODES, HEAD, Work, at_work, until
+
+pytestmark = pytest.mark.anyio
+
+STEPS = """
+[[operations]]
+id = "apply"
+kind = "submit"
+title = {{ zh = "办", en = "Do" }}
+purpose = {{ zh = "办事", en = "To serve" }}
+basis = {{ zh = "测试", en = "Test" }}
+idempotent = "{kind}"
+total_s = 0.4
+reply.reference = "steps.open.url"
+reply.fields = {{ person = "steps.find.id", url = "steps.open.url", status = "status" }}
+
+[[operations.steps]]
+id = "find"
+method = "GET"
+path = "/persons"
+request_codec = "none"
+idempotent = "safe"
+request.query = {{ name = "payload.name" }}
+save = {{ id = "id" }}
+
+[[operations.steps]]
+id = "open"
+path = "/cases"
+idempotent = "{kind}"
+request.body = {{ mark = "step_key", person = "steps.find.id" }}
+save = {{ url = "url" }}
+errors = [{{ status = 409, outcome = "declined", reason = "says" }}]
+{lookup_open}
+
+[[operations.steps]]
+id = "role"
+path = "/roles"
+idempotent = "{kind}"
+skip_when = "payload.no_role"
+request.body = {{ mark = "step_key", case = "steps.open.url" }}
+save = {{ url = "url" }}
+errors = [{{ status = 409, outcome = "declined", reason = "says" }}]
+{lookup_role}
+
+[[operations.steps]]
+id = "status"
+path = "/statuses"
+idempotent = "{kind}"
+request.body = {{ mark = "step_key", case = "steps.open.url", role = "steps.role.url" }}
+{lookup_status}
+"""
+LOOKUP = (
+    'lookup = {{ path = "/{what}", request = {{ query = {{ mark = "step_key" }} }}, found = "url", '
+    'save = {{ url = "url" }} }}'
+)
+KINDS = ("cases", "roles", "statuses")
+
+
+def manifest(kind):
+    finds = {
+        f"lookup_{step}": LOOKUP.format(what=what) if kind == "lookup" else ""
+        for step, what in (("open", "cases"), ("role", "roles"), ("status", "statuses"))
+    }
+    return parse((HEAD.format(id="dep", code=CODES["dep"], tables="") + STEPS.format(kind=kind, **finds)).encode())
+
+
+class Registers:
+    """Three registers with a ledger; one call is cut before or after its effect, or refused."""
+
+    def __init__(self, *, by_key=True):
+        self.ledger = {kind: [] for kind in KINDS}
+        self.by_key, self.cut, self.refuse, self.finds = by_key, None, None, 0
+        self.when_cut = asyncio.Event()
+
+    async def __call__(self, path, headers, body):
+        kind = path.partition("?")[0].strip("/")
+        if kind == "persons":
+            self.finds += 1
+            return 200, b'{"id": "p-1"}'
+        if "mark=" in path:
+            mark = path.partition("mark=")[2]
+            found = [made for made in self.ledger[kind] if made == mark]
+            return (200, json.dumps({"url": f"/{kind}/{mark}"}).encode()) if found else (404, b"{}")
+        told = json.loads(body)
+        if self.refuse == kind:
+            return 409, json.dumps({"says": "not open"}).encode()
+        if self.cut == (kind, "before"):
+            return self._lost()
+        if not (self.by_key and told["mark"] in self.ledger[kind]):
+            self.ledger[kind].append(told["mark"])
+        if self.cut == (kind, "after"):
+            return self._lost()
+        return 200, json.dumps({"url": f"/{kind}/{told['mark']}", "status": "open"}).encode()
+
+    def _lost(self):
+        self.cut = None
+        self.when_cut.set()
+
+    @property
+    def counts(self):
+        return [len(self.ledger[kind]) for kind in KINDS]
+
+
+@asynccontextmanager
+async def registers(pool, keys, kind, monkeypatch, **more):
+    monkeypatch.setattr(effects, "backoff_s", lambda _: 0.05)
+    told = Registers(**more)
+    async with department(told) as served:
+        line = Line(manifest(kind), Where(f"http://127.0.0.1:{served.port}", {}), AllowList(["127.0.0.0/8"]))
+        work = Work(pool, keys, [line.manifest], {"dep": line})
+        try:
+            yield work, told
+        finally:
+            await line.close()
+            await pool.execute("DELETE FROM effects")
+
+
+async def settled(work, key, patience_s=8.0):
+    async def is_settled():
+        return (await work.row(key))["state"] in ("done", "refused", "desk")
+
+    async with at_work(work):
+        await until(is_settled, patience_s)
+    return await work.row(key)
+
+
+async def test_every_step_is_taken_once_and_the_answer_reads_what_all_saved(pool, keys, monkeypatch):
+    async with registers(pool, keys, "key", monkeypatch) as (work, told):
+        await work.intend("k1")
+        row = await settled(work, "k1")
+        assert (row["state"], row["reference"]) == ("done", "/cases/k1.open")
+        assert told.counts == [1, 1, 1]
+        assert work.of("k1") == ["completed"]
+
+
+async def test_a_step_whose_result_is_there_already_is_left_out(pool, keys, monkeypatch):
+    async with registers(pool, keys, "key", monkeypatch) as (work, told):
+        await work.intend("k2", payload={"name": "林", "no_role": "yes"})
+        assert (await settled(work, "k2"))["state"] == "done"
+        assert told.counts == [1, 0, 1]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("at", KINDS)
+@pytest.mark.parametrize("kind", ["key", "lookup"])
+async def test_a_cut_at_any_step_leaves_exactly_one_of_each(pool, keys, monkeypatch, kind, at, when):
+    async with registers(pool, keys, kind, monkeypatch, by_key=kind == "key") as (work, told):
+        told.cut = (at, when)
+        await work.intend("c1")
+        assert (await settled(work, "c1"))["state"] == "done"
+        assert told.counts == [1, 1, 1]
+        assert told.finds == 1, "it goes on where it stopped"
+        assert work.of("c1") == ["completed"]
+
+
+@pytest.mark.parametrize("at", KINDS)
+async def test_another_worker_goes_on_where_a_killed_one_stopped(pool, keys, monkeypatch, at):
+    monkeypatch.setattr(effects, "LEASE_S", 0.5)
+    async with registers(pool, keys, "lookup", monkeypatch, by_key=False) as (work, told):
+        told.cut = (at, "after")
+        await work.intend("w1")
+        (effect,) = await store.claim_due(pool, "990100", "w-dead", 0.5, {"dep": 1}, 1)
+        dead = work.worker()
+        dead.worker = "w-dead"
+        running = asyncio.ensure_future(dead._work_on(effect))
+        await told.when_cut.wait()
+        running.cancel()
+        assert (await settled(work, "w1"))["state"] == "done"
+        assert told.counts == [1, 1, 1]
+
+
+async def test_an_unclear_step_that_nobody_can_look_up_goes_to_a_person_and_is_not_sent_again(pool, keys, monkeypatch):
+    async with registers(pool, keys, "none", monkeypatch, by_key=False) as (work, told):
+        told.cut = ("roles", "after")
+        await work.intend("n1")
+        row = await settled(work, "n1")
+        assert row["state"] == "desk"
+        assert told.counts == [1, 1, 0]
+        assert work.of("n1") == ["desk"]
+
+
+async def test_a_no_to_the_first_effect_is_a_refusal_and_to_a_later_one_a_persons_work(pool, keys, monkeypatch):
+    async with registers(pool, keys, "key", monkeypatch) as (work, told):
+        told.refuse = "cases"
+        await work.intend("r1")
+        assert (await settled(work, "r1"))["state"] == "refused"
+        assert work.of("r1") == ["declined"]
+        told.refuse = "roles"
+        await work.intend("r2")
+        row = await settled(work, "r2")
+        assert row["state"] == "desk"
+        assert row["problem"]["code"] == "upstream.half_done"
+        assert "open" in row["problem"]["cause"]
+        assert told.counts == [1, 0, 0]
+
+
+async def test_what_was_saved_lies_sealed(pool, keys, monkeypatch):
+    async with registers(pool, keys, "none", monkeypatch, by_key=False) as (work, told):
+        told.cut = ("roles", "before")
+        await work.intend("s1")
+        row = await settled(work, "s1")
+        assert row["progress"]
+        assert b"cases" not in row["progress"]

@@ -1,0 +1,1 @@
+"""Proofs over real processes and real sockets: fan-out, isolation, hostile answers, places nobody may call."""
