@@ -10,6 +10,7 @@ from lxml import etree
 
 from onestop.gateway.manifest import Operation
 from onestop.gateway.mapping import Codes, Getter, Value, template, tree
+from onestop.gateway.mapping_texts import nested
 from onestop.outbound.decoding import decode_json, decode_xml
 from onestop.outbound.errors import BadBody
 
@@ -96,27 +97,8 @@ def reader(operation: Operation) -> Reader:
     if operation.response_codec == "json":
         return lambda body: decode_json(body, charset=charset)
     if operation.response_codec == "xml":
-        return lambda body: _nested(decode_xml(body, charset=charset))
+        return lambda body: nested(decode_xml(body, charset=charset))
     return lambda body: _soap_body(decode_xml(body, charset=charset))
-
-
-def _nested(element: Any, depth: int = 0) -> Value:
-    """Turn an element into text, or into a table of its children by local name; repeated ones become a list."""
-    if depth > 32:
-        raise BadBody("too_deep")
-    children = [child for child in element if isinstance(child.tag, str)]
-    if not children:
-        return (element.text or "").strip()
-    table: dict[str, Value] = {}
-    for child in children:
-        name, value = etree.QName(child).localname, _nested(child, depth + 1)
-        if name not in table:
-            table[name] = value
-        elif isinstance(table[name], list):
-            table[name].append(value)
-        else:
-            table[name] = [table[name], value]
-    return table
 
 
 def _soap_body(envelope: Any) -> Value:
@@ -124,6 +106,6 @@ def _soap_body(envelope: Any) -> Value:
         raise BadBody("not_soap")
     for part in envelope:
         if isinstance(part.tag, str) and etree.QName(part).localname == "Body":
-            inner = _nested(part, 1)
+            inner = nested(part, 1)
             return inner if isinstance(inner, dict) else {}
     raise BadBody("not_soap")

@@ -6,21 +6,25 @@ size of the value it reads. docs/manifest.md is the reference.
 
 import re
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from onestop.gateway.manifest import BadManifest
 from onestop.gateway.mapping_functions import FUNCTIONS, Getter, MappingFailed, Value, plain
+from onestop.gateway.mapping_lists import LISTS
+from onestop.gateway.mapping_paths import path, step_into
+from onestop.gateway.mapping_texts import TEXTS
 from onestop.identity.rules import mask_number
 
 __all__ = ("Codes", "Getter", "MappingFailed", "Value", "expression", "masked", "template", "tree")
 
+_FUNCTIONS = {**FUNCTIONS, **LISTS, **TEXTS}
 Codes = Mapping[str, Mapping[str, str]]
 
 _MAX_LENGTH = 200
 _MAX_FUNCTIONS = 8
 _MAX_RECORDS = 1000
 _NAME = re.compile(r"[^\W\d][\w-]*")
-_PATH = re.compile(r"[^\W\d][\w-]*(\.[\w-]+)*|\.")
 _CALL = re.compile(r"([a-z][a-z0-9]*)(?:\((.*)\))?", re.DOTALL)
 _PLACE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _XML_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;"})
@@ -57,10 +61,10 @@ def expression(source: str, codes: Codes | None = None) -> Getter:
 def _split(source: str) -> list[str]:
     """Split at bars outside quotes and brackets."""
     parts: list[str] = []
-    depth, quoted, start = 0, False, 0
+    depth, quoted, start = 0, "", 0
     for i, character in enumerate(source):
-        if character == "'":
-            quoted = not quoted
+        if character in "'\"" and quoted in ("", character):
+            quoted = "" if quoted else character
         elif quoted:
             continue
         elif character == "(":
@@ -77,55 +81,36 @@ def _head(head: str, source: str) -> Getter:
     if len(head) >= 2 and head[0] == head[-1] == "'":
         literal = head[1:-1]
         return lambda _: literal
-    if not _PATH.fullmatch(head):
-        raise BadManifest(f"not a path, nor a literal in single quotes: {source}")
-    if head == ".":
-        return lambda root: root
-    steps = [int(step) if step.isdigit() else step for step in head.split(".")]
-    named = all(isinstance(step, str) for step in steps)
-    if named and len(steps) == 1:
-        only = steps[0]
-        return lambda root: root.get(only) if type(root) is dict else _step(root, only)
-    if named and len(steps) == 2:
-        one, two = steps
-
-        def pair(root: Value) -> Value:
-            inner = root.get(one) if type(root) is dict else _step(root, one)
-            return inner.get(two) if type(inner) is dict else _step(inner, two)
-
-        return pair
-
-    def walk(root: Value) -> Value:
-        for step in steps:
-            root = root.get(step) if named and type(root) is dict else _step(root, step)
-            if root is None:
-                return None
-        return root
-
-    return walk
-
-
-def _step(value: Value, step: str | int) -> Value:
-    """Take one step into a value that is not a dict, or by a number."""
-    if isinstance(value, list) and isinstance(step, int):
-        return value[step] if step < len(value) else None
-    if isinstance(value, dict) and str(step) in value:
-        return value[str(step)]
-    return value if step == 0 else None  # XML makes a list of one a plain record
+    return path(head, source)
 
 
 def _function(call: str, source: str, codes: Codes) -> Getter:
     match = _CALL.fullmatch(call)
-    maker = FUNCTIONS.get(match[1]) if match else None
+    maker = _FUNCTIONS.get(match[1]) if match else None
     if match is None or maker is None:
-        raise BadManifest(f"no function {call!r} in {source!r}; there are: {', '.join(sorted(FUNCTIONS))}")
+        near = get_close_matches(call.partition("(")[0], _FUNCTIONS, 1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise BadManifest(f"no function {call!r} in {source!r}{meant} There are: {', '.join(sorted(_FUNCTIONS))}")
     argument = match[2] or ""
-    if match[1] == "code":
+    if match[1] in ("code", "strict"):
         if argument not in codes:
             raise BadManifest(f"no [codes.{argument}] for {source!r}")
         table = codes[argument]
+        if match[1] == "strict":
+            return _strict(table, source)
         return lambda value: None if value is None else table.get(str(value), str(value))
     return maker(argument, source)
+
+
+def _strict(table: Mapping[str, str], source: str) -> Getter:
+    def convert(value: Value) -> Value:
+        if value is None:
+            return None
+        if str(value) not in table:
+            raise MappingFailed(source, value, "needs a value that the code map lists")
+        return table[str(value)]
+
+    return convert
 
 
 # --- trees ----------------------------------------------------------------------------------------------------------
@@ -167,7 +152,7 @@ def _table(source: dict[str, Any], codes: Codes | None) -> Getter:
             of_other.append(member)
     text = f"lambda root: {{{', '.join(of_dict)}}} if type(root) is dict else {{{', '.join(of_other)}}}"
     # Names of the manifest get into the text only as `repr` writes them: as literals.
-    convert: Getter = eval(text, {"step": _step, "reads": reads})  # noqa: S307 - nothing in it but literals and calls
+    convert: Getter = eval(text, {"step": step_into, "reads": reads})  # noqa: S307 - nothing in it but literals and calls
     return convert
 
 
