@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onestop.gateway.manifest import BadManifest
-from onestop.gateway.mapping import MappingFailed, expression, masked, template, tree
+from onestop.gateway.mapping import MappingFailed, expression, masked, tree
+from onestop.gateway.mapping_templates import template
 
 CODES = {"relation": {"01": "self", "02": "spouse"}}
 

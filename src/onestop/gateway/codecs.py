@@ -1,67 +1,114 @@
-"""Bodies: our values into the department's bytes, its bytes into nested values, strictly as declared."""
+"""Bodies: our values into the department's bytes, its bytes into nested values, strictly as declared.
 
-import re
+A reply's own word about what it is counts only where a refusal comes in another form than answers do.
+"""
+
+import base64
 from collections.abc import Callable
-from typing import Any
-from urllib.parse import urlencode
+from typing import Final
 
 import msgspec
-from lxml import etree
 
+from onestop.gateway import codec_csv, codec_form, codec_multipart, codec_xml
 from onestop.gateway.manifest import Operation
-from onestop.gateway.mapping import Codes, Getter, Value, template, tree
-from onestop.gateway.mapping_texts import nested
-from onestop.outbound.decoding import decode_json, decode_xml
-from onestop.outbound.errors import BadBody
+from onestop.gateway.manifest_base import BadManifest
+from onestop.gateway.mapping import Codes, Compiler, Getter, Value, check_size
+from onestop.gateway.mapping_values import plain
+from onestop.outbound.decoding import decode_json, decode_text
+from onestop.outbound.models import Reply
 
 Writer = Callable[[Value], bytes]
 Reader = Callable[[bytes], Value]
+Encode = Callable[[Value], bytes]
 
 _json = msgspec.json.Encoder()
-_SOAP = (
-    '<soap:Envelope xmlns:soap="http://schemas.xmlsoap.org/soap/envelope/"><soap:Body>{}</soap:Body></soap:Envelope>'
-)
-_TYPES = {
+_TYPES: Final = {
     "json": "application/json",
     "form": "application/x-www-form-urlencoded",
     "xml": "application/xml",
     "soap": "text/xml",
+    "soap12": "application/soap+xml",
+    "csv": "text/csv",
+    "text": "text/plain",
 }
-# XML 1.0 has no way to write these; a value that holds one is refused rather than sent as something else.
-_NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_ACCEPTS: Final = {
+    "json": "application/json",
+    "xml": "text/xml, application/xml",
+    "soap": "text/xml, application/soap+xml, application/xml",
+    "csv": "text/csv",
+    "text": "text/plain",
+    "form": "application/x-www-form-urlencoded",
+}
+GROWTH: Final = 4  # what a mapping may make, in times of what may be read or sent
 
 
 def content_type(operation: Operation) -> str | None:
     """Return the Content-Type of the operation's requests; None where they have no body."""
     if operation.content_type:
         return operation.content_type
-    kind = _TYPES.get(operation.request_codec)
-    if kind is None:
-        return None
-    return (
-        kind if operation.charset == "utf-8" and kind == "application/json" else f"{kind}; charset={operation.charset}"
-    )
+    codec = operation.request_codec
+    if codec == "multipart":
+        return f"multipart/form-data; boundary={codec_multipart.boundary(operation)}"
+    kind = _TYPES.get(codec)
+    if kind is None or (codec == "json" and operation.charset == "utf-8"):
+        return kind
+    action = codec_xml.action(operation) if codec == "soap12" else None
+    return f"{kind}; charset={operation.charset}" + (f'; action="{action}"' if action else "")
+
+
+def accept_type(operation: Operation) -> str:
+    """Return the Accept header of the operation's requests."""
+    return operation.accept_type or _ACCEPTS.get(operation.response_codec, "*/*")
 
 
 def writer(operation: Operation, codes: Codes) -> Writer:
     """Compile what makes the body of a request.
 
     Raises:
-        BadManifest: an expression cannot be compiled.
+        BadManifest: an expression cannot be compiled, or a template is no XML.
     """
-    charset = operation.charset
-    if operation.request_codec in ("xml", "soap"):
-        return _xml_writer(operation, codes)
-    if operation.request_codec == "none" or operation.request.body is None:
+    codec, told = operation.request_codec, operation.request.body
+    if codec in ("xml", "soap", "soap12"):
+        return codec_xml.writer(operation, codes, GROWTH * operation.max_request_bytes)
+    if codec == "none" or told is None:
         return lambda _: b""
-    fill = tree(operation.request.body, codes)
+    fill, encode = _filler(operation, codes), _encoder(operation)
+    return lambda root: encode(fill(root))
+
+
+def _filler(operation: Operation, codes: Codes) -> Getter:
+    most = GROWTH * operation.max_request_bytes
+    compiler = Compiler(codes)
+    fill = compiler.counted(compiler.tree(operation.request.body), most)
     if operation.request.omit_null:
         fill = _without_nulls(fill)
-    if operation.request_codec == "form":
-        return lambda root: urlencode(_flat(fill(root)), encoding=charset).encode("ascii")
+    if operation.kind == "query" and not compiler.grows:
+        return fill  # what a question is made of is small
+
+    def checked(root: Value) -> Value:
+        made = fill(root)
+        check_size(made, most, "request.body")
+        return made
+
+    return checked
+
+
+def _encoder(operation: Operation) -> Encode:
+    codec, charset = operation.request_codec, operation.charset
+    if codec == "form":
+        return lambda made: codec_form.write(made, charset)
+    if codec == "csv":
+        return lambda made: codec_csv.write(made, charset)
+    if codec == "multipart":
+        mark = codec_multipart.boundary(operation)
+        return lambda made: codec_multipart.write(made, mark, charset)
+    if codec == "text":
+        if set(operation.request.body or {}) != {"text"}:
+            raise BadManifest("a text request has `body = { text = … }`")
+        return lambda made: ("" if made["text"] is None else plain(made["text"])).encode(charset)
     if charset == "utf-8":
-        return lambda root: _json.encode(fill(root))
-    return lambda root: _json.encode(fill(root)).decode().encode(charset)
+        return _json.encode
+    return lambda made: _json.encode(made).decode().encode(charset)
 
 
 def _without_nulls(fill: Getter) -> Getter:
@@ -75,37 +122,29 @@ def _told(value: Value) -> Value:
     return [_told(part) for part in value] if isinstance(value, list) else value
 
 
-def _flat(value: Value) -> list[tuple[str, str]]:
-    return [(name, "" if item is None else str(item)) for name, item in value.items()]
-
-
-def _xml_writer(operation: Operation, codes: Codes) -> Writer:
-    fill = template(operation.request.template or "", codes)
-    head = f'<?xml version="1.0" encoding="{operation.charset.upper()}"?>'
-    soap = operation.request_codec == "soap"
-
-    def write(root: Value) -> bytes:
-        text = _NOT_XML.sub("", fill(root))
-        return (head + (_SOAP.replace("{}", text) if soap else text)).encode(operation.charset)
-
-    return write
-
-
 def reader(operation: Operation) -> Reader:
     """Return what turns the body of a reply into nested values; it raises BadBody."""
     charset = operation.charset
-    if operation.response_codec == "json":
-        return lambda body: decode_json(body, charset=charset)
-    if operation.response_codec == "xml":
-        return lambda body: nested(decode_xml(body, charset=charset))
-    return lambda body: _soap_body(decode_xml(body, charset=charset))
+    match operation.response_codec:
+        case "json":
+            return lambda body: decode_json(body, charset=charset)
+        case "xml":
+            return lambda body: codec_xml.read(body, charset)
+        case "soap":
+            return lambda body: codec_xml.read_soap(body, charset)
+        case "csv":
+            return lambda body: codec_csv.read(body, charset)
+        case "form":
+            return lambda body: codec_form.read(body, charset)
+        case "text":
+            return lambda body: {"text": decode_text(body, charset)}
+        case "binary":
+            return lambda body: {"base64": base64.b64encode(body).decode(), "bytes": len(body), "content_type": None}
+        case "none":
+            return lambda _: {}
 
 
-def _soap_body(envelope: Any) -> Value:
-    if etree.QName(envelope).localname != "Envelope":
-        raise BadBody("not_soap")
-    for part in envelope:
-        if isinstance(part.tag, str) and etree.QName(part).localname == "Body":
-            inner = nested(part, 1)
-            return inner if isinstance(inner, dict) else {}
-    raise BadBody("not_soap")
+def says_json(reply: Reply) -> bool:
+    """Tell whether a reply says that it is JSON, as problem details (RFC 9457) do: a refusal may be, of any codec."""
+    kind = (reply.header(b"content-type") or b"").partition(b";")[0].strip().lower()
+    return kind == b"application/json" or (kind.startswith(b"application/") and kind.endswith(b"+json"))

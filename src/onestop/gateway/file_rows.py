@@ -38,12 +38,17 @@ def write(files: Files, rows: Sequence[Row]) -> bytes:
         writer = csv.writer(out, lineterminator="\r\n")
         names = list(rows[0]) if rows else []
         writer.writerow([_guarded(name) for name in names])
-        writer.writerows([[_cell(row[name]) for name in names] for row in rows])
+        writer.writerows([[cell(row[name]) for name in names] for row in rows])
         text = out.getvalue()
     return text.encode(files.charset)
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """Return a value as the text of a cell.
+
+    Raises:
+        BadRow: it is a list or a table.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):

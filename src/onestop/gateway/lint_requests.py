@@ -6,12 +6,14 @@ from typing import Any, Final
 
 import msgspec
 
+from onestop.gateway.codec_xml import check_templates
 from onestop.gateway.lint_findings import Hit, Path, Subject, hit
 from onestop.gateway.manifest import BadManifest, ErrorCase, Reply, Request
-from onestop.gateway.mapping import expression, template
+from onestop.gateway.mapping import expression
+from onestop.gateway.mapping_templates import template
 
 _PLACE: Final = re.compile(r"\{([^{}]*)\}")
-_CODE: Final = re.compile(r"\|\s*code\(\s*([\w-]+)")
+_CODE: Final = re.compile(r"\|\s*(?:code|strict)\(\s*([\w-]+)")
 _ROOT: Final = re.compile(r"\s*([A-Za-z_][\w-]*)")
 _BODIES: Final = ("json", "form", "xml", "soap", "soap12", "csv", "text", "multipart")
 _ROOTS: Final = frozenset(
@@ -146,6 +148,16 @@ def bodies(s: Subject) -> Iterator[Hit]:
             yield hit("ADP-057", (*one.where, "request", "template"), codec=one.codec)
 
 
+def templates(s: Subject) -> Iterator[Hit]:
+    """Templates that are no XML."""
+    for one in sent(s):
+        if one.codec in ("xml", "soap", "soap12") and one.request.template is not None:
+            try:
+                check_templates(one.codec, one.request)
+            except BadManifest as fault:
+                yield hit("ADP-050", (*one.where, "request", "template"), source="request.template", fault=str(fault))
+
+
 def roots(s: Subject) -> Iterator[Hit]:
     """A request that reads something no request is ever given."""
     for one in sent(s):
@@ -153,7 +165,8 @@ def roots(s: Subject) -> Iterator[Hit]:
             inner = re.findall(r"\{\{(.*?)\}\}", source, re.DOTALL) if "{{" in source else [source]
             for source_ in inner:
                 match = _ROOT.match(source_)
-                if match and match[1] not in _ROOTS and not _inside_each(where):
+                repeated = "#each" in source and match is not None and match[1] == "item"
+                if match and match[1] not in _ROOTS and not repeated and not _inside_each(where):
                     yield hit("ADP-055", where, source=source_.strip(), allowed=" ".join(sorted(_ROOTS)))
 
 
@@ -212,4 +225,4 @@ def person_numbers_sent(s: Subject) -> Iterator[Hit]:
                     yield hit("ADP-070", where, place=part, source=source)
 
 
-RULES = (expressions, places, bodies, roots, error_maps, repetition, person_numbers_sent)
+RULES = (expressions, places, bodies, templates, roots, error_maps, repetition, person_numbers_sent)

@@ -1,41 +1,63 @@
-"""Paths of the mapping language: steps into nested values; what is not there gives nothing, never an error."""
+"""Paths of the mapping language: steps by name, by quoted name, or by number."""
 
 import re
+from collections.abc import Sequence
+from typing import Final
 
-from onestop.gateway.manifest import BadManifest
-from onestop.gateway.mapping_functions import Getter, Value
+from onestop.gateway.manifest_base import BadManifest
+from onestop.gateway.mapping_values import Getter, Value
 
-# A step is a name in any script, a number (from the end where negative), or any text in double quotes.
-_STEP = re.compile(r'"([^"]{1,100})"|(-?\d{1,6})(?=\.|$)|([\w@-]+)')
+# A step by number keeps its text: a table may have a member of that name.
+Step = str | tuple[str, int]
+
+_STEP: Final = re.compile(r'"([^"]+)"|([\w@$][\w@$-]*|-[1-9][0-9]{0,5})')
+_FIRST: Final = re.compile(r'"|[^\W\d]|[@$]')
+_INDEX: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,5})", re.ASCII)
+SIMPLE: Final = re.compile(r"[^\W\d][\w-]*")  # one step that needs no quotes and is no number
 
 
-def path(source: str, expression: str) -> Getter:
+def steps_of(path: str) -> list[Step] | None:
+    """Return a path's steps, none for `.`; None where the text is no path."""
+    if path == ".":
+        return []
+    if _FIRST.match(path) is None:
+        return None
+    steps: list[Step] = []
+    at = 0
+    while found := _STEP.match(path, at):
+        quoted, bare = found.groups()
+        steps.append(quoted or ((bare, int(bare)) if _INDEX.fullmatch(bare) else bare))
+        at = found.end()
+        if at == len(path):
+            return steps
+        if path[at] != ".":
+            return None
+        at += 1
+    return None
+
+
+def names_of(path: str) -> list[str] | None:
+    """Return a path's steps as texts; None where the text is no path."""
+    steps = steps_of(path)
+    return None if steps is None else [step if isinstance(step, str) else step[0] for step in steps]
+
+
+def reader(path: str, where: str) -> Getter:
     """Compile a path.
 
     Raises:
-        BadManifest: it is none.
+        BadManifest: the text is no path; `where` says where it stands.
     """
-    if source == ".":
-        return lambda root: root
-    steps = _steps(source)
+    steps = steps_of(path)
     if steps is None:
-        raise BadManifest(f"not a path, nor a literal in single quotes: {expression}")
-    named = all(isinstance(step, str) for step in steps)
-    if named and len(steps) == 1:
-        only = steps[0]
-        return lambda root: root.get(only) if type(root) is dict else step_into(root, only)
-    if named and len(steps) == 2:
-        one, two = steps
-
-        def pair(root: Value) -> Value:
-            inner = root.get(one) if type(root) is dict else step_into(root, one)
-            return inner.get(two) if type(inner) is dict else step_into(inner, two)
-
-        return pair
+        hint = "a name with other characters stands in double quotes, a text in single quotes"
+        raise BadManifest(f"{where}: {path[:40]!r} is no path; {hint}")
+    if all(isinstance(step, str) for step in steps):
+        return _by_names([step for step in steps if isinstance(step, str)])
 
     def walk(root: Value) -> Value:
         for step in steps:
-            root = root.get(step) if named and type(root) is dict else step_into(root, step)
+            root = take(root, step)
             if root is None:
                 return None
         return root
@@ -43,28 +65,38 @@ def path(source: str, expression: str) -> Getter:
     return walk
 
 
-def step_into(value: Value, step: str | int) -> Value:
-    """Take one step into a value that is not a dict, or by a number, which counts from the end where negative."""
-    if isinstance(value, list) and isinstance(step, int):
-        return value[step] if -len(value) <= step < len(value) else None
-    if isinstance(value, dict) and str(step) in value:
-        return value[str(step)]
-    return value if step in (0, -1) else None  # XML makes a list of one a plain record
+def _by_names(steps: Sequence[str]) -> Getter:
+    if not steps:
+        return lambda root: root
+    if len(steps) == 1:
+        only = steps[0]
+        return lambda root: root.get(only) if type(root) is dict else take(root, only)
+    if len(steps) == 2:
+        one, two = steps
+
+        def pair(root: Value) -> Value:
+            inner = root.get(one) if type(root) is dict else take(root, one)
+            return inner.get(two) if type(inner) is dict else take(inner, two)
+
+        return pair
+
+    def walk(root: Value) -> Value:
+        for step in steps:
+            root = root.get(step) if type(root) is dict else take(root, step)
+            if root is None:
+                return None
+        return root
+
+    return walk
 
 
-def _steps(source: str) -> list[str | int] | None:
-    """Return the steps of a path, None where it is none."""
-    steps: list[str | int] = []
-    at = 0
-    while True:
-        match = _STEP.match(source, at)
-        if match is None:
-            return None
-        quoted, number, name = match.groups()
-        steps.append(quoted if quoted is not None else int(number) if number is not None else name)
-        at = match.end()
-        if at == len(source):
-            return steps
-        if source[at] != ".":
-            return None
-        at += 1
+def take(value: Value, step: Step) -> Value:
+    """Take one step; a missing one gives nothing."""
+    if isinstance(step, str):
+        return value.get(step) if isinstance(value, dict) else None
+    name, index = step
+    if isinstance(value, list):
+        return value[index] if -len(value) <= index < len(value) else None
+    if isinstance(value, dict) and name in value:
+        return value[name]
+    return value if index in (0, -1) else None  # XML makes a list of one a plain record

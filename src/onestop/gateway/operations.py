@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from onestop.gateway import codecs, facts, protection
 from onestop.gateway.auth_keys import naming
 from onestop.gateway.facts import Fact
 from onestop.gateway.manifest import ErrorCase, Manifest, Operation
-from onestop.gateway.mapping import Getter, MappingFailed, Value, expression, tree
+from onestop.gateway.mapping import Compiler, Getter, MappingFailed, Value, check_size, expression, path_of, tree
+from onestop.gateway.mapping_values import MOST_PARTS
 from onestop.gateway.models import Outcome
 from onestop.gateway.paging import Pages, PageSpoiled, Turner, with_page
 from onestop.gateway.steps import PreparedStep, steps_of
-from onestop.outbound.errors import BadBody
+from onestop.outbound.decoding import decode_json
+from onestop.outbound.errors import BadBody, BadMessage
 from onestop.outbound.models import Limits, Reply
 
 AnswerKind = Literal["ok", "not_found", "denied", "invalid", "declined", "correction", "busy", "down", "bad_reply"]
@@ -55,15 +57,20 @@ class Prepared:
         self.limits = Limits(wire_bytes=operation.max_reply_bytes, inflated_bytes=operation.max_reply_bytes)
         self._path = [(name, expression(source, codes)) for name, source in operation.request.path.items()]
         self._query = [(name, tree(source, codes)) for name, source in operation.request.query.items()]
-        self._headers = [(name, tree(source, codes)) for name, source in operation.request.headers.items()]
+        # SOAP 1.2 has no such header: the action stands in the Content-Type.
+        headers = {
+            name: source
+            for name, source in operation.request.headers.items()
+            if operation.request_codec != "soap12" or name.lower() != "soapaction"
+        }
+        self._headers = [(name, tree(source, codes)) for name, source in headers.items()]
         self._body = protection.writing(
             operation.request.protection, secrets, operation.request_codec, codecs.writer(operation, codes)
         )
         self._read = protection.reading(operation.reply.protection, secrets, codecs.reader(operation))
         kind = codecs.content_type(operation)
         self.fixed_target = not self._path and not self._query  # nothing of a call is in its path or query
-        usual = "application/json" if operation.response_codec == "json" else "text/xml, application/xml"
-        self._fixed = [("Accept", operation.accept_type or usual)]
+        self._fixed = [("Accept", codecs.accept_type(operation))]
         if kind is not None:
             self._fixed.append(("Content-Type", kind))
         reply = operation.reply
@@ -76,11 +83,21 @@ class Prepared:
         self._later = _maybe(reply.later, codes)
         self.key = _maybe(reply.key, codes)
         self._outcome = _maybe(reply.outcome.path if reply.outcome else None, codes)
-        self._fields = tree(reply.fields, codes)
+        compiler = Compiler(codes)
+        self._most_text = codecs.GROWTH * operation.max_reply_bytes
+        self._fields = compiler.counted(compiler.tree(reply.fields), self._most_text)
+        self._leaves = compiler.leaves
+        self._header_fields = [(name, header.lower().encode()) for name, header in reply.header_fields.items()]
+        self._reference_header = reply.reference_header.lower().encode() if reply.reference_header else None
         self._errors = [(case, _maybe(case.path, codes), _maybe(case.reason, codes)) for case in operation.errors]
 
     def request(self, values: dict[str, Any]) -> tuple[str, str, list[tuple[str, str]], bytes]:
-        """Return path, query, headers and body of a request; of the first page where none is told."""
+        """Return path, query, headers and body of a request; of the first page where none is told.
+
+        Raises:
+            MappingFailed: a value cannot be written as the manifest says.
+            BadMessage: the body is larger than the department takes.
+        """
         if self.turner is not None and "page" not in values:
             values = {**values, "page": self.turner.begin()}
         path = self.spec.path
@@ -90,7 +107,10 @@ class Prepared:
         headers = list(self._fixed)
         if self._headers:
             headers += self._pairs(self._headers, values)
-        return path, query, headers, self._body(values)
+        body = self._body(values)
+        if len(body) > self.spec.max_request_bytes:
+            raise BadMessage("request_too_large", f"{len(body)} bytes, at most {self.spec.max_request_bytes}")
+        return path, query, headers, body
 
     def _pairs(self, told: list[tuple[str, Getter]], values: dict[str, Any]) -> list[tuple[str, str]]:
         filled = [(name, get(values)) for name, get in told]
@@ -110,7 +130,7 @@ class Prepared:
     def _answer(self, reply: Reply, number: str | None, pages: Pages | None, values: dict[str, Any]) -> Answer | None:
         status = reply.status
         try:
-            body = self._read(reply.body) if status in self.spec.accept else self._read_error(reply)
+            body = self._accepted(reply) if status in self.spec.accept else self._read_error(reply)
             found = self._error(status, body)
             if found is not None:
                 case, answer = found[0], Answer(found[0].outcome, reply)
@@ -119,6 +139,8 @@ class Prepared:
             elif status not in self.spec.accept:
                 answer = Answer(_by_status(status), reply)
                 answer.fact = facts.of_status(reply, self.spec, self._auth)
+            elif status == 204 and self._found is not None:
+                return Answer("not_found", reply)  # no content is the department's word that there is none
             elif pages is None:
                 return self.read(body, number, reply)
             else:
@@ -187,6 +209,9 @@ class Prepared:
             return self._somebody_else(reply)
         answer.body = body
         answer.fields = self._fields(body)
+        if reply is None or self.turner is not None or self._leaves * len(reply.body) > 2 * MOST_PARTS:
+            # So many values of so long a reply could make more than one answer should be.
+            check_size(answer.fields, self._most_text, "reply.fields")
         if self._as_of is not None:
             answer.as_of = self._as_of(body)
         if self._reference is not None:
@@ -197,7 +222,22 @@ class Prepared:
             answer.outcome = self._outcome_of(body)
         if self._later is not None:
             answer.later = self._later(body)
+        if reply is not None and (self._header_fields or self._reference_header):
+            self._read_headers(answer, reply)
         return answer
+
+    def _read_headers(self, answer: Answer, reply: Reply) -> None:
+        """Take what stands in headers: fields, and the department's number; of an address its last part."""
+        assert answer.fields is not None  # of an accepted reply
+        for name, header in self._header_fields:
+            told = reply.header(header)
+            answer.fields[name] = told.decode("latin-1") if told is not None else None
+        told = reply.header(self._reference_header) if self._reference_header else None
+        if told is not None and answer.reference is None:
+            text = told.decode("latin-1")
+            if self._reference_header == b"location":
+                text = unquote(urlsplit(text).path.rstrip("/").rpartition("/")[2])
+            answer.reference = _optional_text(text)
 
     def _outcome_of(self, body: Value) -> Outcome:
         rule = self.spec.reply.outcome
@@ -209,9 +249,21 @@ class Prepared:
             raise MappingFailed(rule.path, said, f"needs one of {', '.join(rule.map)}")
         return mapped  # type: ignore[return-value]  # one of _OUTCOMES
 
+    def _accepted(self, reply: Reply) -> Value:
+        """Read the body of an accepted reply."""
+        if not reply.body and reply.status in (204, 205):
+            return {}
+        body = self._read(reply.body)
+        if self.spec.response_codec == "binary":
+            told = reply.header(b"content-type")
+            body["content_type"] = told.decode("latin-1") if told is not None else None
+        return body
+
     def _read_error(self, reply: Reply) -> Value:
         """Read the body of a refusal as far as it can be read: the status alone may already tell."""
         try:
+            if self.spec.response_codec != "json" and codecs.says_json(reply):
+                return decode_json(reply.body)
             return self._read(reply.body)
         except protection.NotOpened as fault:
             return fault.outer
@@ -222,25 +274,38 @@ class Prepared:
         for case, path, reason in self._errors:
             if case.status is not None and case.status != status:
                 continue
-            if path is not None and not _holds(case, path(body)):
-                continue
             if case.status is None and path is None:
                 continue
-            return case, _optional_text(reason(body)) if reason is not None else None
+            try:
+                if path is not None and not _holds(case, path(body)):
+                    continue
+            except MappingFailed:
+                continue  # what cannot be read there is not what this case waits for
+            return case, _sentence(reason, body)
         return None
 
 
 def _naming(source: str) -> Callable[[Value], bool]:
     """Return what tells whether a body names the path of an expression at all, whatever stands there."""
-    head = source.partition("|")[0].strip()
-    *parents, last = head.split(".")
+    path = path_of(source)
+    if not path:
+        return lambda _: True
+    *parents, last = path
 
     def names(body: Value) -> bool:
         for step in parents:
             body = body.get(step) if isinstance(body, dict) else None
         return isinstance(body, dict) and last in body
 
-    return (lambda _: True) if head == "." or head.startswith("'") else names
+    return names
+
+
+def _sentence(reason: Getter | None, body: Value) -> str | None:
+    """Return the department's own sentence, if it can be read."""
+    try:
+        return _optional_text(reason(body)) if reason is not None else None
+    except MappingFailed:
+        return None
 
 
 def _holds(case: ErrorCase, value: Value) -> bool:
