@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import time
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -47,6 +48,9 @@ CODES = {"relation": {"01": "self", "02": "spouse"}}
         ("a | at(x)", "whole number"),
         ("a | number(fr)", "number(eu)"),
         ("a | before", "needs a text"),
+        ("a | concat", "needs a text"),
+        ("a | append(1x)", "is no path"),
+        ("a | epochms", "did you mean epoch_ms?"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(source, says):
@@ -196,9 +200,49 @@ json_values = st.recursive(
 @given(written | st.text(max_size=210), json_values)
 def test_any_expression_on_any_value_gives_a_value_or_says_what_is_wrong(source, value):
     made = None
+    began = time.process_time()
     with contextlib.suppress(BadManifest, MappingFailed):
         made = expression(source, CODES)(value)
+    assert time.process_time() - began < 1
     assert json.dumps(made)
+
+
+def nested_in(wrap, levels):
+    value: object = "x"
+    for _ in range(levels):
+        value = wrap(value)
+    return value
+
+
+WILD = {
+    "a number of thousands of digits": 10**5000,
+    "such a number in a list": [10**5000],
+    "half a character": "\ud800",
+    "half a character in a list": ["\ud800"],
+    "half a character as a name": {"\ud800": 1},
+    "more than 64 bits": [2**70],
+    "no number": [float("nan"), float("inf")],
+    "lists in lists": nested_in(lambda inner: [inner], 5000),
+    "tables in tables": nested_in(lambda inner: {"a": inner}, 5000),
+}
+
+
+@pytest.mark.parametrize("value", WILD.values(), ids=WILD)
+def test_what_no_reply_can_hold_is_refused_or_passed_on_by_every_function(value):
+    for name in names:
+        for argument in ("", "(a)", "('x','y')", "(relation)", "(5)", "(.)"):
+            with contextlib.suppress(BadManifest, MappingFailed):
+                expression(f". | {name}{argument}", CODES)(value)
+    with contextlib.suppress(MappingFailed):
+        template("<a>{{ . }}</a>")(value)
+
+
+def test_nothing_of_the_schema_instance_gets_into_a_value():
+    text = (
+        '<r xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns="urn:r" xsi:schemaLocation="urn:r r" id="7">'
+        '<a xsi:nil="true"/><b xsi:type="t" unit="m">2</b></r>'
+    )
+    assert expression(". | xml")(text) == {"@id": "7", "a": "", "b": "2", "b@unit": "m"}
 
 
 @given(st.dates(date(1000, 1, 1)), st.sampled_from(["%Y%m%d", "%d.%m.%Y", "%Y年%m月%d日", "%Y/%m/%d"]))
@@ -261,6 +305,7 @@ def test_any_name_can_be_reached_by_a_quoted_step(steps, leaf):
         ("<{{ x }}/>", "line 1"),
         ("<a {{ x }}/>", "line 1"),
         ("<a>&nbsp;</a>", "line 1"),
+        ("<a>\n<!-- {{ x }} --></a>", "line 2"),
         ("<!DOCTYPE a><a/>", "document type"),
     ],
 )
@@ -284,8 +329,9 @@ def test_a_repeated_part_is_closed_and_holds_no_other(source):
 
 
 def test_a_part_is_repeated_for_each_record():
-    fill = template("<l>{{#each p.l}}<i n='{{ item.n }}'>{{ p.x }}</i>{{/each}}</l>")
-    assert fill({"p": {"x": "<", "l": [{"n": 1}, {"n": "'"}]}}) == "<l><i n='1'>&lt;</i><i n='&apos;'>&lt;</i></l>"
+    fill = template("<l>{{#each p.l}}<i n='{{ n }}'>{{ x }}</i>{{/each}}{{ x }}</l>")
+    told = {"x": "top", "p": {"l": [{"n": 1, "x": "<"}, {"n": "'"}]}}
+    assert fill(told) == "<l><i n='1'>&lt;</i><i n='&apos;'></i>top</l>", "inside, paths begin at the record"
     assert fill({"p": {}}) == "<l></l>"
     with pytest.raises(MappingFailed):
-        fill({"p": {"x": "y", "l": [{}] * 20_000}})
+        fill({"p": {"l": [{}] * 20_000}})

@@ -10,6 +10,7 @@ from onestop.outbound.decoding import decode_text
 from onestop.outbound.errors import BadBody
 
 _MOST_CELLS: Final = 20_000
+_MOST_ROWS: Final = 5_000
 _MOST_COLUMNS: Final = 200
 
 
@@ -39,7 +40,7 @@ def read(body: bytes, charset: str) -> list[dict[str, Any]]:
     """Read rows into records named by the first row.
 
     Raises:
-        BadBody: not of the charset, no header, a name twice, a row of another length, or too many cells.
+        BadBody: not of the charset, no header, a name twice, a row of another length, too many rows or cells.
     """
     text = decode_text(body, charset)  # type: ignore[arg-type]  # a charset of the manifest
     if not text.strip():
@@ -63,7 +64,7 @@ def _records(names: list[str], rows: Any) -> list[dict[str, Any]]:
             continue  # an empty line at the end
         if len(row) != len(names):
             raise BadBody("csv_row", f"row {len(found) + 2}")
-        if (len(found) + 1) * len(names) > _MOST_CELLS:
+        if len(found) == _MOST_ROWS or (len(found) + 1) * len(names) > _MOST_CELLS:
             raise BadBody("too_many_parts")
         found.append(dict(zip(names, row, strict=True)))
     return found

@@ -3,12 +3,14 @@
 import base64
 import hashlib
 import re
+import secrets
 from typing import Any, Final
 
 from onestop.gateway.manifest import Operation
 from onestop.gateway.mapping_values import MappingFailed, Value, plain
 
 _MOST_PARTS: Final = 100
+_SALT: Final = secrets.token_bytes(16)
 _FILE: Final = frozenset(("filename", "content_type", "base64", "text"))
 _TYPE: Final = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}(?:; ?charset=[\w-]{1,20})?", re.ASCII)
 # As browsers write them: a name cannot end its quotes or its line.
@@ -16,9 +18,9 @@ _NAME_ESCAPES: Final = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 
 
 def boundary(operation: Operation) -> str:
-    """Return what stands between the parts: fixed for an operation, so that its requests begin alike."""
-    told = hashlib.sha256(f"{operation.id} {operation.path}".encode()).hexdigest()
-    return f"onestop-{told[:32]}"
+    """Return what stands between the parts: one for an operation while we run, and nobody can know it before."""
+    told = hashlib.blake2b(f"{operation.id} {operation.path}".encode(), key=_SALT, digest_size=16).hexdigest()
+    return f"onestop-{told}"
 
 
 def write(made: dict[str, Any], mark: str, charset: str) -> bytes:

@@ -13,7 +13,7 @@ from onestop.gateway import codec_csv, codec_form, codec_multipart, codec_xml
 from onestop.gateway.manifest import Operation
 from onestop.gateway.manifest_base import BadManifest
 from onestop.gateway.mapping import Codes, Compiler, Getter, Value, check_size
-from onestop.gateway.mapping_values import plain
+from onestop.gateway.mapping_values import most_text, plain
 from onestop.outbound.decoding import decode_json, decode_text
 from onestop.outbound.models import Reply
 
@@ -39,7 +39,6 @@ _ACCEPTS: Final = {
     "text": "text/plain",
     "form": "application/x-www-form-urlencoded",
 }
-GROWTH: Final = 4  # what a mapping may make, in times of what may be read or sent
 
 
 def content_type(operation: Operation) -> str | None:
@@ -69,7 +68,7 @@ def writer(operation: Operation, codes: Codes) -> Writer:
     """
     codec, told = operation.request_codec, operation.request.body
     if codec in ("xml", "soap", "soap12"):
-        return codec_xml.writer(operation, codes, GROWTH * operation.max_request_bytes)
+        return codec_xml.writer(operation, codes, most_text(operation.max_request_bytes))
     if codec == "none" or told is None:
         return lambda _: b""
     fill, encode = _filler(operation, codes), _encoder(operation)
@@ -77,7 +76,7 @@ def writer(operation: Operation, codes: Codes) -> Writer:
 
 
 def _filler(operation: Operation, codes: Codes) -> Getter:
-    most = GROWTH * operation.max_request_bytes
+    most = most_text(operation.max_request_bytes)
     compiler = Compiler(codes)
     fill = compiler.counted(compiler.tree(operation.request.body), most)
     if operation.request.omit_null:

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import msgspec
 
+from onestop.gateway import mapping_templates
 from onestop.gateway.codec_xml import check_templates
 from onestop.gateway.lint_findings import Hit, Path, Subject, hit
 from onestop.gateway.manifest import BadManifest, ErrorCase, Reply, Request
 from onestop.gateway.mapping import expression
-from onestop.gateway.mapping_templates import template
 
 _PLACE: Final = re.compile(r"\{([^{}]*)\}")
 _CODE: Final = re.compile(r"\|\s*(?:code|strict)\(\s*([\w-]+)")
@@ -33,7 +33,7 @@ def expressions(s: Subject) -> Iterator[Hit]:
         if missing:
             continue
         try:
-            template(source, codes) if "{{" in source else expression(source, codes)
+            mapping_templates.template(source, codes) if "{{" in source else expression(source, codes)
         except BadManifest as fault:
             yield hit("ADP-050", where, source=source, fault=str(fault))
     for name in codes if s.whole else ():
@@ -162,11 +162,10 @@ def roots(s: Subject) -> Iterator[Hit]:
     """A request that reads something no request is ever given."""
     for one in sent(s):
         for where, source in _of_request(one.request, (*one.where, "request")):
-            inner = re.findall(r"\{\{(.*?)\}\}", source, re.DOTALL) if "{{" in source else [source]
+            inner = mapping_templates.roots(source) if "{{" in source else [source]
             for source_ in inner:
                 match = _ROOT.match(source_)
-                repeated = "#each" in source and match is not None and match[1] == "item"
-                if match and match[1] not in _ROOTS and not repeated and not _inside_each(where):
+                if match and match[1] not in _ROOTS and not _inside_each(where):
                     yield hit("ADP-055", where, source=source_.strip(), allowed=" ".join(sorted(_ROOTS)))
 
 

@@ -32,6 +32,9 @@ __all__ = (
 _MAX_LENGTH: Final = 200
 _MAX_FUNCTIONS: Final = 8
 _MAX_NESTING: Final = 16
+# A number of thousands of digits, half a character, or a thousand levels: our own callers could hand these over.
+_NOT_JSON: Final = (ValueError, OverflowError, RecursionError)
+_NEED: Final = "needs what JSON can hold"
 _CALL: Final = re.compile(r"([A-Za-z][A-Za-z0-9_]*)(?:\((.*)\))?", re.DOTALL)
 
 
@@ -92,8 +95,8 @@ class Compiler:
         if not steps:
             return first
         if any(of_root for _, of_root in steps):
-            return _rooted(first, steps)
-        return _chained(first, [step for step, _ in steps])
+            return _rooted(first, steps, source)
+        return _chained(first, [step for step, _ in steps], source)
 
     def _function(self, call: str, at: int, source: str) -> tuple[Any, bool]:
         """Compile one function: what converts, and whether that needs the root besides the value."""
@@ -165,27 +168,41 @@ class Compiler:
         return convert
 
 
-def _chained(first: Getter, steps: list[Getter]) -> Getter:
+def _chained(first: Getter, steps: list[Getter], source: str) -> Getter:
     if len(steps) == 1:
         only = steps[0]
-        return lambda root: only(first(root))
+
+        def single(root: Value) -> Value:
+            value = first(root)
+            try:
+                return only(value)
+            except _NOT_JSON as fault:
+                raise MappingFailed(source, value, _NEED) from fault
+
+        return single
 
     def chain(root: Value) -> Value:
         value = first(root)
-        for step in steps:
-            value = step(value)
+        try:
+            for step in steps:
+                value = step(value)
+        except _NOT_JSON as fault:
+            raise MappingFailed(source, value, _NEED) from fault
         return value
 
     return chain
 
 
-def _rooted(first: Getter, steps: list[tuple[Any, bool]]) -> Getter:
+def _rooted(first: Getter, steps: list[tuple[Any, bool]], source: str) -> Getter:
     both: list[Both] = [step if of_root else _of_value(step) for step, of_root in steps]
 
     def chain(root: Value) -> Value:
         value = first(root)
-        for step in both:
-            value = step(value, root)
+        try:
+            for step in both:
+                value = step(value, root)
+        except _NOT_JSON as fault:
+            raise MappingFailed(source, value, _NEED) from fault
         return value
 
     return chain

@@ -23,6 +23,7 @@ FUNCTIONS: Final[dict[str, Maker]] = {
     "b64json": formats.b64json,
     "before": texts.before,
     "code": texts.code,
+    "concat": texts.concat,
     "count": lists.count,
     "cut": texts.cut,
     "date": dates.day_of,
@@ -46,6 +47,7 @@ FUNCTIONS: Final[dict[str, Maker]] = {
     "number": numbers.number,
     "pad": texts.pad,
     "partial_date": dates.partial,
+    "prefix": texts.prefix,
     "replace": texts.replace,
     "sha256": texts.sha256,
     "sort": lists.sort,
@@ -69,11 +71,11 @@ FUNCTIONS: Final[dict[str, Maker]] = {
     "yuan": numbers.yuan,
 }
 # These read from where the expression began, too.
-OF_ROOT: Final[dict[str, RootMaker]] = {"concat": texts.concat, "or": texts.otherwise}
+OF_ROOT: Final[dict[str, RootMaker]] = {"append": texts.append, "or": texts.otherwise}
 # What makes more than it is given: a mapping that uses one of these, or lists, is counted while it works.
 GROWING: Final = frozenset((
-    "b64", "b64json", "concat", "join", "json", "pad", "replace", "split", "text", "to_b64json", "to_json", "unb64",
-    "xml",
+    "append", "b64", "b64json", "concat", "join", "json", "pad", "prefix", "replace", "split", "text", "to_b64json",
+    "to_json", "unb64", "xml",
 ))  # fmt: skip
 _REFUSED: Final = frozenset(("match", "regex", "regexp"))
 

@@ -8,7 +8,17 @@ from lxml import etree
 
 from onestop.gateway.manifest_base import BadManifest
 from onestop.gateway.mapping import Compiler
-from onestop.gateway.mapping_values import MOST_TEXT, Codes, Getter, Value, bounded, plain, spend_parts, spend_text
+from onestop.gateway.mapping_values import (
+    MOST_TEXT,
+    Codes,
+    Getter,
+    MappingFailed,
+    Value,
+    bounded,
+    plain,
+    spend_parts,
+    spend_text,
+)
 
 Filler = Callable[[Value], str]
 
@@ -16,14 +26,14 @@ _PLACE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _BLOCK: Final = re.compile(r"\{\{\s*#each\s+([^{}]+?)\s*\}\}(.*?)\{\{\s*/each\s*\}\}", re.DOTALL)
 _STRAY: Final = re.compile(r"\{\{\s*(?:#|/)[^{}]*\}\}")
 _ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;"})
-# A place may hold text or an attribute's value; where a name or an attribute stands, one of these breaks the document.
-_SAMPLES: Final = ("x", "a b", "1")
+# A place may hold text or an attribute's value; in a name, an attribute or a comment one of these breaks the document.
+_SAMPLES: Final = ("x", "a b", "1", "a--b")
 
 
 def template(source: str, codes: Codes | None = None, most_text: int = MOST_TEXT) -> Filler:
     """Compile an XML text; values are escaped, null is empty.
 
-    `{{#each payload.items}}…{{ item.name }}…{{/each}}` repeats what it holds; inside, `item` is the record.
+    `{{#each payload.items}}…{{ name }}…{{/each}}` repeats what it holds; inside, paths begin at the record.
 
     Raises:
         BadManifest: an expression in it cannot be compiled, or a repeated part is not closed.
@@ -62,7 +72,10 @@ def _place(get: Getter, source: str) -> Filler:
         value = get(root)
         if value is None:
             return ""
-        text = plain(value).translate(_ESCAPES)
+        try:
+            text = plain(value).translate(_ESCAPES)
+        except (ValueError, OverflowError, RecursionError) as fault:
+            raise MappingFailed(source, value, "needs what XML can hold") from fault
         spend_text(len(text), source, value)
         return text
 
@@ -76,10 +89,14 @@ def _repeated(source: str, compiler: Compiler, pieces: list[Filler]) -> Filler:
         found = records(root)
         items = found if isinstance(found, list) else [] if found in (None, "") else [found]
         spend_parts(len(items) * len(pieces), source, found)
-        above = root if isinstance(root, dict) else {}
-        return "".join([piece({**above, "item": item}) for item in items for piece in pieces])
+        return "".join([piece(item) for item in items for piece in pieces])
 
     return fill
+
+
+def roots(source: str) -> list[str]:
+    """Return the expressions that begin where the request does: those of repeated parts begin at a record."""
+    return [found.strip() for found in _PLACE.findall(_BLOCK.sub(lambda block: f"{{{{ {block[1]} }}}}", source))]
 
 
 def check_well_formed(source: str, before: str = "", after: str = "") -> None:

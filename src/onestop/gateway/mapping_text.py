@@ -95,9 +95,32 @@ def pad(argument: str, spot: Spot) -> Getter:
     return convert
 
 
-def concat(argument: str, spot: Spot) -> Both:
-    """Add a text in quotes, or what a path reads; nothing stays nothing."""
-    tail = spot.operand(argument)
+def concat(argument: str, spot: Spot) -> Getter:
+    """Add a text behind; nothing stays nothing."""
+    added = _mark(argument, spot, "concat(x)")
+    return _joined(lambda told: told + added, spot)
+
+
+def prefix(argument: str, spot: Spot) -> Getter:
+    """Add a text before; nothing stays nothing."""
+    added = _mark(argument, spot, "prefix(x)")
+    return _joined(lambda told: added + told, spot)
+
+
+def _joined(change: Callable[[str], str], spot: Spot) -> Getter:
+    def convert(value: Value) -> Value:
+        if value is None:
+            return None
+        made = change(plain(value))
+        spend_text(len(made), spot.source, value)
+        return made
+
+    return convert
+
+
+def append(argument: str, spot: Spot) -> Both:
+    """Add what a path reads; nothing stays nothing."""
+    tail = spot.path(argument)
 
     def convert(value: Value, root: Value) -> Value:
         added = tail(root)

@@ -11,7 +11,8 @@ Getter = Callable[[Value], Value]
 Codes = Mapping[str, Mapping[str, str]]
 
 MOST_PARTS: Final = 20_000  # records, members and leaves that one mapping may make
-MOST_TEXT: Final = 1_048_576  # characters, where whoever compiles says no other number
+MOST_TEXT: Final = 4 * 1_048_576  # characters that one mapping may make
+_GROWTH: Final = 4  # the same, in times of what may be read or sent
 MOST_DEPTH: Final = 40
 _NAME: Final = re.compile(r"(?!.*\d{5})[^\W\d][\w.@-]{0,39}")
 
@@ -75,6 +76,11 @@ def bounded(convert: Getter, most_text: int) -> Getter:
         return convert(root)
 
     return run
+
+
+def most_text(most_bytes: int) -> int:
+    """Return how much text a mapping of a body of at most so many bytes may make; base64 of all of it always fits."""
+    return max(min(_GROWTH * most_bytes, MOST_TEXT), most_bytes * 3 // 2)
 
 
 def spend_parts(count: int, source: str, value: Value) -> None:

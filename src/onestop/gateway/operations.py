@@ -9,7 +9,7 @@ from onestop.gateway.auth_keys import naming
 from onestop.gateway.facts import Fact
 from onestop.gateway.manifest import ErrorCase, Manifest, Operation
 from onestop.gateway.mapping import Compiler, Getter, MappingFailed, Value, check_size, expression, path_of, tree
-from onestop.gateway.mapping_values import MOST_PARTS
+from onestop.gateway.mapping_values import MOST_PARTS, most_text
 from onestop.gateway.models import Outcome
 from onestop.gateway.paging import Pages, PageSpoiled, Turner, with_page
 from onestop.gateway.steps import PreparedStep, steps_of
@@ -84,7 +84,7 @@ class Prepared:
         self.key = _maybe(reply.key, codes)
         self._outcome = _maybe(reply.outcome.path if reply.outcome else None, codes)
         compiler = Compiler(codes)
-        self._most_text = codecs.GROWTH * operation.max_reply_bytes
+        self._most_text = most_text(operation.max_reply_bytes)
         self._fields = compiler.counted(compiler.tree(reply.fields), self._most_text)
         self._leaves = compiler.leaves
         self._header_fields = [(name, header.lower().encode()) for name, header in reply.header_fields.items()]
