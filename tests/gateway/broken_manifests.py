@@ -28,6 +28,10 @@ def with_auth(auth: str) -> str:
     return above(f"[auth]\n{auth}")
 
 
+def templated(source: str) -> str:
+    return f'path = "/query"\nrequest_codec = "xml"\nrequest.template = "{source}"'
+
+
 SIGNED = 'kind = "signed"\nbase = "{timestamp}{body}"\nheaders = { X-Sign = "{signature}" }'
 STEPS = (
     'steps = [{ id = "one", path = "/1", idempotent = "safe", save = { file = "id" } }, '
@@ -84,12 +88,20 @@ BROKEN: dict[str, list[tuple[str, str]]] = {
     "ADP-042": [(changed(('path = "/apply"\n', STEPS.replace("one.file", "one.document"))), "steps")],
     "ADP-043": [(changed(('path = "/apply"\n', STEPS.replace('"steps.one.file"', '"key"'))), "steps")],
     "ADP-044": [(changed(('path = "/apply"\n', 'path = "/apply"\n' + STEPS)), "request")],
-    "ADP-050": [(changed(('"data.as_of | instant"', '"data.as_of | instnt"')), "as_of")],
+    "ADP-050": [
+        (changed(('"data.as_of | instant"', '"data.as_of | instnt"')), "as_of"),
+        (changed(('path = "/query"', templated("<a><b>{{ key }}</a>"))), "template"),
+        (changed(('path = "/query"', templated("<a>{{#each payload.l}}<b/></a>"))), "template"),
+    ],
     "ADP-051": [(changed(('"/find"', '"/find/{serial}"')), "path")],
     "ADP-052": [(changed(('"/find"', '"/find"\nrequest.path = { serial = "key" }')), "request.path")],
     "ADP-053": [(changed(('"data.answer"', '"data.answer | code(sex)"')), "reply.fields")],
     "ADP-054": [(above('[codes.sex]\n"1" = "male"'), "[codes.sex]")],
-    "ADP-055": [(changed(('"payload.name"', '"paylaod.name"')), "paylaod")],
+    "ADP-055": [
+        (changed(('"payload.name"', '"paylaod.name"')), "paylaod"),
+        (changed(('path = "/query"', templated("<a>{{#each paylaod.l}}<b>{{ n }}</b>{{/each}}</a>"))), "template"),
+        (changed(('path = "/query"', templated("<a>{{#each payload.l}}<b/>{{/each}}{{ n }}</a>"))), "template"),
+    ],
     "ADP-056": [(changed(('path = "/query"', 'path = "/query"\nrequest_codec = "xml"')), "request.body")],
     "ADP-057": [(changed(('path = "/query"', 'path = "/query"\nrequest.template = "<a/>"')), "template")],
     "ADP-058": [(changed(('method = "POST"', 'method = "GET"')), "request.body")],

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.broken_manifests import BROKEN, SIGNED, WHOLE, changed, with_auth
+from gateway.broken_manifests import BROKEN, SIGNED, WHOLE, changed, templated, with_auth
 from onestop.gateway import lint_page
 from onestop.gateway.lint import SEVERITIES, Finding, lint
 from onestop.gateway.lint_form import read_form
@@ -49,6 +49,12 @@ def test_each_rule_finds_its_fault_and_names_the_line(rule, source, word):
 
 def test_a_good_manifest_has_no_finding():
     assert lint(WHOLE.encode()) == []
+
+
+def test_inside_a_repeated_part_paths_begin_at_the_record():
+    part = "<a>{{#each payload.l}}<b no='{{ no }}'>{{ name }}</b>{{/each}}</a>"
+    source = changed(('path = "/query"', templated(part)))
+    assert not {"ADP-050", "ADP-055"} & set(found(source))
 
 
 def test_every_rule_has_a_fault_that_shows_it_and_words_in_both_languages():
