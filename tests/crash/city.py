@@ -281,9 +281,10 @@ class Killer:
         return len(set[tuple[str, str]]().union(*[await task for task in self._bereft]))
 
     async def _victim(self, last: Process | None) -> Process:
-        """Return one that is at work and was not killed much more often than the others."""
+        """Return one that is at work: each is killed once before any is again, and none much more often than others."""
         while True:
-            at_work = [p for p in self._victims if p is not last and await p.serves()]
+            never = [p for p in self._victims if not p.kills]
+            at_work = [p for p in never or self._victims if p is not last and await p.serves()]
             if at_work:
                 least = min(p.kills for p in at_work)
                 return self._dice.choice([p for p in at_work if p.kills <= least + 1])
