@@ -116,6 +116,8 @@ class Prepared:
                 case, answer = found[0], Answer(found[0].outcome, reply)
                 answer.reason = found[1]
                 answer.fact = facts.of_case(self.spec.errors.index(case) + 1, case.outcome, status, case.path)
+                if pages is not None and pages.count and answer.kind == "not_found":
+                    answer.kind = "bad_reply"  # the pages before it did hold something
             elif status not in self.spec.accept:
                 answer = Answer(_by_status(status), reply)
                 answer.fact = facts.of_status(reply, self.spec, self._auth)
@@ -187,10 +189,15 @@ class Prepared:
             return self._somebody_else(reply)
         answer.body = body
         answer.fields = self._fields(body)
+        if reply is not None and self.spec.reply.header_fields:
+            named = self.spec.reply.header_fields.items()
+            answer.fields = {**(answer.fields or {}), **{name: _header(reply, header) for name, header in named}}
         if self._as_of is not None:
             answer.as_of = self._as_of(body)
         if self._reference is not None:
             answer.reference = _optional_text(self._reference(body))
+        elif reply is not None and self.spec.reply.reference_header is not None:
+            answer.reference = _header(reply, self.spec.reply.reference_header)
         if self._reason is not None:
             answer.reason = _optional_text(self._reason(body))
         if self.spec.kind != "query":
@@ -228,6 +235,11 @@ class Prepared:
                 continue
             return case, _optional_text(reason(body)) if reason is not None else None
         return None
+
+
+def _header(reply: Reply, name: str) -> str | None:
+    told = reply.header(name.lower().encode())
+    return _optional_text(told.decode("latin-1")) if told is not None else None
 
 
 def _naming(source: str) -> Callable[[Value], bool]:
