@@ -8,6 +8,7 @@ import pytest
 
 from onestop.gateway.line import Line, Where
 from onestop.gateway.manifest import BadManifest, parse
+from onestop.gateway.paging import PageSpoiled, within
 from onestop.outbound.addresses import AllowList
 from tests.gateway.department import department, manifest_text
 
@@ -164,3 +165,81 @@ async def test_a_list_that_is_no_plain_path_cannot_be_joined():
             Where("http://127.0.0.1:9", {}),
             AllowList([]),
         )
+
+
+# ---- a list that is not whole is never said to be --------------------------------------------------------------------
+
+CURSOR = STYLES["cursor"][0]
+COUNTED = '{ style = "page", items = "items", size = 2, size_parameter = "size", total = "total" }'
+
+
+async def test_not_found_on_a_later_page_is_not_the_word_that_there_is_no_record():
+    paging = CURSOR + '\nerrors = [{ status = 404, outcome = "not_found" }]'
+    async with book(paging, lambda p, t, nth: (404, b"{}") if nth == 2 else by_cursor(p, t, nth)) as (line, _):
+        assert (await ask(line)).kind == "bad_reply"
+    async with book(paging, lambda *_: (404, b"{}")) as (line, _):
+        assert (await ask(line)).kind == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("paging", "reply"),
+    [
+        (COUNTED, lambda _, __, nth: page(0 if nth == 1 else 99, total=5)),
+        (CURSOR.replace(" }", ', total = "total" }'), lambda *_: page(0, total=5)),
+    ],
+)
+async def test_pages_that_end_before_their_own_total_are_no_whole(paging, reply):
+    async with book(paging, reply) as (line, _):
+        answer = await ask(line)
+        assert (answer.kind, answer.fact.code) == ("bad_reply", "pages_short")
+
+
+async def test_more_records_than_a_mapping_reads_are_not_cut_off():
+    paging = '{ style = "page", items = "items", size = 400, size_parameter = "size" }\nmax_reply_bytes = 1000000'
+
+    def reply(_, told, nth):
+        items = [{"n": n} for n in range((nth - 1) * 400, min(nth * 400, 1100))]
+        return 200, json.dumps({"who": LIN, "items": items}).encode()
+
+    async with book(paging, reply) as (line, _):
+        answer = await ask(line)
+        assert (answer.kind, answer.fact.code) == ("bad_reply", "items_too_many")
+
+
+async def test_a_page_of_a_size_nobody_told_is_not_taken_for_the_last():
+    async with book('{ style = "page", items = "items" }', by_number) as (line, told):
+        assert (await ask(line)).fields == {"all": RECORDS}
+        assert len(told.asked) == 4, "an empty page is the last"
+
+
+@pytest.mark.parametrize("told", ["/v1/%2e%2e/admin", "/v1/%2E./admin", "/v1/..%2fadmin", "/v1/..\\admin"])
+def test_a_step_upwards_in_another_spelling_is_elsewhere(told):
+    with pytest.raises(PageSpoiled):
+        within(told, "http://127.0.0.1:9", "/v1", "/v1/records")
+
+
+async def test_the_link_header_leads_from_page_to_page():
+    def by_link(_, told, __):
+        begin = int(told.get("start", "0"))
+        last = begin + 2 >= 5
+        served.headers = b"" if last else f'Link: </v1/records?start={begin + 2}>; rel="next"\r\n'.encode()
+        return page(begin)
+
+    told = Book(by_link)
+    async with department(told) as served:
+        where = Where(f"http://127.0.0.1:{served.port}/v1", {})
+        line = Line(manifest('{ style = "link", items = "items" }'), where, AllowList(["127.0.0.0/8"]))
+        assert (await ask(line)).fields == {"all": RECORDS}
+        await line.close()
+
+
+async def test_fields_may_come_from_headers():
+    text = (
+        '{ style = "next", items = "items", next = "next" }\nreply.header_fields = { etag = "ETag", none = "X-None" }'
+    )
+    told = Book(lambda *_: page(4))
+    async with department(told) as served:
+        served.headers = b'ETag: "7"\r\n'
+        line = Line(manifest(text), Where(f"http://127.0.0.1:{served.port}/v1", {}), AllowList(["127.0.0.0/8"]))
+        assert (await ask(line)).fields == {"all": [{"n": 4}], "etag": '"7"', "none": None}
+        await line.close()

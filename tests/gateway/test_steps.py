@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from onestop.gateway import effects, store
+from onestop.gateway import effects, store, store_pull
 from onestop.gateway.line import Line, Where
 from onestop.gateway.manifest import parse
 from onestop.outbound.addresses import AllowList
@@ -69,12 +69,13 @@ LOOKUP = (
 KINDS = ("cases", "roles", "statuses")
 
 
-def manifest(kind):
+def manifest(kind, changed=lambda text: text):
     finds = {
         f"lookup_{step}": LOOKUP.format(what=what) if kind == "lookup" else ""
         for step, what in (("open", "cases"), ("role", "roles"), ("status", "statuses"))
     }
-    return parse((HEAD.format(id="dep", code=CODES["dep"], tables="") + STEPS.format(kind=kind, **finds)).encode())
+    text = HEAD.format(id="dep", code=CODES["dep"], tables="") + STEPS.format(kind=kind, **finds)
+    return parse(changed(text).encode())
 
 
 class Registers:
@@ -115,11 +116,11 @@ class Registers:
 
 
 @asynccontextmanager
-async def registers(pool, keys, kind, monkeypatch, **more):
+async def registers(pool, keys, kind, monkeypatch, *, told=None, changed=lambda text: text, **more):
     monkeypatch.setattr(effects, "backoff_s", lambda _: 0.05)
-    told = Registers(**more)
+    told = told or Registers(**more)
     async with department(told) as served:
-        line = Line(manifest(kind), Where(f"http://127.0.0.1:{served.port}", {}), AllowList(["127.0.0.0/8"]))
+        line = Line(manifest(kind, changed), Where(f"http://127.0.0.1:{served.port}", {}), AllowList(["127.0.0.0/8"]))
         work = Work(pool, keys, [line.manifest], {"dep": line})
         try:
             yield work, told
@@ -214,3 +215,72 @@ async def test_what_was_saved_lies_sealed(pool, keys, monkeypatch):
         row = await settled(work, "s1")
         assert row["progress"]
         assert b"cases" not in row["progress"]
+
+
+async def test_a_step_that_saves_nothing_has_acted_all_the_same(pool, keys, monkeypatch):
+    def silent(text):
+        text = text.replace('save = { url = "url" }\n', "")
+        return text.replace("steps.open.url", "payload.name").replace("steps.role.url", "payload.name")
+
+    async with registers(pool, keys, "key", monkeypatch, changed=silent) as (work, told):
+        told.refuse = "roles"
+        await work.intend("q1")
+        row = await settled(work, "q1")
+        assert told.counts == [1, 0, 0]
+        assert (row["state"], row["problem"]["code"]) == ("desk", "upstream.half_done")
+
+
+async def test_what_the_last_step_said_outlives_a_handler_that_fails(pool, keys, monkeypatch):
+    def told_last(text):
+        outcome = 'reply.outcome = { path = "status", map = { open = "completed" } }\nreply.fields ='
+        return text.replace('reply.reference = "steps.open.url"', 'reply.reference = "url"').replace(
+            "reply.fields =", outcome, 1
+        )
+
+    async with registers(pool, keys, "none", monkeypatch, by_key=False, changed=told_last) as (work, told):
+        work.fail["h1"] = 1
+        await work.intend("h1")
+        row = await settled(work, "h1")
+        assert (row["state"], row["reference"]) == ("done", "/statuses/h1.status")
+        assert work.of("h1") == ["completed"]
+        assert told.counts == [1, 1, 1]
+
+
+async def test_a_step_left_by_a_killed_worker_is_not_sent_again_until_a_person_vouches(pool, keys, monkeypatch):
+    async with registers(pool, keys, "none", monkeypatch, by_key=False) as (work, told):
+        told.cut = ("roles", "before")
+        await work.intend("p1")
+        (effect,) = await store.claim_due(pool, "990100", "w-dead", 0.3, {"dep": 1}, 1)
+        dead = work.worker()
+        dead.worker = "w-dead"
+        running = asyncio.ensure_future(dead._work_on(effect))
+        await told.when_cut.wait()
+        running.cancel()
+        await pool.execute("UPDATE effects SET lease_until = now(), next_at = now()")
+        assert (await settled(work, "p1"))["state"] == "desk"
+        assert told.counts == [1, 0, 0]
+        async with pool.acquire() as db, db.transaction():
+            held = await store.by_key_for_update(db, "990100", "dep", "p1")
+            await store_pull.send_again(db, held, "intended")
+        assert (await settled(work, "p1"))["state"] == "done"
+        assert told.counts == [1, 1, 1]
+
+
+async def test_a_look_up_answers_200_whatever_its_step_answers(pool, keys, monkeypatch):
+    class Creates(Registers):
+        async def __call__(self, path, headers, body):
+            reply = await super().__call__(path, headers, body)
+            created = reply and reply[0] == 200 and "?" not in path
+            return (201, reply[1]) if created else reply
+
+    def only_201(text):
+        for path in KINDS:
+            text = text.replace(f'path = "/{path}"\nidempotent', f'path = "/{path}"\naccept = [201]\nidempotent')
+        return text
+
+    told = Creates(by_key=False)
+    told.cut = ("roles", "after")
+    async with registers(pool, keys, "lookup", monkeypatch, told=told, changed=only_201) as (work, _):
+        await work.intend("l1")
+        assert (await settled(work, "l1"))["state"] == "done"
+        assert told.counts == [1, 1, 1]

@@ -139,6 +139,17 @@ def judge_steps(prepared: Prepared, came: Answer | Stopped, effect: store.Claime
     return msgspec.structs.replace(verdict, state="unknown") if verdict.state == "intended" else verdict
 
 
+def may_be_on_its_way(prepared: Prepared, step: str | None, state: str) -> str | None:
+    """Return the step that may have arrived; None where it certainly did not.
+
+    `sent` is how a worker leaves an effect that it was cut off from. Put back by a person it is `intended`, or
+    `unknown` where its operation can be asked; of a step that cannot be, the person has vouched that it was not done.
+    """
+    kinds = {one.spec.id: one.spec.idempotent for one in prepared.steps}
+    vouched = state == "intended" or (state == "unknown" and kinds.get(step or "") == "none")
+    return None if vouched else step
+
+
 def first_look_s(prepared: Prepared, answer: Answer | None = None) -> float:
     """Return after how long to look for an answer that comes later: as the department says, else as the manifest."""
     told = _later_s(answer.later) if answer is not None else None
@@ -392,6 +403,7 @@ class Dispatcher:
         progress = Progress()
         if effect.progress is not None:
             progress = msgspec.json.decode(self._keys.unseal(effect.progress, context), type=Progress)
+            progress.under_way = may_be_on_its_way(prepared, progress.under_way, effect.state)
         try:
             came = await StepByStep(prepared, values, progress, ask, keep).go_on()
         except LeaseLost:

@@ -86,6 +86,8 @@ FACTS: Final[dict[str, tuple[str | None, Actor]]] = {
     "value_shape": ("mapping", "operator"),
     "subject_mismatch": ("mapping", "department"),
     "old_reply": ("mapping", "department"),
+    "items_too_many": ("mapping", "operator"),
+    "pages_short": ("mapping", "department"),
     "page_elsewhere": ("mapping", "department"),
     "page_repeats": ("mapping", "department"),
     "pages_too_many": ("mapping", "operator"),

@@ -136,6 +136,8 @@ class Prepared:
                 case, answer = found[0], Answer(found[0].outcome, reply)
                 answer.reason = found[1]
                 answer.fact = facts.of_case(self.spec.errors.index(case) + 1, case.outcome, status, case.path)
+                if pages is not None and pages.count and answer.kind == "not_found":
+                    answer.kind = "bad_reply"  # the pages before it did hold something
             elif status not in self.spec.accept:
                 answer = Answer(_by_status(status), reply)
                 answer.fact = facts.of_status(reply, self.spec, self._auth)

@@ -7,7 +7,7 @@ comes twice, or one that lies elsewhere spoils the answer.
 import hashlib
 import re
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import msgspec
 
@@ -16,6 +16,7 @@ from onestop.gateway.manifest import BadManifest, Operation, Paging
 from onestop.gateway.mapping import Codes, Value, expression
 from onestop.outbound.models import Reply
 
+MOST_ITEMS: Final = 1000  # a mapping reads no more records of one list; what is beyond is never cut off silently
 _PATH: Final = re.compile(r"[\w-]+(\.[\w-]+)*|\.")
 _LINK: Final = re.compile(r'<([^<>]{1,2000})>[^,<]{0,200};\s*rel="?next"?', re.IGNORECASE)
 
@@ -72,8 +73,13 @@ class Turner:
             self._once(pages, hashlib.sha256(msgspec.json.encode(items)).digest())
         pages.count += 1
         pages.items += items
-        following = self._following(pages, body, reply, len(items))
+        if len(pages.items) > MOST_ITEMS:
+            raise PageSpoiled(fact("items_too_many", limit=MOST_ITEMS))
+        total = self._told(body)
+        following = self._following(pages, body, reply, len(items), total)
         if following is None:
+            if total is not None and len(pages.items) < total:
+                raise PageSpoiled(fact("pages_short", got=len(pages.items), total=total))
             return False
         if pages.count >= self.spec.most_pages:
             raise PageSpoiled(fact("pages_too_many", limit=self.spec.most_pages))
@@ -94,7 +100,12 @@ class Turner:
             body[last] = pages.items
         return pages.first
 
-    def _following(self, pages: Pages, body: Value, reply: Reply, items: int) -> Value:
+    def _told(self, body: Value) -> int | None:
+        """Return how many items there are in all, where a page says so."""
+        total = self._total(body) if self._total else None
+        return int(total) if total is not None and str(total).isdecimal() and len(str(total)) < 10 else None
+
+    def _following(self, pages: Pages, body: Value, reply: Reply, items: int, total: int | None) -> Value:
         """Return the next page's number, offset, cursor or address; None after the last."""
         style = self.spec.style
         if style == "link":
@@ -103,11 +114,10 @@ class Turner:
         if style in ("next", "cursor"):
             told_next = self._next(body) if self._next else None
             return None if told_next in (None, "") else self._once(pages, told_next)
-        total = self._total(body) if self._total else None
-        if total is not None and str(total).isdigit():
-            more = len(pages.items) < int(total) and items > 0
-        else:
-            more = items >= self.spec.size
+        if total is not None:
+            more = len(pages.items) < total and items > 0
+        else:  # who was not told a size makes pages as long as it likes: only an empty one is the last
+            more = items >= self.spec.size if self.spec.size_parameter else items > 0
         if not more:
             return None
         return len(pages.items) if style == "offset" else self.spec.first + pages.count
@@ -127,7 +137,8 @@ def within(told: str, origin: str, prefix: str, current: str) -> tuple[str, str]
         PageSpoiled: it is of another host, or above the system's own path.
     """
     url = urlsplit(urljoin(f"{origin}{current}", told))
-    same = f"{url.scheme}://{url.netloc}" == origin and ".." not in url.path.split("/")
+    steps = unquote(url.path).replace("\\", "/").split("/")  # as a server may read them
+    same = f"{url.scheme}://{url.netloc}" == origin and ".." not in steps
     if not same or not (url.path == prefix or url.path.startswith(f"{prefix}/")):
         raise PageSpoiled(fact("page_elsewhere", host=(url.hostname or "?")[:80]))
     return url.path, url.query

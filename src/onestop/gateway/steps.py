@@ -14,7 +14,7 @@ from onestop.gateway.mapping import MappingFailed, Value, expression, tree
 if TYPE_CHECKING:
     from onestop.gateway.operations import Answer, Prepared
 
-Saved = dict[str, dict[str, Value]]  # by step; a step that was left out saved nothing
+Saved = dict[str, dict[str, Value] | None]  # by step; None: it was left out
 
 _MOST_SAVED: Final = 65_536  # bytes of JSON: what later steps need is names and numbers, not documents
 _GONE: Final = ErrorCase(outcome="not_found", status=404)
@@ -52,7 +52,7 @@ class PreparedStep:
             find = step.lookup
             asked = msgspec.structs.replace(
                 own, method=find.method, path=find.path, request=find.request, request_codec=find.request_codec,
-                idempotent="safe", errors=(*step.errors, *operation.errors, _GONE),
+                idempotent="safe", errors=(*step.errors, *operation.errors, _GONE), accept=tuple({*own.accept, 200}),
             )  # fmt: skip
             self.lookup = make(asked)
             self._found = expression(find.found, codes)
@@ -98,7 +98,7 @@ class Walk:
             if step.spec.id in self.saved:
                 continue
             if step.left_out(values):
-                self.saved[step.spec.id] = {}
+                self.saved[step.spec.id] = None
                 continue
             values["step_key"] = f"{values.get('key', '')}.{step.spec.id}"
             self.at = step
@@ -118,7 +118,7 @@ class Walk:
     def acted(self) -> list[str]:
         """Return the steps that have done something there."""
         safe = {step.spec.id for step in self._operation.steps if step.spec.idempotent == "safe"}
-        return [name for name, saved in self.saved.items() if name not in safe and saved]
+        return [name for name, saved in self.saved.items() if name not in safe and saved is not None]
 
     def answer(self, number: str | None = None) -> "Answer":
         """Return the whole operation's answer, mapped from the last step's body and everything that was saved."""
