@@ -6,7 +6,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from onestop.demo import people, supervisor
 from onestop.demo.folder import Folder
 from onestop.demo.secrets import control_door
 from onestop.demo.visitor import Answer, Visitor
+from tests.ports import free_port
 
 SOURCE = str(Path(onestop.__file__).parents[1])
 START_S = 90
@@ -56,17 +56,6 @@ def until(look: Callable[[], Found | None], patience_s: float, pause_s: float = 
         time.sleep(pause_s)
 
 
-def _free_port() -> int:
-    while True:
-        with socket.socket() as probe:
-            probe.bind((supervisor.HOST, 0))
-            port: int = probe.getsockname()[1]
-        if port < 60_000:
-            with suppress(supervisor.PortTaken):
-                supervisor.check_ports(port)
-                return port
-
-
 class City:
     """One running demo, in a folder of its own."""
 
@@ -75,7 +64,7 @@ class City:
         self._top = Path(tempfile.mkdtemp(prefix="onestop-acceptance-", dir="/tmp"))
         self._top.chmod(0o711)
         self.state = self._top / "state"
-        self.port = _free_port()
+        self.port = free_port(100)
         self.url = f"http://{supervisor.HOST}:{self.port}"
         self._tokens: dict[tuple[str, str, str | None], str] = {}
         environ = {name: value for name, value in os.environ.items() if not name.startswith("ONESTOP_")}

@@ -31,7 +31,7 @@ def test_every_answer_is_one_the_document_tells_of(city, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS + 30, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     counted = re.search(r"(\d+) generated", done.stdout)
-    assert counted is not None
+    assert counted is not None, done.stdout
     print(f"\n{counted[1]} requests made from the document")
     assert int(counted[1]) > 500
 

@@ -1,10 +1,7 @@
 """Somebody else's servers, as processes on free ports: Prism, WireMock, npm's soap, and small ones of node's http."""
 
-import contextlib
 import json
-import random
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -13,6 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+from tests.ports import free_port
 
 HERE = Path(__file__).parent
 PEERS = HERE / "peers"
@@ -33,15 +32,6 @@ def packages() -> str | None:
         return None
     done = subprocess.run([PEERS / "install"], capture_output=True, text=True)
     return done.stdout.strip() if done.returncode == 0 else None
-
-
-def free_port() -> int:
-    """Return a port below those that the system gives to connections: nobody takes it before the server has started."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class Server:

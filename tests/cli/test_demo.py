@@ -14,8 +14,7 @@ import pytest
 import onestop
 from onestop.demo import people
 from onestop.demo.folder import Folder
-
-from .test_supervisor import free_port
+from tests.ports import free_port
 
 SOURCE = str(Path(onestop.__file__).parents[1])
 PATIENCE_S = 150
@@ -28,7 +27,7 @@ def toured() -> Iterator[tuple[subprocess.CompletedProcess[str], Path]]:
     top.chmod(0o711)
     folder = top / "state"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("ONESTOP_")}
-    command = [sys.executable, "-m", "onestop", "demo", "--tour", "--json", "--port", str(free_port())]
+    command = [sys.executable, "-m", "onestop", "demo", "--tour", "--json", "--port", str(free_port(100))]
     done = subprocess.run(
         [*command, "--state", str(folder)],
         env=environ | {"PYTHONPATH": SOURCE},

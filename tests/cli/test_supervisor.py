@@ -18,6 +18,7 @@ import onestop
 from onestop.demo import supervisor
 from onestop.demo.children import Child, Ended, Spec, answers
 from onestop.demo.folder import Folder, NotOurs, Taken
+from tests.ports import free_port
 
 SOURCE = str(Path(onestop.__file__).parents[1])
 SERVE = (
@@ -50,17 +51,6 @@ supervisor.City = Stub
 supervisor.migrate.upgrade = schema
 sys.exit(asyncio.run(cli._run(Speaker("en"), Path(sys.argv[1]), int(sys.argv[2]), False)))
 """
-
-
-def free_port() -> int:
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port < 60_000:
-            with suppress(supervisor.PortTaken):
-                supervisor.check_ports(port)
-                return port
 
 
 class Demo:
@@ -115,7 +105,7 @@ def gone(pids: Iterator[int] | list[int], within_s: float) -> bool:
 
 @pytest.fixture
 def demo(tmp_path):
-    demo = Demo(tmp_path / "state", free_port())
+    demo = Demo(tmp_path / "state", free_port(100))
     yield demo
     demo.end()
 
@@ -162,7 +152,7 @@ def test_a_department_that_is_killed_comes_back_and_both_are_said(demo):
 
 def test_a_second_demo_in_the_same_folder_says_who_runs_there(demo, tmp_path):
     demo.until("ready http")
-    second = Demo(demo.folder, free_port())
+    second = Demo(demo.folder, free_port(100))
     said, _ = second.process.communicate(timeout=20)
     assert second.process.returncode != 0
     assert "demo_runs" in said
@@ -187,7 +177,7 @@ def test_reset_empties_the_folder_but_keeps_the_hold_on_it(tmp_path):
 
 
 def test_a_port_in_use_is_told_by_number():
-    port = free_port()
+    port = free_port(100)
     with socket.socket() as other:
         other.bind(("127.0.0.1", port + 12))
         other.listen()

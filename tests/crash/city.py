@@ -8,7 +8,6 @@ import asyncio
 import os
 import random
 import shutil
-import socket
 import sys
 import tempfile
 import time
@@ -25,6 +24,7 @@ from onestop.demo import secrets
 from onestop.demo.children import answers, dying_with_parent
 from onestop.embedded import Server
 from onestop.settings import load
+from tests.ports import free_port
 
 from . import evidence
 
@@ -296,7 +296,7 @@ async def open_city(kind: type[Kind] = City) -> AsyncIterator[Kind]:  # type: ig
     """Start a city of its own and end it; its folder goes with it unless something failed."""
     folder = _own_folder()
     server = Server(folder, durable=True)
-    base = _free_block()
+    base = free_port(25)
     try:
         dsn = await asyncio.to_thread(server.ensure)
         secrets.make(folder, base, HOST)
@@ -330,21 +330,3 @@ def _own_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="onestop-crash-", dir="/tmp"))
     folder.chmod(0o711)  # the database's user passes through
     return folder
-
-
-def _free_block() -> int:
-    """Return the first of 23 ports that are free, below those the system gives to outgoing connections."""
-    for base in random.sample(range(20_000, 32_000, 25), 100):
-        if all(_is_free(base + n) for n in (0, 1, 2, *_OFFSETS.values())):
-            return base
-    raise OSError("no 23 free ports between 20000 and 32000")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True

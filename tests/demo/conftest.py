@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.ports import free_port
 
 import onestop
 from demo.callers import QUERIES, Caller
@@ -18,14 +18,6 @@ from onestop.demo import secrets
 
 NOBODY = "http://127.0.0.1:9"  # the discard port: no portal listens there
 SOURCE = Path(onestop.__file__).parent.parent
-
-
-def free_port() -> int:
-    """Return a port nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Running:

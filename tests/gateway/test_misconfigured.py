@@ -9,7 +9,6 @@ import hmac
 import json
 import re
 import secrets
-import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -39,6 +38,7 @@ from onestop.settings import Settings
 from onestop.texts import LANGUAGES, has
 from tests.gateway.department import manifest_text
 from tests.gateway.wrong_systems import Authority, deaf, http, system
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -181,12 +181,6 @@ async def ground(pool: Pool, keys: Keys, settings: Settings, tmp_path: Path, mon
     ground = Ground(pool, keys, settings, tmp_path, monkeypatch)
     async with ground.stack:
         yield ground
-
-
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
 
 
 FIELD = 'reply.fields = { answer = "data.answer" }'

@@ -38,7 +38,10 @@ def dep(work):
 
 async def offered(work, *keys, adapter="dep"):
     """Intend effects and wait until a worker has left them to be fetched."""
-    ids = [await work.intend(key, adapter=adapter) for key in keys]
+    ids = []
+    for key in keys:
+        ids.append(await work.intend(key, adapter=adapter))
+        await asyncio.sleep(0.002)  # the order is that of milliseconds
     async with at_work(work):
         count = "SELECT count(*) FROM effects WHERE channel = 'pull' AND worker IS NULL AND key = ANY($1)"
 

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 from litestar import get
 from litestar.di import NamedDependency, Provide
+from tests.ports import free_port
 
 import onestop
 from onestop.crypto import Keys
@@ -198,13 +198,6 @@ class FakeProvider:
 @pytest.fixture
 def fake() -> FakeProvider:
     return FakeProvider()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_until_served(process: subprocess.Popen[bytes], url: str) -> None:

@@ -9,8 +9,9 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import httpx
 import pytest
+from tests.ports import free_port
 
-from identity.conftest import LIN, PORTAL, Open, free_port, wait_until_served
+from identity.conftest import LIN, PORTAL, Open, wait_until_served
 from onestop.identity.models import SESSION_COOKIE, Label, Provider
 from onestop.identity.providers import Providers
 from onestop.outbound.addresses import AllowList

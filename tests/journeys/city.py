@@ -1,7 +1,6 @@
 """The real demo, started for a test: its own folder, a free range of ports, ended by the signal a person would send."""
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -12,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.ports import free_port
 
-from onestop.demo.supervisor import PortTaken, check_ports
 from onestop.ids import new_id
 
 _START_S = 150.0
@@ -51,27 +50,10 @@ class City:
         return len(tasks)
 
 
-def free_port() -> int:
-    """Return a portal's port whose whole range is free.
-
-    Raises:
-        PortTaken: none of twenty ranges is.
-    """
-    for attempt in range(20):
-        port = random.randrange(20_000, 60_000, 100)
-        try:
-            check_ports(port)
-            return port
-        except PortTaken:
-            if attempt == 19:
-                raise
-    raise AssertionError
-
-
 @contextmanager
 def running(folder: Path) -> Iterator[City]:
     """Run the demo in a folder; everything it started has ended when this returns."""
-    city = City(free_port(), folder)
+    city = City(free_port(100), folder)
     told = folder.parent / f"{folder.name}.log"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("ONESTOP_")}
     command = [sys.executable, "-m", "onestop", "demo", "--port", str(city.port), "--state", str(folder)]

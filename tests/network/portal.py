@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -17,6 +16,7 @@ from onestop.app import open_parts
 from onestop.identity.models import Identified
 from onestop.settings import load
 from tests.crash.city import Process
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
@@ -135,18 +135,6 @@ class Portal:
         return await self.once("GET", f"/v1/adapters/{name}/health")
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports that are free now; each is let go as the process that wants it starts."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for one in held:
-            one.bind((HOST, 0))
-        return [one.getsockname()[1] for one in held]
-    finally:
-        for one in held:
-            one.close()
-
-
 @asynccontextmanager
 async def open_portal(
     dsn: str,
@@ -159,7 +147,8 @@ async def open_portal(
 ) -> AsyncIterator[Portal]:
     """Run a gateway over departments of these names."""
     with tempfile.TemporaryDirectory(prefix="onestop-network-", dir="/tmp") as top:
-        folder, (port, *ports) = Path(top), free_ports(len(names) + 1)
+        folder, port = Path(top), free_port(len(names) + 1)
+        ports = range(port + 1, port + 1 + len(names))
         where = []
         for name, at in zip(names, ports, strict=True):
             text = MANIFEST.format(id=name, concurrency=concurrency, total_s=total_s, late_s=late_s)

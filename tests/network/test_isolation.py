@@ -20,8 +20,9 @@ from onestop.gateway.line import Line, Where
 from onestop.gateway.manifest import parse
 from onestop.gateway.overrides import WHOLE, Override, Overrides
 from onestop.outbound.addresses import AllowList
+from tests.ports import free_port
 
-from .portal import HOST, MANIFEST, Connection, Portal, free_ports, open_departments, open_portal
+from .portal import HOST, MANIFEST, Connection, Portal, open_departments, open_portal
 
 pytestmark = pytest.mark.anyio
 
@@ -181,7 +182,7 @@ def values(nth: int):
 async def test_a_limit_finds_what_a_department_bears_when_that_changes(tmp_path, capsys):
     """The loop of the line is the gateway's own: uvloop."""
     plan = [(50, 15.0), (10, 15.0), (50, 15.0)] if FULL else [(30, 3.0), (8, 3.0)]
-    [port] = free_ports(1)
+    port = free_port()
     async with open_departments(tmp_path, [port]):
         found = await asyncio.to_thread(uvloop.run, _limits(port, plan))
     with capsys.disabled():
@@ -229,7 +230,7 @@ async def _limits(port: int, plan):
 
 
 async def test_a_department_that_cuts_us_off_is_asked_at_most_1_2_times_a_request(tmp_path, capsys):
-    [port] = free_ports(1)
+    port = free_port()
     async with open_departments(tmp_path, [port]):
         requests, asked = await asyncio.to_thread(uvloop.run, _cut_off(port, 5_000 if FULL else 500))
     with capsys.disabled():

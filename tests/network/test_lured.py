@@ -15,8 +15,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from tests.ports import free_port
+
 from .luring import tricks
-from .portal import HOST, ROOT, free_ports
+from .portal import HOST, ROOT
 
 pytestmark = pytest.mark.anyio
 
@@ -73,7 +75,8 @@ async def _allowed(stack: AsyncExitStack, port: int, answers: list[bytes]) -> No
 
 
 async def test_no_trick_makes_us_connect_to_where_we_may_not(tmp_path, capsys):
-    allowed, forbidden = free_ports(2)
+    allowed = free_port(2)
+    forbidden = allowed + 1
     answers, came, seen = _answers(forbidden), [], tmp_path / "connects"
     proxy = f"http://127.0.0.2:{forbidden}"
     lures = {f"{name}_proxy": proxy for name in ("http", "https", "all")}

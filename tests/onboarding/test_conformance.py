@@ -20,6 +20,7 @@ from onestop.onboarding.simulator import Simulator, Told
 from onestop.onboarding.simulator_requests import Request
 from onestop.onboarding.simulator_server import SimulatorApp
 from tests.onboarding.playing import FOLDER, LIN, LOOPBACK, MANIFESTS, listening, shipped_one
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 WITH_SYSTEM = sorted(name for name, manifest in MANIFESTS.items() if not manifest.desk)
@@ -214,8 +215,6 @@ async def test_callbacks_are_heard_and_a_wrong_signature_is_named(free_tcp_port)
 
 @pytest.fixture
 def free_tcp_port() -> int:
-    from demo.conftest import free_port
-
     return free_port()
 
 
