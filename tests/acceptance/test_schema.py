@@ -7,7 +7,7 @@ from pathlib import Path
 
 from onestop.demo.visitor import Visitor
 
-SECONDS = 8
+PATIENCE_S = 120
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -23,17 +23,17 @@ def test_every_answer_is_one_the_document_tells_of(city, tmp_path):
     command = [
         *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{city.url}/schema/openapi.json"),
         *("--header", f"Authorization: Bearer {city.token('zhao')}"),
-        *("--phases", "examples,coverage,fuzzing", "--max-time", str(SECONDS), "--seed", "1"),
+        *("--phases", "examples,coverage,fuzzing", "--max-examples", "2", "--seed", "1"),
         *("--checks", ",".join(CHECKS), "--continue-on-failure"),
         *("--exclude-path-regex", LEFT_OUT, "--suppress-health-check", "all"),
         *("--generation-database", "none", "--warnings", "off", "--no-color"),
     ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS + 30, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     counted = re.search(r"(\d+) generated", done.stdout)
     assert counted is not None, done.stdout
     print(f"\n{counted[1]} requests made from the document")
-    assert int(counted[1]) > 500
+    assert int(counted[1]) > 1000
 
 
 def test_the_document_tells_of_every_address_it_serves(city):

@@ -153,6 +153,10 @@ def test_comments_and_instructions_do_not_split_text() -> None:
         (b"<html><body><p>Log in</body></html>", "xml_malformed"),
         (b"<a>&unknown;</a>", "xml_malformed"),
         (b"<a>&#0;</a>", "xml_malformed"),
+        (b'<n:a xmlns:n="the office"><b></n:a>', "xml_malformed"),
+        (b'<n:a xmlns:n="the office" n:b="1" n:b="2"/>', "xml_malformed"),
+        (b'<a xmlns="the office"><n:b/></a>', "xml_malformed"),
+        (b'<a xmlns="the office">' + b"<a>" * 300 + b"</a>" * 301, "xml_malformed"),
         (b"<a>\0</a>", "nul"),
         (b"<a>" * 300 + b"</a>" * 300, "xml_malformed"),
         (b"<a>" + b"<b/>" * 200_000 + b"</a>", "too_many_parts"),
@@ -163,10 +167,16 @@ def test_comments_and_instructions_do_not_split_text() -> None:
         (b'<!DOCTYPE a SYSTEM "http://127.0.0.1/a.dtd"><a/>', "doctype"),
         (b'<?xml version="1.0" encoding="UTF-16"?>' + "<a/>".encode("utf-16"), "charset"),
     ],
-    ids=range(17),
+    ids=range(21),
 )
 def test_bad_xml_is_refused_for_its_reason(body: bytes, reason: str) -> None:
     assert refused(decode_xml, body)[0] == reason
+
+
+@pytest.mark.parametrize("space", ["urn:the office", "办事&gt;1", "http://a:b/", "%zz"])
+def test_a_namespace_need_not_be_an_address(space: str) -> None:
+    root = decode_xml(f'<n:a xmlns:n="{space}"><!-- x --><n:b>税</n:b></n:a>'.encode())
+    assert [child.text for child in root] == ["税"]
 
 
 def test_xinclude_is_not_followed() -> None:

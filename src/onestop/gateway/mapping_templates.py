@@ -19,6 +19,7 @@ from onestop.gateway.mapping_values import (
     spend_parts,
     spend_text,
 )
+from onestop.outbound.decoding import parse_xml
 
 Filler = Callable[[Value], str]
 
@@ -111,7 +112,7 @@ def check_well_formed(source: str, before: str = "", after: str = "") -> None:
         if "<!" in filled.replace("<!--", "").replace("<![CDATA[", ""):
             raise BadManifest("a template declares no document type")
         try:
-            etree.fromstring(filled.encode(), etree.XMLParser(resolve_entities=False, no_network=True))
+            parse_xml(filled.encode())
         except etree.XMLSyntaxError as fault:
             line = max((fault.lineno or 1) - before.count("\n"), 1)
             raise BadManifest(f"line {line} of the template is no XML: {str(fault.msg)[:120]}") from None

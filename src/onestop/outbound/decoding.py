@@ -18,6 +18,7 @@ Charset = Literal["utf-8", "gb18030", "gbk", "iso-8859-1"]
 # gbk is read as its superset: systems that say GBK send GB 18030 as soon as a name needs it.
 _CODECS = {"utf-8": "utf-8", "gb18030": "gb18030", "gbk": "gb18030", "iso-8859-1": "iso-8859-1"}
 _MAX_DEPTH = 32
+_NAMESPACE_IS_NO_ADDRESS = etree.ErrorTypes.WAR_NS_URI
 _MAX_NODES = 100_000  # a container or a member each; small things cost up to a hundred times their bytes in memory
 _MAX_NUMBER = 40  # characters
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
@@ -95,22 +96,47 @@ def decode_xml(body: bytes, *, charset: Charset = "utf-8") -> etree._Element:
         raise BadBody("too_many_parts")
     plain = _utf8(body, text, charset).lstrip()
     del text
+    try:
+        return parse_xml(plain)
+    except (etree.XMLSyntaxError, ValueError):
+        raise BadBody("xml_malformed") from None
+
+
+def parse_xml(plain: bytes) -> etree._Element:
+    """Parse UTF-8 that declares no document type; comments and instructions are left out.
+
+    A namespace need not be an address: departments write names with spaces, and XML calls that no fault. libxml2 does.
+
+    Raises:
+        lxml.etree.XMLSyntaxError: it is not well-formed.
+        ValueError: it holds a character that XML cannot.
+    """
+    strict = _xml_parser(recover=False)
+    try:
+        return etree.fromstring(plain, strict)
+    except etree.XMLSyntaxError:
+        if strict.error_log[0].type != _NAMESPACE_IS_NO_ADDRESS:
+            raise
+        lenient = _xml_parser(recover=True)
+        root = etree.fromstring(plain, lenient)
+        if root is None or any(entry.type != _NAMESPACE_IS_NO_ADDRESS for entry in lenient.error_log):
+            raise
+        return root
+
+
+def _xml_parser(*, recover: bool) -> etree.XMLParser:
     # The encoding given here overrides the document's own declaration.
-    parser = etree.XMLParser(
+    return etree.XMLParser(
         encoding="utf-8",
         resolve_entities=False,
         no_network=True,
         load_dtd=False,
         dtd_validation=False,
         huge_tree=False,
-        recover=False,
+        recover=recover,
         remove_comments=True,
         remove_pis=True,
     )
-    try:
-        return etree.fromstring(plain, parser)
-    except (etree.XMLSyntaxError, ValueError):
-        raise BadBody("xml_malformed") from None
 
 
 def _utf8(body: bytes, text: str, charset: Charset) -> bytes:

@@ -58,3 +58,16 @@ def test_rpc_style_wraps_its_parts_without_namespace() -> None:
     )
     assert made.reply.fields["importo"] == "verificaPosizioneResponse.importo"
     assert (made.errors[-1].path, made.errors[-1].reason) == ("Fault", "Fault.faultstring")
+
+
+def test_what_no_element_can_be_called_is_left_out_and_named_and_a_namespace_is_taken_as_it_is() -> None:
+    text = (DOCUMENTS / "rpc.wsdl").read_text("utf-8")
+    text = text.replace("urn:tax:ops", "the tax office &gt; 'ops'").replace('name="anno"', 'name="the year"')
+    found = import_document(text.encode(), "rpc.wsdl", ANSWERS)
+    named = [(finding.code, finding.says.en) for finding in found.findings if finding.code == "xml_name"]
+    assert named == [("xml_name", 'No element can be called "the year"; it was left out.')]
+    assert manifest(found).operations[0].request.template == (
+        "<n1:verificaPosizione xmlns:n1=\"the tax office &gt; 'ops'\">\n"
+        "  <codiceFiscale>{{ subject.number }}</codiceFiscale>\n"
+        "</n1:verificaPosizione>"
+    )

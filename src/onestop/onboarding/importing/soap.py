@@ -4,10 +4,20 @@ from collections.abc import Callable
 from typing import Any, Final
 from xml.sax.saxutils import escape, quoteattr
 
+from lxml import etree
+
 from onestop.onboarding.importing.models import Shape
 
 _MAX_DEPTH: Final = 10
 Fill = Callable[[tuple[str, ...], Shape], str | None]  # path and shape into an expression; None: left out
+
+
+def is_name(text: str) -> bool:
+    """Tell whether an element can be called so: without a prefix or a namespace."""
+    try:
+        return etree.QName(text).localname == text
+    except ValueError:
+        return False
 
 
 class _Prefixes:

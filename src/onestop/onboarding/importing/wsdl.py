@@ -13,6 +13,7 @@ from onestop.onboarding.importing.errors import DocumentUnusable
 from onestop.onboarding.importing.models import Answer, Described, Description, Media, Scheme, Shape, Soap, Spot
 from onestop.onboarding.importing.notes import Notes
 from onestop.onboarding.importing.reading_xml import path_of, read
+from onestop.onboarding.importing.soap import is_name
 from onestop.onboarding.importing.unpacking import to_text
 from onestop.onboarding.importing.xsd import XSD, Name, Schemas, children, local, qname, relative
 
@@ -188,6 +189,13 @@ class Wsdl:
         if body is not None and body.get("use") == "encoded":
             self._note("soap_encoded", bound, "warning", name=name)
         wrapper, space, shape = self._request(name, style, asked, body)
+        header = self._header(bound)
+        self._drop_unnameable(shape, bound)
+        if header is not None:
+            self._drop_unnameable(header, bound)
+        if wrapper and not is_name(wrapper):
+            self._note("xml_name", bound, "error", name=wrapper[:60])
+            return None
         answer = self._reply(name, style, self._message(declared, "output"), self._body_of(bound, "output"))
         soap = Soap(
             version=version,
@@ -196,7 +204,7 @@ class Wsdl:
             wrapper=wrapper,
             namespace=space,
             faults=tuple(self._faults(declared)),
-            header=self._header(bound),
+            header=header,
         )
         return Described(
             pointer=path_of(bound),
@@ -209,6 +217,20 @@ class Wsdl:
             answers=[answer],
             raw=None,
         )
+
+    def _drop_unnameable(self, shape: Shape, bound: Any) -> None:
+        """Leave out of a request what no element can be called."""
+        left, seen = [shape], set()
+        while left:
+            one = left.pop()
+            if id(one) in seen:
+                continue
+            seen.add(id(one))
+            for name in [name for name in one.members if not is_name(name)]:
+                one.members.pop(name)
+                one.required -= {name}
+                self._note("xml_name", bound, "warning", name=name[:60])
+            left += [*one.members.values(), *([one.item] if one.item is not None else [])]
 
     def _message(self, declared: Any, side: str) -> Any:
         told = next(children(declared, side), None)
