@@ -63,7 +63,7 @@ async def test_the_counter_is_served_while_citizens_and_bulk_work_wait():
         loop = asyncio.get_running_loop()
         begun = loop.time()
         answers = await asked(opened, people(2), lane="window")
-        assert loop.time() - begun < 0.55, "it waited for one place at most, not for the crowd"
+        assert loop.time() - begun < 1.2, "it waited for one place at most, not for the crowd"
         assert [answer.kind for answer in answers] == ["ok", "ok"]
         await crowd
         await opened.close()
@@ -133,28 +133,29 @@ async def test_the_limit_falls_to_what_a_department_bears_and_rises_again():
     async with department(bearing) as served:
         opened = line(served.port, concurrency=128)
 
-        async def busy_until(end):
-            loop = asyncio.get_running_loop()
-            while loop.time() < end:
+        over = asyncio.Event()
+
+        async def busy():
+            while not over.is_set():
                 await asked(opened, people(1), timeout_s=2.0)
 
-        async def limits(seconds):
-            loop = asyncio.get_running_loop()
-            end = loop.time() + seconds
-            crowd = asyncio.gather(*(busy_until(end) for _ in range(64)))
-            await asyncio.sleep(seconds / 2)
+        async def settles(low, high):
+            """Wait until the limit has been within these bounds, on the whole, for a second."""
             seen = []
-            while loop.time() < end:
+            while len(seen) < 10 or not low <= sorted(seen[-10:])[5] <= high:
                 seen.append(opened.admission.limit.limit)
                 await asyncio.sleep(0.1)
-            await crowd
-            return sorted(seen)[len(seen) // 2]
 
-        assert 9 <= await limits(3) <= 17
+        crowd = asyncio.gather(*(busy() for _ in range(64)))
+        async with asyncio.timeout(15):
+            await settles(9, 17)
         bearing.capacity = 40
         async with bearing.free:
             bearing.free.notify_all()
-        assert 28 <= await limits(3) <= 60
+        async with asyncio.timeout(15):
+            await settles(28, 60)
+        over.set()
+        await crowd
         await opened.close()
 
 

@@ -424,7 +424,7 @@ SEEDED: dict[str, tuple[Callable[[Ground], Awaitable[None]], str, str, str, str 
         "upstream.timeout",
         "department",
         "answer_timeout",
-        "0.2",
+        "2.0",
     ),
     "connect limit too short": (
         connect_too_short,

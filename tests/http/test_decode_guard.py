@@ -184,10 +184,10 @@ def test_hostile_bodies_do_not_cost_more_than_their_size() -> None:
         b"[[]" * 20_000,
     ]
     for content in hostile:
-        began = time.perf_counter()
+        began = time.process_time()
         with pytest.raises(OnestopError):
             body.read_json(content)
-        assert time.perf_counter() - began < 0.5
+        assert time.process_time() - began < 0.5
 
 
 PIECES = [

@@ -195,10 +195,10 @@ def test_json_serialisation_is_no_token():
 def test_a_megabyte_is_refused_without_being_read():
     huge = "a" * 1_000_000 + ".e30.AAAA"
     tracemalloc.start()
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(BadToken):
         check(huge)
-    assert time.perf_counter() - began < 0.05
+    assert time.process_time() - began < 0.1
     assert tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
 

@@ -143,7 +143,7 @@ async def test_a_dripping_reply_ends_at_the_deadline(opened: OpenPool, name: str
         outcome = await only_outcome(opened, port, within_s=0.3)
         took_s = time.perf_counter() - started
     assert isinstance(outcome, DeadlinePassed)
-    assert 0.28 < took_s < 0.5
+    assert 0.28 < took_s < 0.9
 
 
 async def test_eight_interim_replies_are_allowed_and_their_headers_are_not_believed(opened: OpenPool) -> None:

@@ -55,7 +55,7 @@ async def test_a_deadline_after_writing_leaves_the_outcome_unknown(opened: OpenP
         started = time.perf_counter()
         with pytest.raises(DeadlinePassed) as caught:
             await pool.ask(ASK, soon(0.2))
-        assert 0.18 < time.perf_counter() - started < 0.4
+        assert 0.18 < time.perf_counter() - started < 0.9
         assert caught.value.sent
         await asyncio.sleep(0.01)
         assert pool.open == 0
@@ -132,7 +132,7 @@ async def test_a_name_that_never_resolves_costs_the_time_for_connecting_and_one_
     started = time.perf_counter()
     outcomes = await outcomes_of(pool, 5)
     assert [type(outcome) for outcome in outcomes] == [ConnectTimeout] * 5
-    assert time.perf_counter() - started < 0.4
+    assert time.perf_counter() - started < 1
     assert looked == 1
 
 

@@ -81,7 +81,7 @@ async def test_a_call_that_waits_past_its_queue_time_was_not_sent(opened: OpenPo
         started = time.perf_counter()
         with pytest.raises(PoolTimeout) as caught:
             await pool.ask(ASK, soon(2), Limits(queue_s=0.1))
-        assert time.perf_counter() - started < 0.3
+        assert time.perf_counter() - started < 0.35
         assert not caught.value.sent
         with pytest.raises(DeadlinePassed):
             await first

@@ -108,7 +108,7 @@ async def test_the_time_limit_of_a_call_is_its_total() -> None:
                 timeout = httpx.USE_CLIENT_DEFAULT if call_s is None else call_s
                 with pytest.raises(httpx.ReadTimeout):
                     await client.get(f"http://127.0.0.1:{port}/", timeout=timeout)
-                assert 0.28 < time.perf_counter() - started < 0.5
+                assert 0.28 < time.perf_counter() - started < 1.5
 
 
 async def test_a_body_that_is_slow_to_produce_counts() -> None:
