@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from onestop.gateway.lint import lint
+from onestop.gateway.lint.linter import lint
 from onestop.gateway.manifest import load
 from tests.adapters.office import DEPARTMENTS
 from tests.adapters.servers import DOCUMENTS

@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from onestop.demo import secrets
-from onestop.gateway.auth import credentials
+from onestop.gateway.auth.kinds import credentials
 from onestop.gateway.line import environment
 from onestop.gateway.manifest import load
 from onestop.resources import shipped

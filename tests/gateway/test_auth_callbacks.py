@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwcrypto import jwk as their_jwk
 
-from onestop.gateway.auth_callbacks import callback_check
-from onestop.gateway.auth_http_signature import base_text, component, content_digest
-from onestop.gateway.auth_recipes import Outgoing
+from onestop.gateway.auth.callbacks import callback_check
+from onestop.gateway.auth.http_signature import base_text, component, content_digest
+from onestop.gateway.auth.recipes import Outgoing
 from onestop.gateway.manifest import BadManifest
 from tests.gateway.keys import cert_pem, certificate, ec_key, ed_key, pem, public_pem, rsa_key
 from tests.gateway.peer import manifest

@@ -6,11 +6,11 @@ import tomllib
 import pytest
 
 from house.pages import DOCS, blocks, rows, section
-from onestop.gateway.auth import always, credentials
-from onestop.gateway.auth_callbacks import callback_check
-from onestop.gateway.auth_needs import needs
-from onestop.gateway.auth_recipes import PLACES
-from onestop.gateway.auth_tls import tls_context
+from onestop.gateway.auth.callbacks import callback_check
+from onestop.gateway.auth.kinds import always, credentials
+from onestop.gateway.auth.needs import needs
+from onestop.gateway.auth.recipes import PLACES
+from onestop.gateway.auth.tls import tls_context
 from onestop.gateway.line import environment
 from onestop.gateway.manifest import BadManifest
 from onestop.gateway.manifest_auth import Auth

@@ -9,8 +9,8 @@ import pytest
 from http_message_signatures import HTTPMessageVerifier, HTTPSignatureKeyResolver, InvalidSignature, algorithms
 from jwcrypto import jwk as their_jwk
 
-from onestop.gateway.auth_http_signature import base_text, claimed, component, content_digest
-from onestop.gateway.auth_recipes import Outgoing
+from onestop.gateway.auth.http_signature import base_text, claimed, component, content_digest
+from onestop.gateway.auth.recipes import Outgoing
 from onestop.gateway.manifest import BadManifest
 from tests.gateway.keys import ec_key, ed_key, pem, public_pem, rsa_key
 from tests.gateway.peer import asked

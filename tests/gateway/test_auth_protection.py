@@ -11,7 +11,7 @@ from jwcrypto import jwe as their_jwe
 from jwcrypto import jwk as their_jwk
 from jwcrypto import jws as their_jws
 
-from onestop.gateway import protection
+from onestop.gateway.bodies import protection
 from onestop.gateway.manifest import BadManifest, Jose, Sm4
 from onestop.gateway.operations import prepare
 from onestop.outbound.models import Reply

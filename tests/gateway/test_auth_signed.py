@@ -16,8 +16,8 @@ from gmssl_pyx import sm2_key_generate, sm2_verify, sm3_hash, sm3_hmac
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onestop.gateway.auth_recipes import PLACES, Attempt, Kitchen, Outgoing
-from onestop.gateway.auth_signed import Signing
+from onestop.gateway.auth.recipes import PLACES, Attempt, Kitchen, Outgoing
+from onestop.gateway.auth.signed import Signing
 from onestop.gateway.manifest import BadManifest, Params, Signed
 from tests.gateway.keys import ec_key, ed_key, pem, rsa_key
 from tests.gateway.peer import OPERATIONS, VALUES, asked, line, manifest, peer

@@ -9,7 +9,7 @@ import pytest
 from jwcrypto import jwk as their_jwk
 from jwcrypto import jwt as their_jwt
 
-from onestop.gateway import auth_tokens
+from onestop.gateway.auth import tokens
 from onestop.gateway.line import CallFailed, Line, Where
 from onestop.gateway.manifest import BadManifest
 from onestop.outbound.addresses import AllowList
@@ -404,4 +404,4 @@ async def test_an_open_operation_waits_for_no_token():
 
 
 def test_a_tokens_bounds_are_told():
-    assert auth_tokens._MOST_TOKEN == 16_384
+    assert tokens._MOST_TOKEN == 16_384

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from lxml import etree
 
-from onestop.gateway.auth_recipes import Kitchen, Outgoing
-from onestop.gateway.auth_ws_security import UsernameToken
+from onestop.gateway.auth.recipes import Kitchen, Outgoing
+from onestop.gateway.auth.ws_security import UsernameToken
 from tests.gateway.peer import VALUES, asked, line, manifest, peer
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onestop.gateway import codec_csv, codec_form, codec_multipart
+from onestop.gateway.bodies import forms, multipart, tables
 from onestop.gateway.line import CallFailed, Line, Where
 from onestop.gateway.manifest import BadManifest, parse
 from onestop.gateway.operations import prepare
@@ -318,17 +318,17 @@ async def test_what_stands_in_headers_is_read():
 
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\x00\ufeff"), max_size=12)
 leaves = st.dictionaries(st.from_regex(r"[a-z]{1,5}", fullmatch=True), cells, min_size=1, max_size=4)
-forms = st.recursive(leaves, lambda inner: st.dictionaries(st.sampled_from("abc"), inner, min_size=1), max_leaves=6)
+nested = st.recursive(leaves, lambda inner: st.dictionaries(st.sampled_from("abc"), inner, min_size=1), max_leaves=6)
 
 
-@given(forms)
+@given(nested)
 def test_a_form_survives_the_way_there_and_back(made):
-    assert codec_form.read(codec_form.write(made, "utf-8"), "utf-8") == made
+    assert forms.read(forms.write(made, "utf-8"), "utf-8") == made
 
 
 @given(st.lists(st.fixed_dictionaries({"a": cells, "b": cells}), min_size=1, max_size=5))
 def test_no_cell_begins_a_formula_and_rows_stay_rows(rows):
-    read_back = codec_csv.read(codec_csv.write(rows, "utf-8"), "utf-8")
+    read_back = tables.read(tables.write(rows, "utf-8"), "utf-8")
     assert len(read_back) == len(rows)
     for row, wrote in zip(read_back, rows, strict=True):
         for name, cell in row.items():
@@ -339,14 +339,14 @@ def test_no_cell_begins_a_formula_and_rows_stay_rows(rows):
 @given(cells, cells, st.binary(max_size=200))
 def test_no_part_breaks_out_of_a_multipart_body(text, filename, content):
     file = {"filename": filename, "base64": base64.b64encode(content).decode()}
-    body = codec_multipart.write({"t": text, "f": file}, "onestop-mark", "utf-8")
+    body = multipart.write({"t": text, "f": file}, "onestop-mark", "utf-8")
     assert body.count(b"--onestop-mark") == 3
     assert body.split(b"\r\n--onestop-mark")[1].endswith(b"\r\n\r\n" + content)
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(body):
-    for read_body in (codec_form.read, codec_csv.read):
+    for read_body in (forms.read, tables.read):
         try:
             read_body(body, "utf-8")
         except BadBody as refused:

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.broken_manifests import BROKEN, SIGNED, WHOLE, changed, templated, with_auth
-from onestop.gateway import lint_page
-from onestop.gateway.lint import SEVERITIES, Finding, lint
-from onestop.gateway.lint_form import read_form
-from onestop.gateway.lint_lines import lines_of
+from onestop.gateway.lint import page
+from onestop.gateway.lint.form import read_form
+from onestop.gateway.lint.lines import lines_of
+from onestop.gateway.lint.linter import SEVERITIES, Finding, lint
 from onestop.gateway.manifest import BadManifest, Manifest, load, parse
 from onestop.gateway.schema import manifest_schema, schema_text
 from onestop.texts import LANGUAGES, has
@@ -64,10 +64,10 @@ def test_every_rule_has_a_fault_that_shows_it_and_words_in_both_languages():
 
 def test_the_page_of_rules_and_the_schema_on_file_are_what_the_code_says():
     for path, told in (
-        ("docs/lint-rules.md", lint_page.rules_page()),
+        ("docs/lint-rules.md", page.rules_page()),
         ("adapters/manifest.schema.json", schema_text()),
     ):
-        assert (ROOT / path).read_text("utf-8") == told, "run: python -m onestop.gateway.lint_page"
+        assert (ROOT / path).read_text("utf-8") == told, "run: python -m onestop.gateway.lint.page"
 
 
 def test_all_faults_of_a_manifest_that_cannot_be_used_are_named_at_once():

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onestop.gateway.manifest import BadManifest
-from onestop.gateway.mapping import MappingFailed, expression, masked, tree
-from onestop.gateway.mapping_templates import template
+from onestop.gateway.mapping.language import MappingFailed, expression, masked, tree
+from onestop.gateway.mapping.templates import template
 
 CODES = {"relation": {"01": "self", "02": "spouse"}}
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onestop.gateway.manifest import BadManifest
-from onestop.gateway.mapping import MappingFailed, expression, path_of, tree
-from onestop.gateway.mapping_functions import FUNCTIONS, OF_ROOT
-from onestop.gateway.mapping_templates import check_well_formed, template
-from onestop.gateway.mapping_values import shape
+from onestop.gateway.mapping.functions import FUNCTIONS, OF_ROOT
+from onestop.gateway.mapping.language import MappingFailed, expression, path_of, tree
+from onestop.gateway.mapping.templates import check_well_formed, template
+from onestop.gateway.mapping.values import shape
 
 PAGE = (Path(__file__).parents[2] / "docs" / "mapping.md").read_text("utf-8")
 ROW = re.compile(r"^\| `(.+)` \| `(.+)` \| `(.+)` \|$", re.MULTILINE)

@@ -13,7 +13,7 @@ import onestop
 from house.pages import DOCS, ROOT, blocks, pages, plain, rows
 from onestop.cli.entry import root
 from onestop.gateway import manifest
-from onestop.gateway.lint import lint
+from onestop.gateway.lint.linter import lint
 from onestop.items import service as items
 from onestop.settings import _READ_ELSEWHERE, Settings
 

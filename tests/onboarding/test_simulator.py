@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from demo.payloads import PAYLOADS
-from onestop.gateway.auth import Outgoing
-from onestop.gateway.auth_callbacks import callback_check
+from onestop.gateway.auth.callbacks import callback_check
+from onestop.gateway.auth.kinds import Outgoing
 from onestop.gateway.line import CallFailed
 from onestop.gateway.operations import Answer
 from onestop.onboarding.simulator_people import TRIGGERS

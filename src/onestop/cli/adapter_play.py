@@ -81,7 +81,7 @@ def simulate(
 
 def _ready(speaker: Speaker, simulator: "Simulator", port: int) -> None:
     """Say where it listens, and the environment entry to paste."""
-    from onestop.gateway.auth_needs import needs
+    from onestop.gateway.auth.needs import needs
 
     speaker.tell("play.ready", name=simulator.manifest.id, url=f"http://127.0.0.1:{port}")
     speaker.line(f"[adapters.{simulator.manifest.id}]")

@@ -11,7 +11,7 @@ from onestop.cli.place import json_option
 from onestop.cli.speech import Exit, Halt, Speaker
 
 if TYPE_CHECKING:
-    from onestop.gateway.lint import Finding
+    from onestop.gateway.lint.linter import Finding
     from onestop.gateway.manifest import Manifest
 
 _COLOURS: Final = {"error": "bad", "warning": "warn", "hint": "dim"}
@@ -83,7 +83,7 @@ def schema(speaker: Speaker, out: Path | None) -> None:
 
 
 def _findings(path: Path, environment: dict[str, Any] | None) -> list["Finding"]:
-    from onestop.gateway.lint import lint
+    from onestop.gateway.lint.linter import lint
 
     return lint(path.read_bytes(), f"{path.resolve().parent.name}/{path.name}", environment=environment)
 

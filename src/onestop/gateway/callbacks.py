@@ -9,13 +9,13 @@ import structlog
 from onestop.crypto import Keys
 from onestop.db import Connection, Pool
 from onestop.gateway import facts, store
-from onestop.gateway.auth import Outgoing
+from onestop.gateway.auth.kinds import Outgoing
 from onestop.gateway.effects import Handler, said, sealed_result
 from onestop.gateway.errors import CallbackNotGenuine, CallbackUnknown, CallbackUnreadable, NoSuchAdapter
 from onestop.gateway.facts import Fact, fact
 from onestop.gateway.line import Line
 from onestop.gateway.manifest import Callback
-from onestop.gateway.mapping import MappingFailed
+from onestop.gateway.mapping.language import MappingFailed
 from onestop.gateway.models import Effect
 from onestop.gateway.operations import Answer, Prepared
 from onestop.gateway.service import Gateway

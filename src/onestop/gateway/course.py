@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from onestop.gateway import facts
-from onestop.gateway.mapping import MappingFailed
+from onestop.gateway.mapping.language import MappingFailed
 from onestop.gateway.operations import Answer, Prepared
 from onestop.gateway.paging import Pages, PageSpoiled, within
 from onestop.gateway.steps import Walk

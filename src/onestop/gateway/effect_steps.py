@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from onestop.gateway.call import CallFailed
-from onestop.gateway.mapping import MappingFailed, Value
+from onestop.gateway.mapping.language import MappingFailed, Value
 from onestop.gateway.operations import Answer, Prepared
 from onestop.gateway.steps import PreparedStep, Saved, Walk
 

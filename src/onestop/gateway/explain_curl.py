@@ -5,7 +5,7 @@ import re
 import shlex
 from typing import Any
 
-from onestop.gateway import codecs
+from onestop.gateway.bodies import codecs
 from onestop.gateway.manifest import ApiKey, Basic, ClientCredentials, Login, Manifest, Operation, SelfSigned, Signed
 
 _PLACE = re.compile(r"\{([^{}]*)\}")

@@ -15,7 +15,7 @@ import msgspec
 
 from onestop.errors import Actor, OnestopError
 from onestop.gateway.manifest import Operation
-from onestop.gateway.mapping import MappingFailed
+from onestop.gateway.mapping.language import MappingFailed
 from onestop.outbound.errors import (
     AddressRefused,
     BadBody,

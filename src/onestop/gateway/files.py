@@ -23,7 +23,7 @@ from onestop.gateway.callbacks import take_answer
 from onestop.gateway.effects import Handler, to_desk, values_of
 from onestop.gateway.file_rows import BadFile, BadRow, Row
 from onestop.gateway.manifest import Files, Manifest, Operation
-from onestop.gateway.mapping import MappingFailed, tree
+from onestop.gateway.mapping.language import MappingFailed, tree
 from onestop.gateway.operations import Prepared
 from onestop.gateway.service import Gateway
 from onestop.ids import new_id

@@ -17,17 +17,17 @@ from onestop import clock
 from onestop.gateway import facts, lag
 from onestop.gateway.adaptive import AdaptiveLimit
 from onestop.gateway.admission import LANES, Admission
-from onestop.gateway.auth import Credentials, Outgoing, TokenRefused, always, credentials
-from onestop.gateway.auth_callbacks import callback_check
-from onestop.gateway.auth_door import TokenDoor
-from onestop.gateway.auth_tls import tls_context
+from onestop.gateway.auth.callbacks import callback_check
+from onestop.gateway.auth.door import TokenDoor
+from onestop.gateway.auth.kinds import Credentials, Outgoing, TokenRefused, always, credentials
+from onestop.gateway.auth.tls import tls_context
 from onestop.gateway.call import Call, CallFailed, Done, FailureKind
 from onestop.gateway.course import Course
 from onestop.gateway.facts import Fact
 from onestop.gateway.kept import KeptAnswers, Question
 from onestop.gateway.limits import Breaker, Pace, RetryBudget
 from onestop.gateway.manifest import BadManifest, Manifest
-from onestop.gateway.mapping import MappingFailed
+from onestop.gateway.mapping.language import MappingFailed
 from onestop.gateway.models import Lane
 from onestop.gateway.operations import Answer, Prepared, prepare
 from onestop.gateway.overrides import Overrides

@@ -182,7 +182,7 @@ def parse(data: bytes, name: str = "manifest.toml") -> Manifest:
     Raises:
         BadManifest: the linter finds an error; the sentence is the first one's, `rule` its number.
     """
-    from onestop.gateway.lint import lint, worst  # the rules read the structs of this module
+    from onestop.gateway.lint.linter import lint, worst  # the rules read the structs of this module
 
     found = worst(lint(data, name))
     if found is not None:

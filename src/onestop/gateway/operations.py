@@ -4,12 +4,22 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
-from onestop.gateway import codecs, facts, protection
-from onestop.gateway.auth_keys import naming
+from onestop.gateway import facts
+from onestop.gateway.auth.keys import naming
+from onestop.gateway.bodies import codecs, protection
 from onestop.gateway.facts import Fact
 from onestop.gateway.manifest import ErrorCase, Manifest, Operation
-from onestop.gateway.mapping import Compiler, Getter, MappingFailed, Value, check_size, expression, path_of, tree
-from onestop.gateway.mapping_values import MOST_PARTS, most_text
+from onestop.gateway.mapping.language import (
+    Compiler,
+    Getter,
+    MappingFailed,
+    Value,
+    check_size,
+    expression,
+    path_of,
+    tree,
+)
+from onestop.gateway.mapping.values import MOST_PARTS, most_text
 from onestop.gateway.models import Outcome
 from onestop.gateway.paging import Pages, PageSpoiled, Turner, with_page
 from onestop.gateway.steps import PreparedStep, steps_of

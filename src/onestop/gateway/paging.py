@@ -13,7 +13,7 @@ import msgspec
 
 from onestop.gateway.facts import Fact, fact
 from onestop.gateway.manifest import BadManifest, Operation, Paging
-from onestop.gateway.mapping import Codes, Value, expression
+from onestop.gateway.mapping.language import Codes, Value, expression
 from onestop.outbound.models import Reply
 
 MOST_ITEMS: Final = 1000  # a mapping reads no more records of one list; what is beyond is never cut off silently

@@ -19,7 +19,7 @@ from onestop.gateway.callbacks import take_answer
 from onestop.gateway.effects import Handler, said, sealed_result, to_desk, values_of
 from onestop.gateway.errors import AnswerStands, LeaseLost, NoSuchAdapter, NoSuchEffect, ReplyUnreadable
 from onestop.gateway.manifest import Manifest
-from onestop.gateway.mapping import MappingFailed, tree
+from onestop.gateway.mapping.language import MappingFailed, tree
 from onestop.gateway.operations import Answer, Prepared
 from onestop.gateway.service import Gateway
 from onestop.identity.models import Session

@@ -17,7 +17,7 @@ from onestop.gateway import facts
 from onestop.gateway import manifest as manifests
 from onestop.gateway.facts import Fact, fact
 from onestop.gateway.line import Line, Where, environment
-from onestop.gateway.lint_place import needed
+from onestop.gateway.lint.place import needed
 from onestop.gateway.manifest import BadManifest, Manifest, Operation
 from onestop.gateway.models import Ask, Held
 from onestop.gateway.operations import Prepared, prepare

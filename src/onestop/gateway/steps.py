@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from onestop.gateway.manifest import ErrorCase, Manifest, Operation, Reply, Step
-from onestop.gateway.mapping import MappingFailed, Value, expression, tree
+from onestop.gateway.mapping.language import MappingFailed, Value, expression, tree
 
 if TYPE_CHECKING:
     from onestop.gateway.operations import Answer, Prepared

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from onestop.gateway.mapping import Getter, expression
+from onestop.gateway.mapping.language import Getter, expression
 from onestop.items.models import Component, Field, Item
 
 IDENTITY = "identity"  # the want that the sign-in itself answers

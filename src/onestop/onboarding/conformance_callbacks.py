@@ -5,10 +5,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from onestop.gateway.auth_callbacks import callback_check
-from onestop.gateway.auth_recipes import Outgoing
+from onestop.gateway.auth.callbacks import callback_check
+from onestop.gateway.auth.recipes import Outgoing
 from onestop.gateway.manifest import Manifest
-from onestop.gateway.mapping import MappingFailed
+from onestop.gateway.mapping.language import MappingFailed
 from onestop.gateway.operations import prepare
 from onestop.outbound.decoding import decode_json
 from onestop.outbound.errors import BadBody

@@ -16,7 +16,7 @@ import structlog
 
 from onestop.db import Pool
 from onestop.errors import OnestopError
-from onestop.gateway import codecs
+from onestop.gateway.bodies import codecs
 from onestop.gateway.line import Line
 from onestop.gateway.manifest import Operation
 from onestop.gateway.operations import Answer

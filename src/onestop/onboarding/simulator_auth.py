@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from onestop.gateway.auth_digests import signer
+from onestop.gateway.auth.digests import signer
 from onestop.gateway.manifest import (
     ApiKey,
     Basic,

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from onestop.gateway.manifest import ErrorCase, Example, Manifest, Operation
-from onestop.gateway.mapping import MappingFailed, expression
+from onestop.gateway.mapping.language import MappingFailed, expression
 from onestop.gateway.operations import Prepared
 from onestop.onboarding.simulator_bodies import made_body
 from onestop.onboarding.simulator_requests import Form, Request
@@ -97,7 +97,7 @@ class Book:
 
     def tree(self, body: bytes) -> Any:
         """Return a reply's body as the manifest's expressions see it; None where it cannot be read."""
-        from onestop.gateway import codecs
+        from onestop.gateway.bodies import codecs
 
         try:
             return codecs.reader(self.operation)(body)

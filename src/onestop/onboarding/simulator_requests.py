@@ -11,9 +11,9 @@ from urllib.parse import unquote
 
 import msgspec
 
-from onestop.gateway import codecs
+from onestop.gateway.bodies import codecs
 from onestop.gateway.manifest import ApiKey, Login, Manifest, Operation, Signed
-from onestop.gateway.mapping import expression
+from onestop.gateway.mapping.language import expression
 from onestop.onboarding.simulator_wire import flat, plain, read_request
 from onestop.outbound.errors import BadBody
 

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 import uvicorn
 
-from onestop.gateway.auth_digests import ENCODE, signer
+from onestop.gateway.auth.digests import ENCODE, signer
 from onestop.onboarding.simulator import Owed, Simulator, Told
 from onestop.onboarding.simulator_requests import Request
 from onestop.onboarding.simulator_scenario import Ordered

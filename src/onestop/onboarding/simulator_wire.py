@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 import msgspec
 from lxml import etree
 
-from onestop.gateway import codecs
+from onestop.gateway.bodies import codecs
 from onestop.gateway.manifest import Operation
 from onestop.outbound.decoding import decode_json, decode_xml
 from onestop.outbound.errors import BadBody

@@ -13,7 +13,7 @@ from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.errors import FieldError
 from onestop.gateway.fanout import ANSWERED, Gathered, Person, gather
-from onestop.gateway.mapping import masked
+from onestop.gateway.mapping.language import masked
 from onestop.gateway.models import Ask, Part
 from onestop.gateway.service import Gateway
 from onestop.http.models import Context

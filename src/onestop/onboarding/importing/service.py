@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from onestop.gateway.manifest import BadManifest, Manifest, parse
-from onestop.gateway.mapping import expression, tree
-from onestop.gateway.mapping_templates import template
+from onestop.gateway.mapping.language import expression, tree
+from onestop.gateway.mapping.templates import template
 from onestop.onboarding.importing import assembling, choosing, examples
 from onestop.onboarding.importing.authentication import Authentication, authentication
 from onestop.onboarding.importing.drafting import Drafting, title_of

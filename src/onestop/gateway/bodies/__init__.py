@@ -1,0 +1,1 @@
+"""What stands in a request and a reply: codecs, and the encryption and signatures around them."""

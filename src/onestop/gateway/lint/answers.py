@@ -1,0 +1,174 @@
+"""Rules about operations, the ways their answers come, and steps: what refers to what, and what is promised for it."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+from onestop.gateway.lint.findings import Hit, Path, Subject, hit
+from onestop.gateway.manifest import Operation, Step
+
+_OUTCOMES: Final = ("completed", "pending", "declined", "correction", "extended", "transferred")
+_SAVED: Final = re.compile(r"\bsteps\.([a-z][a-z0-9_]*)\.([\w-]+)")
+
+
+def names_once(s: Subject) -> Iterator[Hit]:
+    """Two operations of one id, two wants of one name."""
+    for rule, name in (("ADP-020", "id"), ("ADP-021", "want")):
+        counts = Counter(getattr(o, name) for _, o in s.operations() if getattr(o, name))
+        seen: set[str] = set()
+        for path, operation in s.operations():
+            told = getattr(operation, name)
+            if told in seen and counts[told] > 1:
+                yield hit(rule, (*path, name), name=told)
+            seen.add(told)
+
+
+def safe_or_not(s: Subject) -> Iterator[Hit]:
+    """A submission that calls itself safe, a question that does not."""
+    for path, operation in s.operations():
+        if operation.kind in ("submit", "cancel") and operation.idempotent == "safe":
+            yield hit("ADP-022", (*path, "idempotent"), name=operation.id)
+        if operation.kind == "query" and operation.idempotent != "safe":
+            yield hit("ADP-023", (*path, "idempotent"), name=operation.id)
+        if operation.want and operation.kind != "query":
+            yield hit("ADP-024", (*path, "want"), name=operation.id)
+
+
+def looked_up(s: Subject) -> Iterator[Hit]:
+    """`idempotent = "lookup"` without the operation that looks up, or with one that cannot say "never arrived"."""
+    kinds = {o.id: o for _, o in s.operations()}
+    for path, operation in s.operations():
+        found = kinds.get(operation.lookup or "")
+        own = operation.idempotent == "lookup" and not operation.steps  # each step is looked up by itself
+        if own and found is None and (s.whole or operation.lookup is None):
+            yield hit("ADP-025", (*path, "lookup"), name=operation.id, lookup=operation.lookup or "—")
+        if found is not None and found.kind not in ("lookup", "status"):
+            yield hit("ADP-026", (*path, "lookup"), lookup=found.id, kind=found.kind)
+        if operation.kind == "lookup" and not _can_say_none(operation):
+            yield hit("ADP-036", (*path, "reply"), name=operation.id)
+
+
+def _can_say_none(operation: Operation) -> bool:
+    return operation.reply.found is not None or any(case.outcome == "not_found" for case in operation.errors)
+
+
+def answers_come(s: Subject) -> Iterator[Hit]:
+    """An answer that comes later, without what it needs to come."""
+    kinds = {o.id: o.kind for _, o in s.operations()}
+    for path, operation in s.operations():
+        poll = operation.poll
+        if operation.answer == "poll" and poll is None:
+            yield hit("ADP-027", (*path, "poll"), name=operation.id)
+        if poll is not None and poll.operation not in kinds and s.whole:
+            yield hit("ADP-027", (*path, "poll", "operation"), name=operation.id)
+        if poll is not None and kinds.get(poll.operation, "status") not in ("status", "lookup"):
+            yield hit("ADP-028", (*path, "poll", "operation"), name=poll.operation)
+        if operation.answer == "callback" and "callback" not in s.raw:
+            yield hit("ADP-029", (*path, "answer"), name=operation.id)
+        if operation.answer == "file" and "files" not in s.raw:
+            yield hit("ADP-032", (*path, "answer"), name=operation.id)
+        if operation.answer != "now" and operation.kind != "submit":
+            yield hit("ADP-033", (*path, "answer"), name=operation.id, answer=operation.answer)
+        if _waits_for_nothing(operation):
+            yield hit("ADP-035", (*path, "reply", "outcome"), name=operation.id)
+
+
+def _waits_for_nothing(operation: Operation) -> bool:
+    """Tell whether the department may say "later" and nothing asks or hears again."""
+    outcome = operation.reply.outcome
+    if operation.kind != "submit" or operation.answer != "now" or outcome is None:
+        return False
+    later = "pending" in (*outcome.map.values(), outcome.default)
+    return later and operation.poll is None and operation.lookup is None
+
+
+def callback(s: Subject) -> Iterator[Hit]:
+    """A callback of an operation that is not there, or that does not say whose answer it is."""
+    rules = s.manifest.callback
+    if rules is None:
+        return
+    kinds = {o.id: o for _, o in s.operations()}
+    named = kinds.get(rules.operation)
+    if (named is None and s.whole) or (named is not None and named.kind != "submit"):
+        yield hit("ADP-030", ("callback", "operation"), name=rules.operation)
+    if named is not None and named.reply.key is None:
+        yield hit("ADP-031", ("callback", "operation"), name=named.id)
+    if s.whole and not any(o.answer == "callback" for _, o in s.operations()):
+        yield hit("ADP-034", ("callback",), table="callback", answer="callback")
+
+
+def files(s: Subject) -> Iterator[Hit]:
+    """A table `[files]` that no operation uses."""
+    if s.manifest.files is not None and s.whole and not any(o.answer == "file" for _, o in s.operations()):
+        yield hit("ADP-034", ("files",), table="files", answer="file")
+
+
+def outcomes(s: Subject) -> Iterator[Hit]:
+    """A status value mapped to a word that is none of ours."""
+    for path, operation in s.operations():
+        rule = operation.reply.outcome
+        if rule is None:
+            continue
+        told = [((*path, "reply", "outcome", "map", name), word) for name, word in rule.map.items()]
+        if rule.default is not None:
+            told.append(((*path, "reply", "outcome", "default"), rule.default))
+        for where, word in told:
+            if word not in _OUTCOMES:
+                yield hit("ADP-037", where, word=word, allowed=" ".join(_OUTCOMES))
+
+
+def desk(s: Subject) -> Iterator[Hit]:
+    """A department without a system, that has one all the same."""
+    if not s.manifest.desk:
+        return
+    for name in ("auth", "always", "tls", "callback", "probe", "files", "windows"):
+        if name in s.raw:
+            yield hit("ADP-038", (name,), name=name)
+    for path, operation in s.operations():
+        if operation.path != "/" or operation.steps:
+            yield hit("ADP-038", (*path, "path"), name=operation.id)
+        if operation.kind == "submit" and operation.idempotent != "none":
+            yield hit("ADP-039", (*path, "idempotent"), name=operation.id)
+
+
+def steps(s: Subject) -> Iterator[Hit]:
+    """Steps of one id, steps that cannot be found again, values nobody saved or nobody reads."""
+    for path, operation in s.operations():
+        if not operation.steps:
+            continue
+        for name in ("path", "request"):
+            if s.told((*path, name)):
+                yield hit("ADP-044", (*path, name), name=name)
+        saved: dict[str, set[str]] = {}
+        for i, step in enumerate(operation.steps):
+            where: Path = (*path, "steps", i)
+            if step.id in saved:
+                yield hit("ADP-040", (*where, "id"), name=step.id)
+            if step.idempotent == "lookup" and step.lookup is None:
+                yield hit("ADP-041", (*where, "lookup"), name=step.id)
+            yield from _unsaved(step, where, saved)
+            saved[step.id] = {*step.save, *step.save_headers}
+        yield from _unread(operation, path)
+
+
+def _unsaved(step: Step, where: Path, saved: dict[str, set[str]]) -> Iterator[Hit]:
+    own = [step.path, step.request, step.skip_when, step.lookup]
+    for name, value in sorted(_reads(own)):
+        if value not in saved.get(name, set()) and name != step.id:
+            yield hit("ADP-042", (*where, "request"), name=f"steps.{name}.{value}", step=step.id)
+
+
+def _unread(operation: Operation, path: Path) -> Iterator[Hit]:
+    read = _reads([operation.reply, *((one.request, one.skip_when, one.lookup) for one in operation.steps)])
+    for i, step in enumerate(operation.steps[:-1]):
+        for name in sorted({*step.save, *step.save_headers} - {value for of, value in read if of == step.id}):
+            yield hit("ADP-043", (*path, "steps", i, "save", name), name=f"steps.{step.id}.{name}")
+
+
+def _reads(tree: Any) -> set[tuple[str, str]]:
+    """Return every `steps.<id>.<name>` that is named anywhere below."""
+    return {(found[1], found[2]) for found in _SAVED.finditer(repr(tree))}
+
+
+RULES = (names_once, safe_or_not, looked_up, answers_come, callback, files, outcomes, desk, steps)
