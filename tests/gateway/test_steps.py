@@ -64,7 +64,7 @@ request.body = {{ mark = "step_key", case = "steps.open.url", role = "steps.role
 """
 LOOKUP = (
     'lookup = {{ path = "/{what}", request = {{ query = {{ mark = "step_key" }} }}, found = "url", '
-    'save = {{ url = "url" }} }}'
+    'save = {{ url = "url" }}, errors = [{{ status = 404, outcome = "not_found" }}] }}'
 )
 KINDS = ("cases", "roles", "statuses")
 
@@ -181,6 +181,33 @@ async def test_another_worker_goes_on_where_a_killed_one_stopped(pool, keys, mon
         running.cancel()
         assert (await settled(work, "w1"))["state"] == "done"
         assert told.counts == [1, 1, 1]
+
+
+async def test_a_404_that_nothing_declares_never_means_that_a_step_did_not_arrive(pool, keys, monkeypatch):
+    def moved(text):  # the look-up goes to where no system of theirs answers any more
+        return text.replace('lookup = { path = "/cases"', 'lookup = { path = "/moved"').replace(
+            ', errors = [{ status = 404, outcome = "not_found" }]', ""
+        )
+
+    class Moved(Registers):
+        async def __call__(self, path, headers, body):
+            if path.startswith("/moved"):
+                self.looked = getattr(self, "looked", 0) + 1
+                return 404, b"<html>Not Found</html>"
+            return await super().__call__(path, headers, body)
+
+    async with registers(pool, keys, "lookup", monkeypatch, told=Moved(by_key=False), changed=moved) as (work, told):
+        told.cut = ("cases", "after")
+        await work.intend("g1")
+
+        async def looked_thrice():
+            return getattr(told, "looked", 0) >= 3
+
+        async with at_work(work):
+            await until(looked_thrice)
+        assert told.counts == [1, 0, 0], "it was looked for again and never sent again"
+        row = await work.pool.fetchrow("SELECT state FROM effects WHERE key = 'g1'")
+        assert row["state"] in ("sent", "unknown", "desk")
 
 
 async def test_an_unclear_step_that_nobody_can_look_up_goes_to_a_person_and_is_not_sent_again(pool, keys, monkeypatch):

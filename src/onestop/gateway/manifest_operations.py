@@ -102,7 +102,11 @@ class Paging(Strict, frozen=True, kw_only=True):
 
 
 class Lookup(Strict, frozen=True, kw_only=True):
-    """How a step is found again by our key, after an unclear outcome."""
+    """How a step is found again by our key, after an unclear outcome.
+
+    Only a declared word counts as "it never arrived": an accepted reply without `found`, or one of `errors`. A
+    refusal that nothing declares, a 404 of some proxy among them, leaves the step unclear.
+    """
 
     method: Literal["GET", "POST"] = "GET"
     path: Path
@@ -110,6 +114,7 @@ class Lookup(Strict, frozen=True, kw_only=True):
     request_codec: RequestCodec = "none"
     found: Expression  # over the reply's body; nothing: the step never arrived
     save: Tree = {}  # as the step's own
+    errors: tuple[ErrorCase, ...] = ()  # outcome not_found: the step never arrived
 
 
 class Step(Strict, frozen=True, kw_only=True):

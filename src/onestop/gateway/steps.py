@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 Saved = dict[str, dict[str, Value] | None]  # by step; None: it was left out
 
 _MOST_SAVED: Final = 65_536  # bytes of JSON: what later steps need is names and numbers, not documents
-_GONE: Final = ErrorCase(outcome="not_found", status=404)
 
 
 class PreparedStep:
@@ -52,7 +51,7 @@ class PreparedStep:
             find = step.lookup
             asked = msgspec.structs.replace(
                 own, method=find.method, path=find.path, request=find.request, request_codec=find.request_codec,
-                idempotent="safe", errors=(*step.errors, *operation.errors, _GONE), accept=tuple({*own.accept, 200}),
+                idempotent="safe", errors=(*find.errors, *_refusals(own.errors)), accept=tuple({*own.accept, 200}),
             )  # fmt: skip
             self.lookup = make(asked)
             self._found = expression(find.found, codes)
@@ -135,6 +134,11 @@ def steps_of(
         BadManifest: an expression cannot be compiled.
     """
     return tuple(PreparedStep(manifest, operation, step, make) for step in operation.steps)
+
+
+def _refusals(errors: tuple[ErrorCase, ...]) -> tuple[ErrorCase, ...]:
+    """Return what a look-up takes over of its step's cases: what they call not found is not the step."""
+    return tuple(case for case in errors if case.outcome != "not_found")
 
 
 def _bounded(saved: dict[str, Value], step: str) -> dict[str, Value]:
