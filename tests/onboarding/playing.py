@@ -60,7 +60,7 @@ async def played(
 ) -> AsyncIterator[Played]:
     """Play a manifest; `spoilt` are secrets that the line has otherwise than the department."""
     manifest = msgspec.structs.replace(manifest, limits=msgspec.structs.replace(manifest.limits, per_second=None))
-    told = {**sandbox_secrets(manifest.id), **(secrets or {})}
+    told = {**sandbox_secrets(manifest), **(secrets or {})}
     app = SimulatorApp(Simulator(manifest, examples=examples, told=told), callbacks)
     async with listening(app) as url:
         line = Line(manifest, Where(url, {**app.simulator.secrets, **spoilt}), LOOPBACK)

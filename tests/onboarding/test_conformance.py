@@ -41,7 +41,10 @@ def unhurried(manifest: Manifest) -> Manifest:
 async def run(manifest: Manifest, url: str, secrets: dict[str, str], **told: Any) -> Report:
     examples = FOLDER / manifest.id / "examples"
     telling = Telling(**{"effects": True, "examples": examples, "calls": 3, **told})
-    return await conform(manifest, Where(url, secrets), LOOPBACK, telling)
+    report = await conform(manifest, Where(url, secrets), LOOPBACK, telling)
+    unfilled = [said for check in shown(report).checks for said in (check.zh, check.en, check.fix_en) if "{" in said]
+    assert unfilled == [], "a sentence was not told what it speaks of"
+    return report
 
 
 def named(report: Report) -> set[tuple[str, str]]:

@@ -171,6 +171,9 @@ AUTHS = {
     'base = "{secret}{timestamp_ms}{body}{secret}"\nheaders = { X-T = "{timestamp_ms}", X-S = "{signature}" }',
     "md5 over parameters": 'kind = "signed"\ndigest = "md5"\nbase = "{params}&key={secret}"\n'
     'body = { app = "{app_key}", ts = "{timestamp}", sign = "{signature}" }',
+    "a secret that only the recipe names": 'kind = "signed"\ndigest = "sha256"\n'
+    'base = "{timestamp}{secret.token}{nonce}{timestamp}"\n'
+    'headers = { X-T = "{timestamp}", X-N = "{nonce}", X-S = "{signature}" }',
     "own jwt": 'kind = "self_signed_jwt"\nalgorithm = "HS256"',
     "rfc 9421": 'kind = "http_signature"\nalgorithm = "hmac-sha256"',
 }  # fmt: skip
@@ -181,7 +184,7 @@ async def test_credentials_of_every_kind_are_believed_and_wrong_ones_are_not(kin
     manifest = manifest_of(QUERY, f"[auth]\n{AUTHS[kind]}\n")
     more = {"key_id": "k1", "jwt_key": "x" * 40, "app_secret": "s" * 40}
     for wrong in (False, True):
-        spoilt = dict.fromkeys(("api_key", "password", "client_secret", "app_secret", "jwt_key"), "other" * 9)
+        spoilt = dict.fromkeys(("api_key", "password", "client_secret", "app_secret", "jwt_key", "token"), "other" * 9)
         async with played(manifest, secrets=more, **(spoilt if wrong else {})) as player:
             try:
                 told = (await ask(player)).kind

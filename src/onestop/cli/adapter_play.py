@@ -155,7 +155,7 @@ def _where(manifest: "Manifest", against: str | None, environment: Path | None) 
         if place is None:
             raise Halt("no_place", Exit.CONFIGURATION, name=manifest.id)
         return place
-    return Where(against, place.secrets if place else sandbox_secrets(manifest.id))
+    return Where(against, place.secrets if place else sandbox_secrets(manifest))
 
 
 async def _against(manifest: "Manifest", where: "Where", telling: "Telling") -> "Report":

@@ -71,7 +71,7 @@ class Simulator:
         port: int | None = None,
     ) -> None:
         self.manifest = stepwise(manifest)
-        self.secrets = dict(told) if told else sandbox_secrets(manifest.id)
+        self.secrets = dict(told) if told else sandbox_secrets(manifest)
         self.guard = Guard(manifest, self.secrets, config)
         self.scenario = scenario or Scenario()
         self.memory = Memory()
