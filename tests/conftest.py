@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -19,6 +20,10 @@ from onestop.crypto import Keys
 from onestop.db import Pool, open_pool
 from onestop.embedded import Server
 from onestop.settings import Settings
+
+# The same examples every time: what the suite says of a revision stays true of it. `FUZZ=1 make test` tries others.
+hypothesis.settings.register_profile("suite", derandomize=not os.environ.get("FUZZ"))
+hypothesis.settings.load_profile("suite")
 
 # Folders that one process has as a whole: their tests share cities or servers that are slow to start.
 _WHOLE = ("journeys", "acceptance", "adapters", "crash", "cli")

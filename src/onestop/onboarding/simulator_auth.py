@@ -43,21 +43,10 @@ _SHARED = frozenset(("hmac-sha256", "hmac-sha1", "hmac-sha512", "hmac-md5", "hma
 _PLAIN = frozenset(("sha256", "sha1", "sha512", "md5", "sm3"))
 _NAMES = ("api_key", "username", "password", "client_id", "client_secret", "app_key", "app_secret", "callback_secret")
 _KEYS = frozenset(
-    [
-        "jwt_key",
-        "client_key",
-        "sign_key",
-        "sign_public_key",
-        "callback_key",
-        "client_cert",
-        "client_cert_key",
-        "ca",
-        "decrypt_key",
-        "verify_key",
-        "encrypt_key",
-        "sm4_key",
-        "sm4_iv",
-    ]
+    (
+        *("jwt_key", "client_key", "sign_key", "sign_public_key", "callback_key", "client_cert", "client_cert_key"),
+        *("ca", "decrypt_key", "verify_key", "encrypt_key", "sm4_key", "sm4_iv"),
+    )
 )  # what no word can stand for
 
 

@@ -83,7 +83,11 @@ def mutated(draw: st.DrawFn) -> tuple[str, bytes]:
 @example(document=("a.yaml", b"openapi: 3.0.0\npaths: {/a: {get: {responses: {200: {content: {a/json: 5}}}}}}"))
 @example(document=("a.yaml", b"openapi: 3.0.0\npaths: {/a: {$ref: '#/paths/~1a'}, /b: {get: {tags: 5, security: 5}}}"))
 @example(document=("a.yaml", b"openapi: 3.0.0\npaths: {/a: {get: {parameters: [{name: a, in: [q]}], responses: {}}}}"))
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=250,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 def test_a_damaged_document_gives_findings_or_a_refusal(document: tuple[str, bytes]) -> None:
     name, data = document
     started = time.monotonic()

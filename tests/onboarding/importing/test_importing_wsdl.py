@@ -1,5 +1,7 @@
 """WSDL 1.1: both versions of SOAP, both styles, what lies beside the document and what is missing."""
 
+from onestop.onboarding.importing import soap
+from onestop.onboarding.importing.models import Shape
 from onestop.onboarding.importing.service import import_document
 from tests.onboarding.importing.conftest import ANSWERS, DOCUMENTS, read
 from tests.onboarding.importing.test_importing_openapi import manifest, operations
@@ -71,3 +73,12 @@ def test_what_no_element_can_be_called_is_left_out_and_named_and_a_namespace_is_
         "  <codiceFiscale>{{ subject.number }}</codiceFiscale>\n"
         "</n1:verificaPosizione>"
     )
+
+
+def test_a_part_whose_value_nobody_knows_is_an_empty_element_and_named() -> None:
+    def other(shape: Shape) -> str | None:
+        return None if shape.type == "number" else "payload.a"
+
+    parts = {"a": Shape(kind="value", type="string"), "b": Shape(kind="value", type="number")}
+    text = soap.elements(Shape(kind="object", members=parts), lambda path, shape: other(shape))
+    assert text == "<a>{{ payload.a }}</a>\n<b/>"

@@ -42,6 +42,8 @@ def template(wrapper: str, namespace: str, shape: Shape, fill: Fill) -> str:
     attributes, lines = _inside(shape, (), fill, prefixes, 1)
     if shape.kind not in ("object", "any") and not lines:
         value = fill((wrapper,), shape)
+        if value is None:  # named among what was left out; the element itself is part of the message
+            return f"<{outer}{prefixes.declared()}/>"
         return f"<{outer}{prefixes.declared()}>{_value(value)}</{outer}>"
     if not lines:
         return f"<{outer}{prefixes.declared()}{attributes}/>"
