@@ -99,6 +99,15 @@ async def world(room, keys, told, dsn):
 # ---- refusals: what goes wrong stays its own
 
 
+async def test_it_closes_even_where_it_is_waked_in_the_same_moment(dsn, keys, told):
+    for turns in range(4):  # between the waking and the end, the loop goes round so often
+        async with asyncio.timeout(10), serving(dsn, keys, told) as other:
+            await asyncio.sleep(0.1)
+            other.registry.wake_all()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+
 async def test_what_cannot_be_loaded_is_not_connected_is_told_and_stops_nobody(world, keys, told, dsn):
     room, _, here = world
     (told.adapters_dir / "broken").mkdir()

@@ -224,7 +224,8 @@ class Dispatcher:
                 took = await self._take()
                 if not took:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._stop.wait(), _IDLE_S)
+                        async with asyncio.timeout(_IDLE_S):
+                            await self._stop.wait()
             if self._running:
                 await asyncio.wait(self._running.values(), timeout=_CALL_S)
         finally:

@@ -166,8 +166,10 @@ class Registry:
 
     async def _following(self) -> None:
         while True:
+            # Python 3.11's wait_for loses a cancellation that comes with the waking; close() would wait for ever.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wakened.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await self._wakened.wait()
             self._wakened.clear()
             await self._look()
             await self._let_go()
