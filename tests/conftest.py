@@ -29,7 +29,7 @@ hypothesis.settings.load_profile("suite")
 _WHOLE = ("journeys", "acceptance", "adapters", "crash", "cli")
 
 
-class _Shares(LoadScopeScheduling):  # type: ignore[misc]
+class _Shares(LoadScopeScheduling):
     """Gives a process whole files, and whole folders where their tests share what is slow to start.
 
     xdist's own marks for this are not seen under the pytest that we use.

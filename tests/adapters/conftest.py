@@ -9,7 +9,7 @@ from joserfc.jwk import ECKey
 
 from onestop.crypto import Keys
 from onestop.db import Pool
-from onestop.gateway import effects
+from onestop.gateway import effect_verdicts
 from tests.adapters.office import Office, office
 from tests.adapters.servers import Servers, packages
 
@@ -39,4 +39,4 @@ def open_office(pool: Pool, keys: Keys, tmp_path: Path) -> Callable[..., Abstrac
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again soon, where the ledger would wait seconds."""
-    monkeypatch.setattr(effects, "backoff_s", lambda attempt: 0.05)
+    monkeypatch.setattr(effect_verdicts, "backoff_s", lambda attempt: 0.05)

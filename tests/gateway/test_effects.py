@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from onestop.gateway import effects, store
+from onestop.gateway import effect_verdicts, effects, store
 from onestop.gateway.line import Line, Where
 from onestop.gateway.manifest import parse
 from onestop.gateway.models import NewEffect
@@ -52,7 +52,7 @@ def heard():
 @asynccontextmanager
 async def working(pool, keys, heard, books, idempotent, monkeypatch):
     """A department, its line, and a worker; yields what intends an effect."""
-    monkeypatch.setattr(effects, "backoff_s", lambda attempt: 0.05)
+    monkeypatch.setattr(effect_verdicts, "backoff_s", lambda attempt: 0.05)
     async with department(books.behave) as served:
         manifest = parse(manifest_text("dep", idempotent=idempotent))
         line = Line(manifest, Where(f"http://127.0.0.1:{served.port}", {}), AllowList(["127.0.0.0/8"]))

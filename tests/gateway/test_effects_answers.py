@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from onestop import clock
-from onestop.gateway import effects, store
+from onestop.gateway import effect_verdicts, effects, store
 from onestop.gateway.errors import CallbackNotGenuine, CallbackUnknown, CallbackUnreadable
 from tests.gateway.work import OPERATION, REGION, Work, at_work, manifest, served, state_of, until
 
@@ -170,7 +170,7 @@ async def test_no_word_on_when_to_look_breaks_the_look(told):
     class Heard:
         later = told
 
-    assert 1.0 <= effects.first_look_s(prepared, Heard()) <= prepared.spec.answer_within_s
+    assert 1.0 <= effect_verdicts.first_look_s(prepared, Heard()) <= prepared.spec.answer_within_s
 
 
 async def test_a_look_up_that_says_pending_makes_an_unknown_one_awaited(pool, keys, monkeypatch):
@@ -266,7 +266,7 @@ async def test_what_not_even_its_case_can_be_told_is_set_aside_all_the_same(pool
 
 
 async def test_a_departments_backlog_does_not_stand_before_anothers_effect(pool, keys, monkeypatch):
-    monkeypatch.setattr(effects, "backoff_s", lambda attempt: 0.05)
+    monkeypatch.setattr(effect_verdicts, "backoff_s", lambda attempt: 0.05)
     room = {"dep": 4, "other": 4}
     work = Work(pool, keys, [manifest(), manifest("other")])
     for nth in range(30):

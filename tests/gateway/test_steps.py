@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from onestop.gateway import effects, store, store_pull
+from onestop.gateway import effect_verdicts, effects, store, store_pull
 from onestop.gateway.line import Line, Where
 from onestop.gateway.manifest import parse
 from onestop.outbound.addresses import AllowList
@@ -117,7 +117,7 @@ class Registers:
 
 @asynccontextmanager
 async def registers(pool, keys, kind, monkeypatch, *, told=None, changed=lambda text: text, **more):
-    monkeypatch.setattr(effects, "backoff_s", lambda _: 0.05)
+    monkeypatch.setattr(effect_verdicts, "backoff_s", lambda _: 0.05)
     told = told or Registers(**more)
     async with department(told) as served:
         line = Line(manifest(kind, changed), Where(f"http://127.0.0.1:{served.port}", {}), AllowList(["127.0.0.0/8"]))

@@ -7,7 +7,7 @@ import time
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from onestop.gateway import callbacks, effects, store
+from onestop.gateway import callbacks, effect_verdicts, effects, store
 from onestop.gateway.line import Line, Where
 from onestop.gateway.manifest import parse
 from onestop.gateway.models import NewEffect
@@ -140,7 +140,7 @@ class Work:
 @asynccontextmanager
 async def served(pool, keys, behave, monkeypatch, *, workers=1, **told):
     """A called department, its line, and workers; yields the work and the department."""
-    monkeypatch.setattr(effects, "backoff_s", lambda attempt: 0.05)
+    monkeypatch.setattr(effect_verdicts, "backoff_s", lambda attempt: 0.05)
     async with department(behave) as there:
         described = manifest(**told)
         line = Line(described, Where(f"http://127.0.0.1:{there.port}", {"callback_secret": SECRET}), ALLOW)

@@ -12,7 +12,7 @@ import uvicorn
 from onestop.gateway.line import Line, Where
 from onestop.gateway.manifest import Manifest, load, parse
 from onestop.onboarding.simulator import Simulator
-from onestop.onboarding.simulator_auth import sandbox_secrets
+from onestop.onboarding.simulator_secrets import sandbox_secrets
 from onestop.onboarding.simulator_server import SimulatorApp
 from onestop.outbound.addresses import AllowList
 from onestop.resources import shipped

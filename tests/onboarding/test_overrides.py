@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from onestop.gateway import effects, store
+from onestop.gateway import effect_verdicts, effects, store
 from onestop.gateway.condition import Conditions
 from onestop.gateway.models import NewEffect
 from onestop.gateway.overrides import WHOLE, Override, Overrides
@@ -109,7 +109,7 @@ async def test_every_process_stops_asking_within_five_seconds_and_goes_on_when_t
 async def test_one_operation_is_stopped_and_the_other_goes_on_with_its_effects_waiting(
     room, line, keys, told, dsn, monkeypatch
 ):
-    monkeypatch.setattr(effects, "_LONGEST_HELD_S", 0.2)
+    monkeypatch.setattr(effect_verdicts, "LONGEST_HELD_S", 0.2)
     monkeypatch.setattr(effects.random, "uniform", lambda low, high: low)
     heard = []
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from onestop.db import open_pool
-from onestop.gateway import callbacks, effects, store
+from onestop.gateway import callbacks, effect_verdicts, effects, store
 from onestop.gateway.errors import CallbackNotGenuine
 from onestop.gateway.fanout import Person, gather
 from onestop.gateway.models import Ask, NewEffect
@@ -256,7 +256,7 @@ async def test_a_trial_serves_those_it_lists_and_the_live_version_everybody_else
 async def test_an_effect_is_looked_up_as_it_was_sent_while_that_version_is_kept(world, keys, monkeypatch):
     """The first version's look-up path is the one that is asked, though a newer version is live by then."""
     room, served, here = world
-    monkeypatch.setattr(effects, "backoff_s", lambda attempt: 0.05)
+    monkeypatch.setattr(effect_verdicts, "backoff_s", lambda attempt: 0.05)
     heard, paths = [], []
 
     async def behave(path, _, body):

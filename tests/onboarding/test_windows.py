@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
-from onestop.gateway import effects, store
+from onestop.gateway import effect_verdicts, effects, store
 from onestop.gateway.manifest import Window
 from onestop.gateway.models import NewEffect
 from onestop.gateway.windows import CHINA, OneOff, in_window
@@ -67,7 +67,7 @@ async def test_a_window_must_make_sense_and_be_one_s_own(room):
 
 
 async def test_during_a_window_nothing_is_sent_and_effects_wait_for_its_end(room, keys, told, dsn, monkeypatch):
-    monkeypatch.setattr(effects, "_LONGEST_HELD_S", 0.2)
+    monkeypatch.setattr(effect_verdicts, "LONGEST_HELD_S", 0.2)
     monkeypatch.setattr(effects.random, "uniform", lambda low, high: low)
     heard = []
 

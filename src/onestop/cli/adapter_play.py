@@ -148,7 +148,7 @@ def _test_persons(persons: tuple[str, ...]) -> tuple[str, ...]:
 
 def _where(manifest: "Manifest", against: str | None, environment: Path | None) -> "Where":
     from onestop.gateway.line import Where
-    from onestop.onboarding.simulator_auth import sandbox_secrets
+    from onestop.onboarding.simulator_secrets import sandbox_secrets
 
     place = told_place(manifest, environment)
     if against is None or against in ("sandbox", "live"):

@@ -16,7 +16,8 @@ from onestop.crypto import Keys
 from onestop.db import Connection, Pool
 from onestop.gateway import store, store_pull
 from onestop.gateway.callbacks import take_answer
-from onestop.gateway.effects import Handler, said, sealed_result, to_desk, values_of
+from onestop.gateway.effect_verdicts import said, to_desk
+from onestop.gateway.effects import Handler, sealed_result, values_of
 from onestop.gateway.errors import AnswerStands, LeaseLost, NoSuchAdapter, NoSuchEffect, ReplyUnreadable
 from onestop.gateway.manifest import Manifest
 from onestop.gateway.mapping.language import MappingFailed, tree

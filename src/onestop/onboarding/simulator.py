@@ -13,13 +13,14 @@ import structlog
 from onestop.clock import CHINA
 from onestop.gateway.manifest import Manifest, Operation
 from onestop.gateway.operations import prepare
-from onestop.onboarding.simulator_auth import Guard, sandbox_secrets
+from onestop.onboarding.simulator_auth import Guard
 from onestop.onboarding.simulator_bodies import written_moment
 from onestop.onboarding.simulator_examples import Book, Recorded, inline, read_folder, reading
 from onestop.onboarding.simulator_memory import Memory, Remembered
 from onestop.onboarding.simulator_people import SLOW_S, STALE, Wish, real_numbers, wish_of
 from onestop.onboarding.simulator_requests import Difference, Form, Request, nearest_path
 from onestop.onboarding.simulator_scenario import Fault, Scenario
+from onestop.onboarding.simulator_secrets import sandbox_secrets
 from onestop.onboarding.simulator_steps import stepwise
 from onestop.onboarding.simulator_wire import exchange, place_of, put, write_reply
 from onestop.outbound.errors import BadBody

@@ -18,7 +18,6 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from onestop.gateway.auth.digests import signer
-from onestop.gateway.auth.needs import needs
 from onestop.gateway.manifest import (
     ApiKey,
     Basic,
@@ -41,22 +40,6 @@ TOKEN_LIFE_S = 600
 _MOST_TOKENS = 1000
 _SHARED = frozenset(("hmac-sha256", "hmac-sha1", "hmac-sha512", "hmac-md5", "hmac-sm3"))
 _PLAIN = frozenset(("sha256", "sha1", "sha512", "md5", "sm3"))
-_NAMES = ("api_key", "username", "password", "client_id", "client_secret", "app_key", "app_secret", "callback_secret")
-_KEYS = frozenset(
-    (
-        *("jwt_key", "client_key", "sign_key", "sign_public_key", "callback_key", "client_cert", "client_cert_key"),
-        *("ca", "decrypt_key", "verify_key", "encrypt_key", "sm4_key", "sm4_iv"),
-    )
-)  # what no word can stand for
-
-
-def sandbox_secrets(manifest: Manifest) -> dict[str, str]:
-    """Return the secrets a simulator believes where nobody told it others; anybody may know them.
-
-    Those that a recipe names as `{secret.…}` are among them; keys and certificates are not.
-    """
-    names = {*_NAMES, *needs(manifest).secrets} - _KEYS
-    return {name: f"sandbox-{manifest.id}-{name.replace('_', '-')}" for name in sorted(names)}
 
 
 class Guard:

@@ -6,6 +6,7 @@ A token is fetched once for all who wait, renewed in the background before it en
 import asyncio
 import base64
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -35,7 +36,7 @@ _MOST_TOKEN = 16_384
 _LONGEST_S = 30 * 86400.0
 
 
-class Tokens(Credentials):
+class Tokens(Credentials, ABC):
     """Holds one token; what is below says how it is fetched and carried."""
 
     def __init__(self) -> None:
@@ -64,9 +65,9 @@ class Tokens(Credentials):
         if self._fetching is not None:
             self._fetching.cancel()
 
+    @abstractmethod
     async def _fetch(self) -> tuple[str, float]:
         """Return a token and its life in seconds."""
-        raise NotImplementedError
 
     def _renew_in_time(self) -> None:
         """Begin to renew where it is time to; asked at every use, so that an unused token is let go."""
