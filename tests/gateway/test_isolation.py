@@ -70,9 +70,9 @@ async def test_the_counter_is_served_while_citizens_and_bulk_work_wait():
 
 
 async def test_who_finds_no_place_is_told_when_there_may_be_one():
-    async with department(holds_all(0.8)) as served:
+    async with department(holds_all(0.7)) as served:
         opened = line(served.port, concurrency=4)
-        outcomes = await asked(opened, people(100), timeout_s=1.4)
+        outcomes = await asked(opened, people(100), timeout_s=1.9)
         turned = [o for o in outcomes if isinstance(o, CallFailed) and o.kind == "full"]
         assert len(turned) >= 30
         assert all(not o.sent and 0 < o.retry_after_s <= 60 for o in turned)
