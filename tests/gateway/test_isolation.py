@@ -76,7 +76,7 @@ async def test_who_finds_no_place_is_told_when_there_may_be_one():
         turned = [o for o in outcomes if isinstance(o, CallFailed) and o.kind == "full"]
         assert len(turned) >= 30
         assert all(not o.sent and 0 < o.retry_after_s <= 60 for o in turned)
-        assert len(served.asked) <= 12, "who waited in vain was never sent"
+        assert len(served.asked) <= 100 - len(turned), "who waited in vain was never sent"
         assert opened.breaker("query").state == "closed", "our own line says nothing about the department"
         await opened.close()
 
