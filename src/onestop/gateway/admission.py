@@ -72,9 +72,8 @@ class Admission:
         caller.waits = True
         self.waiting += 1
         self._lines[caller.lane].append(caller)
-        self._admit_waiting(
-            now
-        )  # another operation's own limit, or a lower lane, may be all that those before wait for
+        # Another operation's own limit, or a lower lane, may be all that those before wait for.
+        self._admit_waiting(now)
         return True
 
     def left(self, caller: Caller, now: float) -> None:

@@ -147,11 +147,21 @@ class Call:
     def admit(self) -> None:
         """Go ahead: a place is free."""
         self.admitted = True
-        self._stop_timer()
+        waited, self.timer = self.timer, None
+        if waited is not None:
+            waited.cancel()
+            if self._too_late():
+                self._gave_up(self.line.full())
+                return
         if self.breaker.state == "closed" or self.may_pass:
             self.line.go(self)
         else:  # it opened while this call waited
             self._gave_up(self.line.paused(self))
+
+    def _too_late(self) -> bool:
+        """Tell whether less time is left than half an answer usually takes: sent, it would be work for nobody."""
+        left_s = self.deadline - self.line.loop.time()
+        return left_s <= self.line.admission.limit.usual(self.operation) / 2
 
     def turn_away(self) -> None:
         """End: somebody of a higher lane took the place in the waiting line."""
