@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.broken_manifests import BROKEN, SIGNED, WHOLE, changed, templated, with_auth
+from gateway.broken_manifests import BROKEN, SIGNED, STEPS, WHOLE, changed, templated, with_auth
 from onestop.gateway.lint import page
 from onestop.gateway.lint.form import read_form
 from onestop.gateway.lint.lines import lines_of
@@ -98,6 +98,15 @@ def test_a_department_that_does_not_repeat_the_number_is_warned_of_and_not_shut_
     assert found(weak)["ADP-071"].severity == "warning"
     sensitive = weak.replace("total_s = 2.0", 'total_s = 2.0\nsensitivity = "sensitive"')
     assert found(sensitive)["ADP-071"].severity == "warning"
+
+
+def test_where_calls_come_back_a_reply_may_read_a_body_beside_what_steps_saved():
+    steps = ('path = "/apply"\n', STEPS)
+    assert "ADP-045" in found(changed(steps))
+    called_back = changed(
+        steps, ("[limits]", '[callback]\noperation = "apply"\n[limits]'), ('lookup = "find"', 'answer = "callback"')
+    )
+    assert "ADP-045" not in found(called_back)
 
 
 def test_a_question_about_nobody_needs_no_subject():

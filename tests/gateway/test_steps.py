@@ -25,7 +25,7 @@ basis = {{ zh = "测试", en = "Test" }}
 idempotent = "{kind}"
 total_s = 0.4
 reply.reference = "steps.open.url"
-reply.fields = {{ person = "steps.find.id", url = "steps.open.url", status = "status" }}
+reply.fields = {{ person = "steps.find.id", url = "steps.open.url", status = "steps.status.state" }}
 
 [[operations.steps]]
 id = "find"
@@ -60,19 +60,24 @@ id = "status"
 path = "/statuses"
 idempotent = "{kind}"
 request.body = {{ mark = "step_key", case = "steps.open.url", role = "steps.role.url" }}
+save = {{ url = "url", state = "status" }}
+save_headers = {{ version = "X-Version" }}
 {lookup_status}
 """
 LOOKUP = (
     'lookup = {{ path = "/{what}", request = {{ query = {{ mark = "step_key" }} }}, found = "url", '
-    'save = {{ url = "url" }}, errors = [{{ status = 404, outcome = "not_found" }}] }}'
+    'save = {{ url = "url"{more} }}, errors = [{{ status = 404, outcome = "not_found" }}] }}'
 )
+# What a register tells when it is asked is of another shape than what it answers a writer.
+FOUND_STATE = ', state = "record.0.condition", version = "record.0.version"'
 KINDS = ("cases", "roles", "statuses")
 
 
 def manifest(kind, changed=lambda text: text):
+    more = {"open": "", "role": "", "status": FOUND_STATE}
     finds = {
-        f"lookup_{step}": LOOKUP.format(what=what) if kind == "lookup" else ""
-        for step, what in (("open", "cases"), ("role", "roles"), ("status", "statuses"))
+        f"lookup_{step}": LOOKUP.format(what=what, more=more[step]) if kind == "lookup" else ""
+        for step, what in zip(more, KINDS, strict=True)
     }
     text = HEAD.format(id="dep", code=CODES["dep"], tables="") + STEPS.format(kind=kind, **finds)
     return parse(changed(text).encode())
@@ -94,7 +99,8 @@ class Registers:
         if "mark=" in path:
             mark = path.partition("mark=")[2]
             found = [made for made in self.ledger[kind] if made == mark]
-            return (200, json.dumps({"url": f"/{kind}/{mark}"}).encode()) if found else (404, b"{}")
+            told = {"url": f"/{kind}/{mark}", "record": [{"condition": "open", "version": "7"}]}
+            return (200, json.dumps(told).encode()) if found else (404, b"{}")
         told = json.loads(body)
         if self.refuse == kind:
             return 409, json.dumps({"says": "not open"}).encode()
@@ -120,6 +126,7 @@ async def registers(pool, keys, kind, monkeypatch, *, told=None, changed=lambda 
     monkeypatch.setattr(effect_verdicts, "backoff_s", lambda _: 0.05)
     told = told or Registers(**more)
     async with department(told) as served:
+        served.headers = b"X-Version: 7\r\n"
         line = Line(manifest(kind, changed), Where(f"http://127.0.0.1:{served.port}", {}), AllowList(["127.0.0.0/8"]))
         work = Work(pool, keys, [line.manifest], {"dep": line})
         try:
@@ -165,6 +172,24 @@ async def test_a_cut_at_any_step_leaves_exactly_one_of_each(pool, keys, monkeypa
         assert told.counts == [1, 1, 1]
         assert told.finds == 1, "it goes on where it stopped"
         assert work.of("c1") == ["completed"]
+
+
+@pytest.mark.parametrize("cut", [None, "after"])
+async def test_the_answer_is_the_same_whether_the_last_step_answered_or_was_found(pool, keys, monkeypatch, cut):
+    def told_last(text):
+        return text.replace('reply.reference = "steps.open.url"', 'reply.reference = "steps.status.url"').replace(
+            "status = ", 'version = "steps.status.version", status = ', 1
+        )
+
+    told = Registers(by_key=False)
+    told.cut = ("statuses", cut) if cut else None
+    async with registers(pool, keys, "lookup", monkeypatch, told=told, changed=told_last) as (work, _):
+        await work.intend("a1")
+        row = await settled(work, "a1")
+        assert (row["state"], row["reference"]) == ("done", "/statuses/a1.status")
+        assert told.counts == [1, 1, 1]
+        result = json.loads(keys.unseal(row["result"], f"effects.result.{row['id']}"))
+        assert result == {"person": "p-1", "url": "/cases/a1.open", "status": "open", "version": "7"}
 
 
 @pytest.mark.parametrize("at", KINDS)
@@ -247,6 +272,8 @@ async def test_what_was_saved_lies_sealed(pool, keys, monkeypatch):
 async def test_a_step_that_saves_nothing_has_acted_all_the_same(pool, keys, monkeypatch):
     def silent(text):
         text = text.replace('save = { url = "url" }\n', "")
+        for name in ("reply.reference", "url"):
+            text = text.replace(f'{name} = "steps.open.url"', f'{name} = "steps.status.url"')
         return text.replace("steps.open.url", "payload.name").replace("steps.role.url", "payload.name")
 
     async with registers(pool, keys, "key", monkeypatch, changed=silent) as (work, told):
@@ -259,8 +286,8 @@ async def test_a_step_that_saves_nothing_has_acted_all_the_same(pool, keys, monk
 
 async def test_what_the_last_step_said_outlives_a_handler_that_fails(pool, keys, monkeypatch):
     def told_last(text):
-        outcome = 'reply.outcome = { path = "status", map = { open = "completed" } }\nreply.fields ='
-        return text.replace('reply.reference = "steps.open.url"', 'reply.reference = "url"').replace(
+        outcome = 'reply.outcome = { path = "steps.status.state", map = { open = "completed" } }\nreply.fields ='
+        return text.replace('reply.reference = "steps.open.url"', 'reply.reference = "steps.status.url"').replace(
             "reply.fields =", outcome, 1
         )
 

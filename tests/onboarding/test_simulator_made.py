@@ -233,7 +233,13 @@ id = "send"
 path = "/send"
 idempotent = "key"
 request.body = { key = "key", ticket = "steps.open.ticket" }
+save = { no = "no", state = "state" }
 """
+    steps[1] = (
+        steps[1]
+        .replace('reference = "no"', 'reference = "steps.send.no"')
+        .replace('path = "state"', 'path = "steps.send.state"')
+    )
     async with (
         played(manifest_of("[[operations]]".join(steps))) as player,
         httpx.AsyncClient(trust_env=False) as client,

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from onestop.gateway.call import CallFailed
-from onestop.gateway.mapping.language import MappingFailed, Value
+from onestop.gateway.mapping.language import MappingFailed
 from onestop.gateway.operations import Answer, Prepared
 from onestop.gateway.steps import PreparedStep, Saved, Walk
 
@@ -24,7 +24,6 @@ class Progress(msgspec.Struct, kw_only=True):
 
     saved: Saved = {}  # msgspec copies the default
     under_way: str | None = None  # the step that may be on its way
-    body: Value = None  # the last step's, from when it is known until the effect is settled
 
 
 # Writes the progress; False: somebody else holds the effect by now.
@@ -51,7 +50,6 @@ class StepByStep:
         self._operation, self._values, self._progress = operation, values, progress
         self._ask, self._keep = ask, keep
         self._walk = Walk(operation, progress.saved)
-        self._walk.body = progress.body
 
     async def go_on(self) -> Answer | Stopped:
         """Take the steps that are left; return the whole answer, or where it stopped.
@@ -86,7 +84,6 @@ class StepByStep:
         if saved is None:
             return False
         self._walk.saved[step.spec.id] = saved
-        self._walk.body = found.body
         await self._note(None)
         return True
 
@@ -109,17 +106,9 @@ class StepByStep:
         return self._stopped(step, outcome, unclear=unclear)
 
     async def _note(self, under_way: str | None) -> None:
-        body = self._last_body() if under_way is None else None
-        self._progress = Progress(saved=self._walk.saved, under_way=under_way, body=body)
+        self._progress = Progress(saved=self._walk.saved, under_way=under_way)
         if not await self._keep(self._progress):
             raise LeaseLost
-
-    def _last_body(self) -> Value:
-        """Return what the answer is read from, once no step is left: the effect may be settled by another worker."""
-        try:
-            return self._walk.body if self._walk.next(self._values) is None else None
-        except MappingFailed:
-            return None
 
     def _stopped(self, step: PreparedStep, outcome: Answer | CallFailed | None, *, unclear: bool) -> Stopped:
         return Stopped(step=step, outcome=outcome, unclear=unclear, acted=self._walk.acted())

@@ -1,15 +1,13 @@
-"""Rules about operations, the ways their answers come, and steps: what refers to what, and what is promised for it."""
+"""Rules about operations, the ways their answers come: what refers to what, and what is promised for it."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
-from onestop.gateway.lint.findings import Hit, Path, Subject, hit
-from onestop.gateway.manifest import Operation, Step
+from onestop.gateway.lint.findings import Hit, Subject, hit
+from onestop.gateway.manifest import Operation
 
 _OUTCOMES: Final = ("completed", "pending", "declined", "correction", "extended", "transferred")
-_SAVED: Final = re.compile(r"\bsteps\.([a-z][a-z0-9_]*)\.([\w-]+)")
 
 
 def names_once(s: Subject) -> Iterator[Hit]:
@@ -132,43 +130,4 @@ def desk(s: Subject) -> Iterator[Hit]:
             yield hit("ADP-039", (*path, "idempotent"), name=operation.id)
 
 
-def steps(s: Subject) -> Iterator[Hit]:
-    """Steps of one id, steps that cannot be found again, values nobody saved or nobody reads."""
-    for path, operation in s.operations():
-        if not operation.steps:
-            continue
-        for name in ("path", "request"):
-            if s.told((*path, name)):
-                yield hit("ADP-044", (*path, name), name=name)
-        saved: dict[str, set[str]] = {}
-        for i, step in enumerate(operation.steps):
-            where: Path = (*path, "steps", i)
-            if step.id in saved:
-                yield hit("ADP-040", (*where, "id"), name=step.id)
-            if step.idempotent == "lookup" and step.lookup is None:
-                yield hit("ADP-041", (*where, "lookup"), name=step.id)
-            yield from _unsaved(step, where, saved)
-            saved[step.id] = {*step.save, *step.save_headers}
-        yield from _unread(operation, path)
-
-
-def _unsaved(step: Step, where: Path, saved: dict[str, set[str]]) -> Iterator[Hit]:
-    own = [step.path, step.request, step.skip_when, step.lookup]
-    for name, value in sorted(_reads(own)):
-        if value not in saved.get(name, set()) and name != step.id:
-            yield hit("ADP-042", (*where, "request"), name=f"steps.{name}.{value}", step=step.id)
-
-
-def _unread(operation: Operation, path: Path) -> Iterator[Hit]:
-    read = _reads([operation.reply, *((one.request, one.skip_when, one.lookup) for one in operation.steps)])
-    for i, step in enumerate(operation.steps[:-1]):
-        for name in sorted({*step.save, *step.save_headers} - {value for of, value in read if of == step.id}):
-            yield hit("ADP-043", (*path, "steps", i, "save", name), name=f"steps.{step.id}.{name}")
-
-
-def _reads(tree: Any) -> set[tuple[str, str]]:
-    """Return every `steps.<id>.<name>` that is named anywhere below."""
-    return {(found[1], found[2]) for found in _SAVED.finditer(repr(tree))}
-
-
-RULES = (names_once, safe_or_not, looked_up, answers_come, callback, files, outcomes, desk, steps)
+RULES = (names_once, safe_or_not, looked_up, answers_come, callback, files, outcomes, desk)
