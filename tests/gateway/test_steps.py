@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from onestop.gateway import effect_verdicts, effects, store, store_pull
+from onestop.gateway.effect_steps import Progress, StepByStep
 from onestop.gateway.line import Line, Where
 from onestop.gateway.manifest import parse
+from onestop.gateway.operations import Answer, prepare
 from onestop.outbound.addresses import AllowList
 from tests.gateway.department import department
 from tests.gateway.work import CODES, HEAD, Work, at_work, until
@@ -194,7 +196,7 @@ async def test_the_answer_is_the_same_whether_the_last_step_answered_or_was_foun
 
 @pytest.mark.parametrize("at", KINDS)
 async def test_another_worker_goes_on_where_a_killed_one_stopped(pool, keys, monkeypatch, at):
-    monkeypatch.setattr(effects, "LEASE_S", 0.5)
+    monkeypatch.setattr(effects, "LEASE_S", 1.0)
     async with registers(pool, keys, "lookup", monkeypatch, by_key=False) as (work, told):
         told.cut = (at, "after")
         await work.intend("w1")
@@ -206,6 +208,75 @@ async def test_another_worker_goes_on_where_a_killed_one_stopped(pool, keys, mon
         running.cancel()
         assert (await settled(work, "w1"))["state"] == "done"
         assert told.counts == [1, 1, 1]
+
+
+class Slow(Registers):
+    """Takes its time, and writes into its ledger only when that is over."""
+
+    def __init__(self, after_s, **more):
+        super().__init__(**more)
+        self.after_s, self.at_once, self.most_at_once = dict(zip(KINDS, after_s, strict=True)), 0, 0
+
+    async def __call__(self, path, headers, body):
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(self.after_s.get(path.strip("/"), 0))  # of a look-up none
+        self.at_once -= 1
+        return await super().__call__(path, headers, body)
+
+
+async def test_slow_steps_outlast_the_hold_and_no_second_worker_takes_the_effect(pool, keys, monkeypatch):
+    monkeypatch.setattr(effects, "_HOLD_S", 1.8)
+
+    def patient(text):
+        return text.replace("total_s = 0.4", "total_s = 1.4")
+
+    told = Slow((0.7, 0.7, 1.1), by_key=False)  # each fits the hold; all of them take longer
+    async with registers(pool, keys, "lookup", monkeypatch, told=told, changed=patient) as (work, _):
+        await work.intend("o1")
+        async with at_work(work):  # a second one beside the one that is waited for
+            assert (await settled(work, "o1", 30.0))["state"] == "done"
+        assert (told.counts, told.most_at_once) == ([1, 1, 1], 1)
+        assert work.of("o1") == ["completed"]
+
+
+async def test_a_worker_that_is_stopped_begins_no_further_step_and_another_goes_on(pool, keys, monkeypatch):
+    class Stopping(Registers):
+        async def __call__(self, path, headers, body):
+            if path == "/roles":
+                leaving.stop()
+            return await super().__call__(path, headers, body)
+
+    told = Stopping(by_key=False)
+    async with registers(pool, keys, "none", monkeypatch, told=told) as (work, _):
+        leaving = work.worker()
+        await work.intend("e1")
+        await leaving.run()
+        assert told.counts == [1, 1, 0]
+        assert (await work.row("e1"))["state"] == "unknown"
+        assert (await settled(work, "e1"))["state"] == "done"
+        assert told.counts == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("fits", "asked", "state"), [(0, [], "intended"), (2, ["find", "open"], "unknown")])
+async def test_a_step_whose_time_would_pass_the_hold_is_put_off_and_not_unclear(fits, asked, state):
+    [prepared] = [one for one in prepare(manifest("none")).values() if one.steps]
+    took, kept = [], []
+
+    async def ask(only, name, values):
+        took.append(name)
+        answer = Answer("ok")
+        answer.body = {"id": "p-1", "url": "/1"}
+        return answer
+
+    async def keep(progress):
+        kept.append(progress)
+        return True
+
+    values = {"payload": {"name": "林"}, "key": "f1"}
+    came = await StepByStep(prepared, values, Progress(), ask, keep, lambda _: len(took) < fits).go_on()
+    assert (took, came.put_off, came.unclear, kept[-1].under_way) == (asked, True, False, None)
+    assert effect_verdicts.judge_steps(prepared, came, None).state == state
 
 
 async def test_a_404_that_nothing_declares_never_means_that_a_step_did_not_arrive(pool, keys, monkeypatch):

@@ -69,6 +69,9 @@ def judge_steps(prepared: Prepared, came: Answer | Stopped, effect: store.Claime
     """Decide what the way through an operation's steps means for the effect; touches nothing."""
     if isinstance(came, Answer):
         return said(prepared, came) if came.kind == "ok" else to_desk(f"upstream.{came.kind}")
+    if came.put_off:
+        state = "unknown" if came.unclear or came.acted else "intended"
+        return Verdict(state=state, again_s=backoff_s(0))
     if came.outcome is None:
         return to_desk("upstream.unknown_outcome")
     verdict = judge(came.step.prepared, came.outcome, effect, came.unclear)

@@ -18,11 +18,12 @@ from typing import Any
 import msgspec
 import structlog
 
-from onestop import clock
 from onestop.crypto import Keys
 from onestop.db import Connection, Pool
 from onestop.gateway import effect_verdicts as verdicts
 from onestop.gateway import store
+from onestop.gateway.effect_hold import Holds
+from onestop.gateway.effect_rows import context, sealed_result, values_of
 from onestop.gateway.effect_steps import LeaseLost, Progress, StepByStep
 from onestop.gateway.effect_verdicts import Verdict, judge, judge_steps, later_s, may_be_on_its_way, said, to_desk
 from onestop.gateway.explain import TraceLog
@@ -40,7 +41,7 @@ Handler = Callable[[Connection, Effect, Settled], Awaitable[None]]
 
 LEASE_S = 15.0  # half again as long as any one call: who does not come back in it is taken to be dead
 _CALL_S = 10.0
-_HOLD_S = 60.0  # nobody handles one effect longer: whatever hangs, the lease is not kept for ever
+_HOLD_S = 60.0  # nobody handles one call of an effect longer: whatever hangs, the lease is not kept for ever
 _IN_FLIGHT = 64
 _OF_ONE = 16  # of one department: the others' effects do not wait behind a slow one's
 _IDLE_S = 0.2
@@ -51,10 +52,6 @@ _HELD_S = 15.0
 _json = msgspec.json.Encoder()
 
 
-def _context(effect_id: str, what: str) -> str:
-    return f"effects.{what}.{effect_id}"
-
-
 async def intend(db: Connection, keys: Keys, gateway: Gateway, region: str, effects: Sequence[NewEffect]) -> None:
     """Write effects into the ledger, in the caller's transaction; a key that is there already is left as it is."""
     if effects:
@@ -63,7 +60,7 @@ async def intend(db: Connection, keys: Keys, gateway: Gateway, region: str, effe
 
 def row(keys: Keys, gateway: Gateway, effect: NewEffect) -> tuple[object, ...]:
     """Return an effect as a row: id, case, step, adapter, operation, version, key, sealed payload, trace."""
-    payload = keys.seal(_json.encode(effect.payload), _context(effect.id, "payload"))
+    payload = keys.seal(_json.encode(effect.payload), context(effect.id, "payload"))
     subject = effect.payload.get("subject")
     version = gateway.version_for(effect.adapter, subject.get("number") if isinstance(subject, dict) else None)
     return (
@@ -83,6 +80,7 @@ class Dispatcher:
         self._traces = traces
         self.worker = f"w-{secrets.token_hex(6)}"
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._holds = Holds()
         self._busy: Counter[str] = Counter()  # effects under way, by adapter
         self._strangers: list[str] = []
         self._looked_for_strangers = 0.0
@@ -150,18 +148,21 @@ class Dispatcher:
 
     async def _one(self, effect: store.Claimed) -> None:
         try:
-            async with asyncio.timeout(_HOLD_S):
+            async with self._holds.hold(effect.id, _HOLD_S):
                 await self._work_on(effect)
         except Exception as fault:
             log.exception("effect_failed", effect=effect.id, adapter=effect.adapter)
+            # A call that was cut off must have arrived or died before anybody looks for what it did.
+            least_s = LEASE_S if isinstance(fault, TimeoutError) else 0.0
             with contextlib.suppress(Exception):  # the lease runs out, and it is looked at again all the same
-                await self._set_back(effect, type(fault).__name__)
+                await self._set_back(effect, type(fault).__name__, least_s)
 
-    async def _set_back(self, effect: store.Claimed, cause: str) -> None:
+    async def _set_back(self, effect: store.Claimed, cause: str, least_s: float) -> None:
         """Put back what could not be handled; at the fifth time it is set aside for a person, and the others go on."""
         if effect.faults + 1 < MOST_FAULTS:
             told = {"code": "effect.poison", "cause": cause}
-            await store.set_back(self._pool, effect, self.worker, told, verdicts.backoff_s(effect.faults + 1))
+            wait_s = max(verdicts.backoff_s(effect.faults + 1), least_s)
+            await store.set_back(self._pool, effect, self.worker, told, wait_s)
             return
         verdict = to_desk("effect.poison", cause)
         try:
@@ -255,6 +256,7 @@ class Dispatcher:
             return
         if now() - began > LEASE_S / 3:
             return  # this process stood still meanwhile; another may have begun to find out by now
+        self._holds.extend(effect.id, began, LEASE_S, _HOLD_S)
         sent = msgspec.structs.replace(effect, attempt=effect.attempt + 1)
         outcome = await self._asked(effect, line, effect.operation, values, prepared.spec.total_s)
         await self._write(sent, judge(prepared, outcome, sent, was_unknown))
@@ -264,21 +266,28 @@ class Dispatcher:
         if not await store.mark_sent(self._pool, effect, self.worker, LEASE_S, line.manifest.version):
             return
         sent = msgspec.structs.replace(effect, attempt=effect.attempt + 1)
-        context = _context(effect.id, "progress")
+        about = context(effect.id, "progress")
 
         async def ask(only: Prepared, name: str, reads: dict[str, Any]) -> Answer | CallFailed:
             return await self._asked(effect, line, effect.operation, reads, only.spec.total_s, only=only, name=name)
 
         async def keep(progress: Progress) -> bool:
-            sealed = self._keys.seal(_json.encode(progress), context)
-            return await store.save_progress(self._pool, effect, self.worker, sealed, LEASE_S)
+            asked = asyncio.get_running_loop().time()
+            sealed = self._keys.seal(_json.encode(progress), about)
+            held = await store.save_progress(self._pool, effect, self.worker, sealed, LEASE_S)
+            if held:
+                self._holds.extend(effect.id, asked, LEASE_S, _HOLD_S)
+            return held
+
+        def covers(only: Prepared) -> bool:
+            return not self._stop.is_set() and self._holds.covers(effect.id, min(only.spec.total_s, _CALL_S))
 
         progress = Progress()
         if effect.progress is not None:
-            progress = msgspec.json.decode(self._keys.unseal(effect.progress, context), type=Progress)
+            progress = msgspec.json.decode(self._keys.unseal(effect.progress, about), type=Progress)
             progress.under_way = may_be_on_its_way(prepared, progress.under_way, effect.state)
         try:
-            came = await StepByStep(prepared, values, progress, ask, keep).go_on()
+            came = await StepByStep(prepared, values, progress, ask, keep, covers).go_on()
         except LeaseLost:
             return
         await self._write(sent, judge_steps(prepared, came, sent))
@@ -379,20 +388,6 @@ class Dispatcher:
             await self._gateway.changed(self._pool, effect.case_id)
 
 
-def values_of(keys: Keys, effect: Effect, payload: bytes) -> dict[str, Any]:
-    """Return what the expressions of an effect's request read."""
-    told = msgspec.json.decode(keys.unseal(payload, _context(effect.id, "payload")))
-    return {
-        "payload": told,
-        "subject": told.get("subject"),
-        "case": told.get("case"),
-        "key": effect.key,
-        "reference": effect.reference or told.get("reference"),
-        "now": clock.now().isoformat(),
-        "traceparent": f"00-{effect.trace_id}-{secrets.token_hex(8)}-01" if effect.trace_id else None,
-    }
-
-
 async def _ask(
     line: Line, operation: str, values: dict[str, Any], total_s: float, only: Prepared | None = None
 ) -> Answer | CallFailed:
@@ -402,8 +397,3 @@ async def _ask(
         return await line.ask(operation, values, min(total_s, _CALL_S), lane="citizen" if sends else "batch", only=only)
     except CallFailed as failure:
         return failure
-
-
-def sealed_result(keys: Keys, effect_id: str, settled: Settled) -> bytes | None:
-    """Return a settled effect's result, sealed; None where it has none."""
-    return None if settled.result is None else keys.seal(_json.encode(settled.result), _context(effect_id, "result"))
