@@ -256,8 +256,9 @@ class Line:
         try:
             path, query, headers, body = prepared.request(call.values)
             path = replica.prefix + path
-            if course is not None and course.target is not None:
-                path, query = course.target
+            if course is not None:
+                path, query = course.target or (path, query)
+                course.asked = f"{path}?{query}" if query else path
             out = Outgoing(prepared.spec.method, replica.origin, path, query, headers, body)
             if self._always is not None:
                 self._always(out)
