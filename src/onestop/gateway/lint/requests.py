@@ -7,10 +7,11 @@ from typing import Final
 import msgspec
 
 from onestop.gateway.bodies.envelopes import check_templates
-from onestop.gateway.lint.expressions import every, leaves, of_request
+from onestop.gateway.lint.expressions import Told, every, leaves, of_request
 from onestop.gateway.lint.findings import Hit, Path, Subject, hit
 from onestop.gateway.manifest import BadManifest, ErrorCase, Request
 from onestop.gateway.mapping.language import expression
+from onestop.gateway.mapping.paths import outwards
 from onestop.gateway.mapping.templates import roots as roots_of
 from onestop.gateway.mapping.templates import template
 
@@ -36,7 +37,7 @@ def expressions(s: Subject) -> Iterator[Hit]:
         if missing:
             continue
         try:
-            template(source, codes) if "{{" in source else expression(source, codes)
+            template(source, codes) if "{{" in source else expression(source, codes, inside=told.around)
         except BadManifest as fault:
             yield hit("ADP-050", where, source=source, fault=str(fault))
     for name in codes if s.whole else ():
@@ -106,11 +107,16 @@ def roots(s: Subject) -> Iterator[Hit]:
     """A request that reads something no request is ever given."""
     for one in sent(s):
         for told in of_request(one.request, (*one.where, "request")):
-            inner = roots_of(told.source) if "{{" in told.source else [told.source]
-            for source in inner if told.around == 0 else ():
+            for source in roots_of(told.source) if "{{" in told.source else _of_root(told):
                 match = _ROOT.match(source)
                 if match and match[1] not in _ROOTS:
                     yield hit("ADP-055", told.where, source=source.strip(), allowed=" ".join(sorted(_ROOTS)))
+
+
+def _of_root(told: Told) -> list[str]:
+    """Return an expression without its `../`, where it begins at what the request reads and not at a list's record."""
+    levels, rest = outwards(told.source.strip())
+    return [rest] if levels == told.around else []
 
 
 def error_maps(s: Subject) -> Iterator[Hit]:

@@ -120,7 +120,7 @@ def _joined(change: Callable[[str], str], spot: Spot) -> Getter:
 
 def append(argument: str, spot: Spot) -> Both:
     """Add what a path reads; nothing stays nothing."""
-    tail = spot.path(argument)
+    tail = spot.root_path(argument)
 
     def convert(value: Value, root: Value) -> Value:
         added = tail(root)
