@@ -143,4 +143,5 @@ def to_desk(code: str, cause: str | None = None) -> Verdict:
 
 def backoff_s(attempt: int) -> float:
     """Return how long to wait after the nth attempt: exponential with full jitter, at most two minutes."""
-    return max(random.uniform(0, min(2.0**attempt, _LONGEST_WAIT_S)), 0.2)  # noqa: S311 - no secret
+    doubled = min(attempt, 16)  # of two to the thousandth, which three days of attempts reach, no float knows
+    return max(random.uniform(0, min(2.0**doubled, _LONGEST_WAIT_S)), 0.2)  # noqa: S311 - no secret
