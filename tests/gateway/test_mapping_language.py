@@ -288,6 +288,19 @@ def test_a_strict_code_is_known_or_refused_and_a_lenient_one_stays(table, told):
             expression("v | strict(m)", codes)({"v": told})
 
 
+@given(st.dictionaries(st.text(min_size=1), st.text(min_size=1), min_size=1), st.data())
+def test_a_word_is_written_as_the_one_code_that_is_read_as_it_or_not_at_all(table, data):
+    codes = {"m": table}
+    if len(set(table.values())) < len(table):
+        with pytest.raises(BadManifest, match="a word has several"):
+            expression("v | encode(m)", codes)
+        return
+    told = data.draw(st.lists(st.sampled_from(sorted(table))))
+    assert expression("v | strict(m) | encode(m)", codes)({"v": told}) == told
+    with pytest.raises(MappingFailed, match="words of"):
+        expression("v | encode(m)", codes)({"v": "".join(table.values()) + "?"})
+
+
 @given(
     st.lists(st.text(min_size=1, max_size=8).filter(lambda name: '"' not in name), min_size=1, max_size=4),
     st.integers(),

@@ -176,6 +176,9 @@ class Form:
         if name == "code" and argument in self._codes:
             ours = {theirs: mine for mine, theirs in self._codes[argument].items()}
             return lambda sent: ours.get(sent, sent)
+        if name == "encode" and argument in self._codes:
+            table = self._codes[argument]
+            return lambda sent: table.get(sent, sent)
         return (lambda sent: sent) if name in ("upper", "lower", "default", "int", "number") else None
 
     def _tree(self, where: str, source: Any) -> None:

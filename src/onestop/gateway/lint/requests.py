@@ -16,7 +16,7 @@ from onestop.gateway.mapping.templates import roots as roots_of
 from onestop.gateway.mapping.templates import template
 
 _PLACE: Final = re.compile(r"\{([^{}]*)\}")
-_CODE: Final = re.compile(r"\|\s*(?:code|strict)\(\s*([\w-]+)")
+_CODE: Final = re.compile(r"\|\s*(?:code|strict|encode)\(\s*([\w-]+)")
 _ROOT: Final = re.compile(r"\s*([A-Za-z_][\w-]*)")
 _BODIES: Final = ("json", "form", "xml", "soap", "soap12", "csv", "text", "multipart")
 _ROOTS: Final = frozenset(

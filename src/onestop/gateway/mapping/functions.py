@@ -27,6 +27,7 @@ FUNCTIONS: Final[dict[str, Maker]] = {
     "day": dates.written,
     "default": texts.default,
     "each": lists.each,
+    "encode": texts.encode,
     "epoch": dates.epoch,
     "epoch_ms": dates.epoch_ms,
     "fen": numbers.fen,
