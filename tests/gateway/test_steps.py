@@ -131,6 +131,7 @@ async def registers(pool, keys, kind, monkeypatch, *, told=None, changed=lambda 
         served.headers = b"X-Version: 7\r\n"
         line = Line(manifest(kind, changed), Where(f"http://127.0.0.1:{served.port}", {}), AllowList(["127.0.0.0/8"]))
         work = Work(pool, keys, [line.manifest], {"dep": line})
+        told.served = served
         try:
             yield work, told
         finally:
@@ -154,6 +155,26 @@ async def test_every_step_is_taken_once_and_the_answer_reads_what_all_saved(pool
         assert (row["state"], row["reference"]) == ("done", "/cases/k1.open")
         assert told.counts == [1, 1, 1]
         assert work.of("k1") == ["completed"]
+
+
+async def test_steps_at_one_address_are_each_sent_by_their_own_method(pool, keys, monkeypatch):
+    class Held(Registers):
+        async def __call__(self, path, headers, body):
+            return await super().__call__(path if body else "/persons", headers, body)
+
+    def at_one_address(text):  # the person is looked for where the case is then opened
+        text = text.replace('path = "/persons"', 'path = "/cases"')
+        return text.replace('request.query = { name = "payload.name" }\n', "")
+
+    async with registers(pool, keys, "key", monkeypatch, told=Held(), changed=at_one_address) as (work, told):
+        await work.intend("m1")
+        assert (await settled(work, "m1"))["state"] == "done"
+        await work.intend("m2")
+        assert (await settled(work, "m2"))["state"] == "done"
+        asked = [path for path, _, _ in told.served.asked]
+        assert list(zip(told.served.methods, asked, strict=True)) == 2 * [
+            ("GET", "/cases"), ("POST", "/cases"), ("POST", "/roles"), ("POST", "/statuses"),
+        ]  # fmt: skip
 
 
 async def test_a_step_whose_result_is_there_already_is_left_out(pool, keys, monkeypatch):
