@@ -39,7 +39,7 @@ class PreparedStep:
             idempotent=step.idempotent,
             total_s=step.total_s or operation.total_s,
             errors=(*step.errors, *operation.errors),
-            reply=Reply(),
+            reply=Reply(protection=operation.reply.protection),  # each answer is opened, or nothing of it is believed
             steps=(),
             answer="now",
         )

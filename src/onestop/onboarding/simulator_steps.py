@@ -44,7 +44,7 @@ def _as_operation(operation: Operation, step: Step, *, last: bool) -> Operation:
         changed |= {
             "id": f"{operation.id}_{step.id}"[:40],
             "kind": "query",
-            "reply": Reply(fields=step.save),
+            "reply": Reply(fields=step.save, protection=operation.reply.protection),
             "examples": (),
             "schema": None,
         }
@@ -78,7 +78,7 @@ def _as_lookup(operation: Operation, step: Step, lookup: Lookup) -> Operation:
         path=lookup.path,
         request=lookup.request,
         request_codec=lookup.request_codec,
-        reply=Reply(found=lookup.found, fields=lookup.save),
+        reply=Reply(found=lookup.found, fields=lookup.save, protection=operation.reply.protection),
         examples=(),
         schema=None,
         steps=(),
