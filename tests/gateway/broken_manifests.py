@@ -92,6 +92,14 @@ BROKEN: dict[str, list[tuple[str, str]]] = {
     "ADP-045": [(changed(('path = "/apply"\n', STEPS)), "reply.fields")],
     "ADP-046": [(changed(('path = "/apply"\n', STEPS.replace("save", FOUND))), "steps")],
     "ADP-047": [(changed(('path = "/apply"\n', STEPS), ('lookup = "find"', 'answer = "pull"')), "answer")],
+    "ADP-048": [
+        (changed(('request.body = { key = "key", name', "request.body = { name")), "request.body"),
+        (changed(('path = "/apply"\n', STEPS.replace("two", "one").replace("steps.one.file", "payload.f"))), "steps"),
+    ],
+    "ADP-049": [
+        (changed(('request.body = { key = "key" }', "request.body = { key = \"'key'\" }")), "request.body"),
+        (changed(('path = "/apply"\n', STEPS.replace("save", FOUND))), "steps"),
+    ],
     "ADP-050": [
         (changed(('"data.as_of | instant"', '"data.as_of | instnt"')), "as_of"),
         (changed(('path = "/query"', templated("<a><b>{{ key }}</a>"))), "template"),
