@@ -4,6 +4,7 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
 from onestop.gateway import effect_verdicts, effects, store, store_pull
@@ -257,8 +258,41 @@ async def test_slow_steps_outlast_the_hold_and_no_second_worker_takes_the_effect
         await work.intend("o1")
         async with at_work(work):  # a second one beside the one that is waited for
             assert (await settled(work, "o1", 30.0))["state"] == "done"
+        await until(lambda: asyncio.sleep(0, told.at_once == 0), 30.0)
         assert (told.counts, told.most_at_once) == ([1, 1, 1], 1)
         assert work.of("o1") == ["completed"]
+
+
+async def test_a_department_that_goes_on_after_we_stopped_waiting_is_looked_at_once_that_is_over(
+    pool, keys, monkeypatch
+):
+    def settling(text):
+        return text.replace("total_s = 0.4", "total_s = 0.4\nsettles_s = 1.5")
+
+    told = Slow((0, 1.3, 0), by_key=False)  # the role is there most of a second after its call was given up
+    async with registers(pool, keys, "lookup", monkeypatch, told=told, changed=settling) as (work, _):
+        await work.intend("z1")
+        assert (await settled(work, "z1", 30.0))["state"] == "done"
+        await until(lambda: asyncio.sleep(0, told.at_once == 0), 30.0)  # what was sent twice would end later
+        assert told.counts == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("state", "waits"), [("sent", True), ("unknown", False)])
+async def test_what_a_killed_worker_left_is_not_looked_for_before_it_is_settled(pool, keys, monkeypatch, state, waits):
+    def settling(text):
+        return text.replace("total_s = 0.4", "total_s = 0.4\nsettles_s = 600")
+
+    async with registers(pool, keys, "lookup", monkeypatch, by_key=False, changed=settling) as (work, told):
+        await work.intend("y1")
+        (effect,) = await store.claim_due(pool, "990100", "w-dead", 60.0, {"dep": 1}, 1)
+        left = Progress(saved={"find": {"id": "p-1"}}, under_way="open")
+        sealed = keys.seal(json.dumps(msgspec.to_builtins(left)).encode(), f"effects.progress.{effect.id}")
+        await pool.execute("UPDATE effects SET state = $1, progress = $2, worker = 'w-2'", state, sealed)
+        worker = work.worker()
+        worker.worker = "w-2"
+        await worker._work_on(msgspec.structs.replace(effect, state=state, progress=sealed))
+        row = await work.row("y1")
+        assert (row["state"], told.counts[0]) == (("unknown", 0) if waits else ("done", 1))
 
 
 async def test_a_worker_that_is_stopped_begins_no_further_step_and_another_goes_on(pool, keys, monkeypatch):

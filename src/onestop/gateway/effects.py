@@ -214,9 +214,19 @@ class Dispatcher:
         elif prepared.spec.idempotent == "key":
             await self._send(effect, line, prepared, values, was_unknown=True)
         elif prepared.spec.idempotent == "lookup" and prepared.spec.lookup:
+            if await self._unsettled(effect, prepared):
+                return
             await self._look_up(effect, line, prepared, values)
         else:
             await self._write(effect, to_desk("upstream.unknown_outcome"))
+
+    async def _unsettled(self, effect: store.Claimed, asked: Prepared) -> bool:
+        """Put off the look-up of what a worker left that was cut off: its call may still take effect there."""
+        left_s = verdicts.settles_s(asked) - LEASE_S  # the lease has run out since
+        if effect.state != "sent" or left_s <= 0:
+            return False
+        await store.postpone(self._pool, effect, self.worker, "unknown", None, left_s)
+        return True
 
     async def _wait_to_be_fetched(self, effect: store.Claimed, prepared: Prepared) -> None:
         """Leave it for its department; one that was offered before and comes here again has waited too long."""
@@ -263,10 +273,17 @@ class Dispatcher:
 
     async def _take_steps(self, effect: store.Claimed, line: Line, prepared: Prepared, values: dict[str, Any]) -> None:
         """Go on with a submission of several calls where it stopped."""
+        about = context(effect.id, "progress")
+        progress = Progress()
+        if effect.progress is not None:
+            progress = msgspec.json.decode(self._keys.unseal(effect.progress, about), type=Progress)
+            progress.under_way = may_be_on_its_way(prepared, progress.under_way, effect.state)
+            left = next((one for one in prepared.steps if one.spec.id == progress.under_way), None)
+            if left is not None and left.spec.idempotent == "lookup" and await self._unsettled(effect, left.prepared):
+                return
         if not await store.mark_sent(self._pool, effect, self.worker, LEASE_S, line.manifest.version):
             return
         sent = msgspec.structs.replace(effect, attempt=effect.attempt + 1)
-        about = context(effect.id, "progress")
 
         async def ask(only: Prepared, name: str, reads: dict[str, Any]) -> Answer | CallFailed:
             return await self._asked(effect, line, effect.operation, reads, only.spec.total_s, only=only, name=name)
@@ -282,10 +299,6 @@ class Dispatcher:
         def covers(only: Prepared) -> bool:
             return not self._stop.is_set() and self._holds.covers(effect.id, min(only.spec.total_s, _CALL_S))
 
-        progress = Progress()
-        if effect.progress is not None:
-            progress = msgspec.json.decode(self._keys.unseal(effect.progress, about), type=Progress)
-            progress.under_way = may_be_on_its_way(prepared, progress.under_way, effect.state)
         try:
             came = await StepByStep(prepared, values, progress, ask, keep, covers).go_on()
         except LeaseLost:

@@ -192,5 +192,7 @@ class Operation(Strict, frozen=True, kw_only=True):
     poll: Poll | None = None
     answer_within_s: Annotated[float, Meta(ge=1)] = 30 * 86400.0  # then a person asks what became of the answer
     lookup: Name | None = None  # the operation that finds an effect by our key
+    # How long after a call that brought no answer it may still take effect there: a look-up is not believed before.
+    settles_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None  # None: until the call's own end, total_s
     schema: dict[str, Any] | None = None  # JSON Schema of the accepted reply's body, for conformance and drift
     examples: tuple[Example, ...] = ()
