@@ -263,6 +263,24 @@ async def test_slow_steps_outlast_the_hold_and_no_second_worker_takes_the_effect
         assert work.of("o1") == ["completed"]
 
 
+async def test_a_worker_that_stood_still_takes_no_effect_that_it_has_under_way_a_second_time(pool, keys, monkeypatch):
+    monkeypatch.setattr(effects, "LEASE_S", 2.5)
+
+    def patient(text):
+        return text.replace("total_s = 0.4", "total_s = 2.0")
+
+    told = Slow((1.0, 0, 0), by_key=False)
+    async with registers(pool, keys, "lookup", monkeypatch, told=told, changed=patient) as (work, _):
+        await work.intend("u1")
+        async with at_work(work):
+            await until(lambda: asyncio.sleep(0, told.at_once == 1 and told.finds == 1), 30.0)
+            await pool.execute("UPDATE effects SET lease_until = now(), next_at = now()")
+            await until(lambda: asyncio.sleep(0, bool(work.of("u1"))), 30.0)
+        await until(lambda: asyncio.sleep(0, told.at_once == 0), 30.0)
+        assert (told.counts, told.most_at_once) == ([1, 1, 1], 1)
+        assert work.of("u1") == ["completed"]
+
+
 async def test_a_department_that_goes_on_after_we_stopped_waiting_is_looked_at_once_that_is_over(
     pool, keys, monkeypatch
 ):

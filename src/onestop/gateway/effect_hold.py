@@ -28,7 +28,7 @@ class Holds:
             try:
                 yield
             finally:
-                del self._limits[effect_id]
+                self._limits.pop(effect_id, None)
                 self._until.pop(effect_id, None)
 
     def extend(self, effect_id: str, asked: float, lease_s: float, hold_s: float) -> None:

@@ -119,11 +119,27 @@ class Dispatcher:
             await asyncio.sleep(1.0)
             return 0
         for effect in claimed:
+            if await self._was_ours(effect):
+                continue
             task = asyncio.get_running_loop().create_task(self._one(effect))
             self._running[effect.id] = task
             self._busy[effect.adapter] += 1
             task.add_done_callback(partial(self._ended, effect))
         return len(claimed)
+
+    async def _was_ours(self, effect: store.Claimed) -> bool:
+        """Give up what is still under way here and was taken again: this process stood still, and its lease ran out.
+
+        Somebody else may have gone on with it since. It is looked at when the call that was under way must have ended.
+        """
+        stale = self._running.get(effect.id)
+        if stale is None:
+            return False
+        stale.cancel()
+        log.warning("lease_ran_out", effect=effect.id, adapter=effect.adapter)
+        with contextlib.suppress(Exception):  # the new lease runs out too
+            await store.postpone(self._pool, effect, self.worker, effect.state, None, LEASE_S)
+        return True
 
     async def _room(self) -> dict[str, int]:
         """Return how many effects of each adapter may be taken now, those with the least under way first."""
