@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import random
 import secrets
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -22,13 +21,13 @@ from onestop.crypto import Keys
 from onestop.db import Connection, Pool
 from onestop.gateway import effect_verdicts as verdicts
 from onestop.gateway import store
+from onestop.gateway.effect_calls import CALL_S, Calls
 from onestop.gateway.effect_hold import Holds
 from onestop.gateway.effect_rows import context, sealed_result, values_of
 from onestop.gateway.effect_steps import LeaseLost, Progress, StepByStep
 from onestop.gateway.effect_verdicts import Verdict, judge, judge_steps, later_s, may_be_on_its_way, said, to_desk
 from onestop.gateway.explain import TraceLog
-from onestop.gateway.facts import Fact, fact
-from onestop.gateway.fanout import Record, record_of
+from onestop.gateway.facts import fact
 from onestop.gateway.line import CallFailed, Line
 from onestop.gateway.models import Effect, NewEffect, Settled
 from onestop.gateway.operations import Answer, Prepared
@@ -40,7 +39,6 @@ log = structlog.get_logger(__name__)
 Handler = Callable[[Connection, Effect, Settled], Awaitable[None]]
 
 LEASE_S = 15.0  # half again as long as any one call: who does not come back in it is taken to be dead
-_CALL_S = 10.0
 _HOLD_S = 60.0  # nobody handles one call of an effect longer: whatever hangs, the lease is not kept for ever
 _IN_FLIGHT = 64
 _OF_ONE = 16  # of one department: the others' effects do not wait behind a slow one's
@@ -77,7 +75,7 @@ class Dispatcher:
     ) -> None:
         self._pool, self._keys, self._gateway, self._region = pool, keys, gateway, region
         self._handler = handler
-        self._traces = traces
+        self._calls = Calls(traces)
         self.worker = f"w-{secrets.token_hex(6)}"
         self._running: dict[str, asyncio.Task[None]] = {}
         self._holds = Holds()
@@ -97,7 +95,7 @@ class Dispatcher:
                         async with asyncio.timeout(_IDLE_S):
                             await self._stop.wait()
             if self._running:
-                await asyncio.wait(self._running.values(), timeout=_CALL_S)
+                await asyncio.wait(self._running.values(), timeout=CALL_S)
         finally:
             beat.cancel()
 
@@ -197,12 +195,12 @@ class Dispatcher:
         prepared = line.operations.get(effect.operation) if line else None
         prepared = prepared or self._gateway.operation(effect.adapter, effect.operation)
         if prepared is None:
-            self._note(effect, "not_connected", 0.0, self._gateway.closed.get(effect.adapter))
+            self._calls.note(effect, "not_connected", self._gateway.closed.get(effect.adapter))
             await self._write(effect, to_desk("upstream.not_connected"))
         elif prepared.spec.answer in ("pull", "file"):
             await self._wait_to_be_fetched(effect, prepared)
         elif line is None or effect.operation not in line.operations:
-            self._note(effect, "not_connected", 0.0, self._gateway.closed.get(effect.adapter))
+            self._calls.note(effect, "not_connected", self._gateway.closed.get(effect.adapter))
             await self._write(effect, to_desk("upstream.not_connected"))
         else:
             await self._call(effect, line, prepared)
@@ -284,7 +282,7 @@ class Dispatcher:
             return  # this process stood still meanwhile; another may have begun to find out by now
         self._holds.extend(effect.id, began, LEASE_S, _HOLD_S)
         sent = msgspec.structs.replace(effect, attempt=effect.attempt + 1)
-        outcome = await self._asked(effect, line, effect.operation, values, prepared.spec.total_s)
+        outcome = await self._calls.ask(effect, line, effect.operation, values, prepared.spec.total_s)
         await self._write(sent, judge(prepared, outcome, sent, was_unknown))
 
     async def _take_steps(self, effect: store.Claimed, line: Line, prepared: Prepared, values: dict[str, Any]) -> None:
@@ -302,7 +300,7 @@ class Dispatcher:
         sent = msgspec.structs.replace(effect, attempt=effect.attempt + 1)
 
         async def ask(only: Prepared, name: str, reads: dict[str, Any]) -> Answer | CallFailed:
-            return await self._asked(effect, line, effect.operation, reads, only.spec.total_s, only=only, name=name)
+            return await self._calls.ask(effect, line, effect.operation, reads, only.spec.total_s, only=only, name=name)
 
         async def keep(progress: Progress) -> bool:
             asked = asyncio.get_running_loop().time()
@@ -313,7 +311,7 @@ class Dispatcher:
             return held
 
         def covers(only: Prepared) -> bool:
-            return not self._stop.is_set() and self._holds.covers(effect.id, min(only.spec.total_s, _CALL_S))
+            return not self._stop.is_set() and self._holds.covers(effect.id, min(only.spec.total_s, CALL_S))
 
         try:
             came = await StepByStep(prepared, values, progress, ask, keep, covers).go_on()
@@ -324,7 +322,7 @@ class Dispatcher:
     async def _look_up(self, effect: store.Claimed, line: Line, prepared: Prepared, values: dict[str, Any]) -> None:
         """Ask whether the effect arrived before anything is sent again."""
         name = prepared.spec.lookup or ""
-        found = await self._asked(effect, line, name, values, line.operations[name].spec.total_s)
+        found = await self._calls.ask(effect, line, name, values, line.operations[name].spec.total_s)
         if isinstance(found, Answer) and found.kind == "not_found":
             await self._send(effect, line, prepared, values, was_unknown=False)
         elif isinstance(found, Answer) and found.kind == "ok":
@@ -347,7 +345,7 @@ class Dispatcher:
         if name is None:
             await store.postpone(self._pool, effect, self.worker, effect.state, None, left)
             return
-        found = await self._asked(effect, line, name, values, line.operations[name].spec.total_s)
+        found = await self._calls.ask(effect, line, name, values, line.operations[name].spec.total_s)
         if isinstance(found, Answer) and found.kind == "ok" and found.outcome == "extended" != effect.outcome:
             await self._write(effect, msgspec.structs.replace(said(prepared, found), again_s=min(every, left)))
             return
@@ -359,37 +357,6 @@ class Dispatcher:
             return
         verdict = judge(prepared, found, effect, was_unknown=True)
         await self._write(effect, msgspec.structs.replace(verdict, answer="received"))
-
-    async def _asked(
-        self,
-        effect: store.Claimed,
-        line: Line,
-        operation: str,
-        values: dict[str, Any],
-        total_s: float,
-        *,
-        only: Prepared | None = None,
-        name: str = "",
-    ) -> Answer | CallFailed:
-        """Ask, and leave a trace of it under the id of the request that wanted the effect; `only` is one step."""
-        began = time.perf_counter()
-        outcome = await _ask(line, operation, values, total_s, only)
-        operation = f"{operation}.{name}" if name else operation
-        if self._traces is not None and effect.trace_id is not None:
-            took_ms = (time.perf_counter() - began) * 1000
-            record = record_of(line.manifest, operation, outcome, 0.0, took_ms, detail=outcome.fact)
-            self._traces.note(
-                effect.trace_id, None, f"worker {operation}", outcome.kind, took_ms, [record], case=effect.case_id
-            )
-        return outcome
-
-    def _note(self, effect: Effect, outcome: str, took_ms: float, why: Fact | None) -> None:
-        """Leave a trace of what was decided without asking anybody."""
-        if self._traces is not None and effect.trace_id is not None:
-            record = Record(effect.adapter, effect.operation, effect.version, outcome, 0.0, took_ms, detail=why)
-            self._traces.note(
-                effect.trace_id, None, f"worker {effect.operation}", outcome, took_ms, [record], case=effect.case_id
-            )
 
     async def _write(self, effect: Effect, verdict: Verdict, *, tell: bool = True) -> None:
         """Write the verdict and tell the handler, in one transaction, if this worker still holds the effect."""
@@ -404,7 +371,7 @@ class Dispatcher:
             return
         settled = verdict.settled
         if verdict.state == "desk" and verdict.problem != "upstream.not_connected":
-            self._note(effect, "unknown", 0.0, fact("step_unknown"))
+            self._calls.note(effect, "unknown", fact("step_unknown"))
         async with self._pool.acquire() as db, db.transaction():
             held = await store.settle(
                 db, effect, self.worker, verdict.state, verdict.answer, settled.reference,
@@ -415,14 +382,3 @@ class Dispatcher:
         log.info("effect_settled", effect=effect.id, adapter=effect.adapter, state=verdict.state, held=held)
         if held:
             await self._gateway.changed(self._pool, effect.case_id)
-
-
-async def _ask(
-    line: Line, operation: str, values: dict[str, Any], total_s: float, only: Prepared | None = None
-) -> Answer | CallFailed:
-    # What a citizen sent goes in the citizens' lane; asking how it stands is work in bulk.
-    sends = line.operations[operation].spec.kind == "submit"
-    try:
-        return await line.ask(operation, values, min(total_s, _CALL_S), lane="citizen" if sends else "batch", only=only)
-    except CallFailed as failure:
-        return failure
