@@ -37,6 +37,7 @@ STEPS = (
     'steps = [{ id = "one", path = "/1", idempotent = "safe", save = { file = "id" } }, '
     '{ id = "two", path = "/2", idempotent = "key", request = { body = { f = "steps.one.file" } } }]\n'
 )
+FOUND = 'lookup = { path = "/1", found = "id" }, save'
 COVERED = (
     'errors = [{ status = 404, outcome = "not_found" },\n{ status = 404, path = "code", equals = 1, outcome = "down" }]'
 )
@@ -88,6 +89,17 @@ BROKEN: dict[str, list[tuple[str, str]]] = {
     "ADP-042": [(changed(('path = "/apply"\n', STEPS.replace("one.file", "one.document"))), "steps")],
     "ADP-043": [(changed(('path = "/apply"\n', STEPS.replace('"steps.one.file"', '"key"'))), "steps")],
     "ADP-044": [(changed(('path = "/apply"\n', 'path = "/apply"\n' + STEPS)), "request")],
+    "ADP-045": [(changed(('path = "/apply"\n', STEPS)), "reply.fields")],
+    "ADP-046": [(changed(('path = "/apply"\n', STEPS.replace("save", FOUND))), "steps")],
+    "ADP-047": [(changed(('path = "/apply"\n', STEPS), ('lookup = "find"', 'answer = "pull"')), "answer")],
+    "ADP-048": [
+        (changed(('request.body = { key = "key", name', "request.body = { name")), "request.body"),
+        (changed(('path = "/apply"\n', STEPS.replace("two", "one").replace("steps.one.file", "payload.f"))), "steps"),
+    ],
+    "ADP-049": [
+        (changed(('request.body = { key = "key" }', "request.body = { key = \"'key'\" }")), "request.body"),
+        (changed(('path = "/apply"\n', STEPS.replace("save", FOUND))), "steps"),
+    ],
     "ADP-050": [
         (changed(('"data.as_of | instant"', '"data.as_of | instnt"')), "as_of"),
         (changed(('path = "/query"', templated("<a><b>{{ key }}</a>"))), "template"),

@@ -18,6 +18,7 @@ class Department:
     def __init__(self, behaviour: Behaviour) -> None:
         self.behaviour = behaviour
         self.asked: list[tuple[str, dict[str, str], bytes]] = []
+        self.methods: list[str] = []  # of what it was asked, in the same order
         self.effects: list[str] = []
         self.headers = b""  # further ones of every reply, each with its line end
         self.port = 0
@@ -29,7 +30,8 @@ class Department:
                 first, *lines = asked.rstrip().split("\r\n")
                 headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
-                path = first.split(" ")[1]
+                method, path, _ = first.split(" ")
+                self.methods.append(method)
                 self.asked.append((path, headers, body))
                 reply = await self.behaviour(path, headers, body)
                 if reply is None:

@@ -16,7 +16,7 @@ from onestop.gateway.manifest import BadManifest, Jose, Sm4
 from onestop.gateway.operations import prepare
 from onestop.outbound.models import Reply
 from tests.gateway.keys import ec_key, ed_key, pem, public_pem, rsa_key
-from tests.gateway.peer import OPERATIONS, VALUES, line, manifest, peer
+from tests.gateway.peer import OPERATION, OPERATIONS, VALUES, line, manifest, peer
 
 pytestmark = pytest.mark.anyio
 
@@ -301,6 +301,26 @@ async def test_an_encrypted_answer_is_read_and_a_plain_one_is_not():
     assert [answer.kind for answer in answers] == ["ok", "bad_reply", "bad_reply"]
     assert answers[0].fields == {"said": "ok"}
     assert answers[1].reason.startswith("protection: ")
+
+
+SEVERAL = OPERATION.format(id="ask", kind="query", method="POST", idempotent="safe", codec="json", more="").replace(
+    'said = "said" }', 'said = "said", first = "steps.one.said" }'
+) + (
+    'reply.protection = { kind = "jose", layers = ["jwe", "jws"] }\n'
+    '[[operations.steps]]\nid = "one"\npath = "/one"\nidempotent = "safe"\nsave = { said = "said" }\n'
+    '[[operations.steps]]\nid = "two"\npath = "/two"\nidempotent = "safe"\n'
+)
+
+
+@pytest.mark.parametrize("plain", [None, 0, 1])
+async def test_of_several_calls_each_answer_is_opened_and_a_plain_one_is_not_believed(plain):
+    replies = [PERSON if nth == plain else NESTED.encode() for nth in range(2)]
+    async with peer(lambda _: (200, replies.pop(0))) as served, line("", TOLD, served, operations=SEVERAL) as opened:
+        answer = await opened.ask("ask", dict(VALUES), 5.0)
+    if plain is None:
+        assert answer.fields == {"said": "ok", "first": "ok"}
+    else:
+        assert (answer.kind, answer.fields, len(served.asked)) == ("bad_reply", None, plain + 1)
 
 
 async def test_a_line_without_the_keys_does_not_open():

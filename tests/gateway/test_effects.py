@@ -193,6 +193,11 @@ async def test_a_handler_that_fails_leaves_the_effect_to_be_looked_at_again(pool
     assert len(books.done) == 1
 
 
+@pytest.mark.parametrize("attempt", [1, 7, 1023, 1024, 10_000])
+def test_after_three_days_of_attempts_the_next_one_is_still_at_most_two_minutes_away(attempt):
+    assert 0.2 <= effect_verdicts.backoff_s(attempt) <= min(2.0 ** min(attempt, 7), 120.0)
+
+
 async def test_two_workers_do_not_take_the_same_effect(pool, keys, heard, monkeypatch):
     books = Books()
     async with (

@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import timedelta
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -282,6 +283,22 @@ async def test_effects_of_an_adapter_that_is_gone_go_to_a_person(pool, keys, mon
     del work.gateway.manifests["other"]
     async with at_work(work):
         await until(lambda: asyncio.sleep(0, work.of("gone") == ["desk"]))
+
+
+@pytest.mark.parametrize(("state", "asked"), [("sent", 0), ("unknown", 1)])
+async def test_a_call_that_was_cut_off_is_not_looked_for_before_it_is_settled(pool, keys, monkeypatch, state, asked):
+    settling = {"idempotent": "lookup", "more": "settles_s = 600"}
+    says = Says(status="ok")
+    async with served(pool, keys, says, monkeypatch, workers=0, **settling) as (work, there):
+        await work.intend("z1")
+        (effect,) = await store.claim_due(pool, REGION, "w-2", 60.0, {"dep": 1}, 1)
+        worker = work.worker()
+        worker.worker = "w-2"
+        await worker._work_on(msgspec.structs.replace(effect, state=state))
+        assert sum(path == "/find" for path, _, _ in there.asked) == asked
+        row = await work.row("z1")
+        assert row["state"] == ("unknown" if state == "sent" else "done")
+        assert row["next_at"] is None or row["next_at"] > clock.real_now() + timedelta(seconds=500)
 
 
 async def test_a_worker_that_stood_still_neither_sends_nor_writes(pool, keys, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.broken_manifests import BROKEN, SIGNED, WHOLE, changed, templated, with_auth
+from gateway.broken_manifests import BROKEN, SIGNED, STEPS, WHOLE, changed, templated, with_auth
 from onestop.gateway.lint import page
 from onestop.gateway.lint.form import read_form
 from onestop.gateway.lint.lines import lines_of
@@ -57,6 +57,24 @@ def test_inside_a_repeated_part_paths_begin_at_the_record():
     assert not {"ADP-050", "ADP-055"} & set(found(source))
 
 
+def test_parts_may_stand_in_parts_and_read_what_is_around_them():
+    inner = "{{#each m}}<c of='{{ ../no }}' key='{{ ../../KEY }}'/>{{/each}}"
+    part = f"<a>{{{{#each payload.l}}}}<b>{inner}</b>{{{{/each}}}}</a>"
+    listed = (
+        '{{ l = {{ each = "payload.l", fields = {{ m = {{ each = "m", fields = {{ k = "../../{root}" }} }} }} }} }}'
+    )
+    for root, wrong in (("key", False), ("kez", True)):
+        in_template = changed(('path = "/query"', templated(part.replace("KEY", root))))
+        in_tree = changed(
+            ('request.body = { id_number = "subject.number" }', f"request.body = {listed.format(root=root)}")
+        )
+        for source in (in_template, in_tree):
+            assert ("ADP-055" in found(source)) == wrong
+            assert "ADP-050" not in found(source)
+    too_far = changed(('"data.answer"', '{ each = "data.l", fields = { a = "../../x" } }'))
+    assert "ADP-050" in found(too_far)
+
+
 def test_every_rule_has_a_fault_that_shows_it_and_words_in_both_languages():
     assert set(BROKEN) | NEED_MORE == set(SEVERITIES)
     assert [rule for rule in SEVERITIES if not (has(f"lint.{rule}.says") and has(f"lint.{rule}.fix"))] == []
@@ -98,6 +116,15 @@ def test_a_department_that_does_not_repeat_the_number_is_warned_of_and_not_shut_
     assert found(weak)["ADP-071"].severity == "warning"
     sensitive = weak.replace("total_s = 2.0", 'total_s = 2.0\nsensitivity = "sensitive"')
     assert found(sensitive)["ADP-071"].severity == "warning"
+
+
+def test_where_calls_come_back_a_reply_may_read_a_body_beside_what_steps_saved():
+    steps = ('path = "/apply"\n', STEPS)
+    assert "ADP-045" in found(changed(steps))
+    called_back = changed(
+        steps, ("[limits]", '[callback]\noperation = "apply"\n[limits]'), ('lookup = "find"', 'answer = "callback"')
+    )
+    assert "ADP-045" not in found(called_back)
 
 
 def test_a_question_about_nobody_needs_no_subject():

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lxml import etree
 
 from onestop.gateway.manifest import BadManifest
 from onestop.gateway.mapping.functions import FUNCTIONS, OF_ROOT
 from onestop.gateway.mapping.language import MappingFailed, expression, path_of, tree
 from onestop.gateway.mapping.templates import check_well_formed, template
+from onestop.gateway.mapping.trees import nested
 from onestop.gateway.mapping.values import shape
 
 PAGE = (Path(__file__).parents[2] / "docs" / "mapping.md").read_text("utf-8")
@@ -51,6 +53,8 @@ CODES = {"relation": {"01": "self", "02": "spouse"}}
         ("a | concat", "needs a text"),
         ("a | append(1x)", "is no path"),
         ("a | epochms", "did you mean epoch_ms?"),
+        ("a | to_xml", "name of the root element"),
+        ("a | to_xml(a:b)", "name of the root element"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(source, says):
@@ -284,6 +288,19 @@ def test_a_strict_code_is_known_or_refused_and_a_lenient_one_stays(table, told):
             expression("v | strict(m)", codes)({"v": told})
 
 
+@given(st.dictionaries(st.text(min_size=1), st.text(min_size=1), min_size=1), st.data())
+def test_a_word_is_written_as_the_one_code_that_is_read_as_it_or_not_at_all(table, data):
+    codes = {"m": table}
+    if len(set(table.values())) < len(table):
+        with pytest.raises(BadManifest, match="a word has several"):
+            expression("v | encode(m)", codes)
+        return
+    told = data.draw(st.lists(st.sampled_from(sorted(table))))
+    assert expression("v | strict(m) | encode(m)", codes)({"v": told}) == told
+    with pytest.raises(MappingFailed, match="words of"):
+        expression("v | encode(m)", codes)({"v": "".join(table.values()) + "?"})
+
+
 @given(
     st.lists(st.text(min_size=1, max_size=8).filter(lambda name: '"' not in name), min_size=1, max_size=4),
     st.integers(),
@@ -293,6 +310,77 @@ def test_any_name_can_be_reached_by_a_quoted_step(steps, leaf):
     for step in reversed(steps):
         value = {step: value}
     assert expression(".".join(f'"{step}"' for step in steps))(value) == leaf
+
+
+# --- XML as a text --------------------------------------------------------------------------------------------------
+
+xml_texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"))
+xml_tables = st.recursive(
+    xml_texts.map(str.strip),
+    lambda inner: st.dictionaries(
+        st.sampled_from(["a", "b", "名"]),
+        inner | st.lists(inner, min_size=2, max_size=3),
+        min_size=1,
+        max_size=3,
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b"]), xml_tables, min_size=1))
+def test_what_is_written_as_xml_is_read_back(value):
+    assert expression("v | to_xml(root) | xml")({"v": value}) == value
+    inside = template("<x y='{{ v | to_xml(root) }}'>{{ v | to_xml(root) }}</x>")({"v": value})
+    text = etree.fromstring(inside).text
+    assert nested(etree.fromstring(text)) == value, "inside another document it is text"
+
+
+@given(json_values)
+def test_whatever_is_written_as_xml_is_well_formed_or_refused(value):
+    with contextlib.suppress(MappingFailed):
+        made = expression("v | to_xml(root,item)")({"v": value})
+        assert made is None or etree.fromstring(made).tag == "root"
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("", "<r></r>"),
+        (True, "<r>true</r>"),
+        ([], "<r></r>"),
+        ([None, 1], "<r><i></i><i>1</i></r>"),
+        ({"a": None, "b": {}}, "<r><b></b></r>"),
+        ({"a": {"b": 1, "@k": "x"}, "a@k": "y"}, '<r><a k="y"><b>1</b></a></r>'),
+        ({"@k": "1\r\n\t2", "a": "\r"}, '<r k="1&#13;&#10;&#9;2"><a>&#13;</a></r>'),
+        ({"@xmlns": "urn:x", "a": 1}, '<r xmlns="urn:x"><a>1</a></r>'),
+    ],
+)
+def test_a_value_is_written_as_one_element(value, wanted):
+    assert expression("v | to_xml(r,i)")({"v": value}) == wanted
+    assert etree.fromstring(wanted) is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ({"a b": 1}, "names that XML can hold"),
+        ({"x:a": 1}, "names that XML can hold"),
+        ({"a><b": 1}, "names that XML can hold"),
+        ({"@a b": 1, "c": 1}, "names that XML can hold"),
+        ({"a": "\x00"}, "characters that XML can hold"),
+        ({"a": "\ud800"}, "characters that XML can hold"),
+        ({"a": [[1]]}, "not in lists"),
+        ({"a@k": 1}, "an element for each attribute"),
+        (nested_in(lambda inner: {"a": inner}, 40), "at most 32 levels"),
+        ({"a": ["x"] * 20_001}, "20000 parts"),
+        ({"a": ["x" * 3_000_000] * 2}, "more text"),
+    ],
+)
+def test_what_xml_cannot_hold_is_refused_with_expression_and_shape(value, says):
+    with pytest.raises(MappingFailed) as failed:
+        expression("v | to_xml(r)")({"v": value})
+    assert says in str(failed.value)
+    assert str(failed.value).startswith("v | to_xml(r): ")
 
 
 # --- templates ------------------------------------------------------------------------------------------------------
@@ -319,13 +407,83 @@ def test_a_template_that_is_no_xml_is_refused_with_its_line(source, says):
     "source",
     [
         "{{#each l}}<a/>",
-        "{{#each l}}{{#each m}}<a/>{{/each}}{{/each}}",
+        "{{#each l}}{{#each m}}<a/>{{/each}}",
         "<a/>{{/each}}",
+        "{{#each}}<a/>{{/each}}",
+        "{{#if l}}<a/>{{/if}}",
+        "{{#each l}}" * 5 + "<a/>" + "{{/each}}" * 5,
     ],
 )
-def test_a_repeated_part_is_closed_and_holds_no_other(source):
-    with pytest.raises(BadManifest):
+def test_a_repeated_part_is_closed_and_not_too_deep_inside_others(source):
+    with pytest.raises(BadManifest, match="repeated"):
         template(source)
+
+
+@pytest.mark.parametrize("source", ["<a>{{#each l}}<b>{{/each}}</b></a>", "{{#each l}}<a/>{{/each}}"])
+def test_a_part_must_leave_the_document_whole_however_often_it_comes(source):
+    with pytest.raises(BadManifest, match="comes 0 times"):
+        check_well_formed(source)
+
+
+NESTED = (
+    "<all>{{#each p.l}}<f no='{{ no }}'>{{#each m}}<i of='{{ ../no }}' case='{{ ../../case }}'>{{ name }}</i>{{/each}}"
+    "</f>{{/each}}</all>"
+)
+families = st.lists(
+    st.fixed_dictionaries(
+        {"no": st.integers(0, 99), "m": st.lists(st.fixed_dictionaries({"name": st.text("a<&'\"]>云", max_size=4)}))}
+    ),
+    max_size=4,
+)
+
+
+@given(families)
+def test_lists_in_lists_come_out_whole_with_the_values_around_them(told):
+    root = etree.fromstring(template(NESTED)({"case": "C-1", "p": {"l": told}}))
+    found = [
+        {"no": int(one.get("no")), "m": [{"name": item.text or ""} for item in one], "of": {i.get("of") for i in one}}
+        for one in root
+    ]
+    for one, family in zip(found, told, strict=True):
+        assert one.pop("of") == ({str(family["no"])} if family["m"] else set())
+    assert found == told
+    assert {item.get("case") for item in root.iter("i")} <= {"C-1"}
+    same = tree(
+        {"each": "p.l", "fields": {"m": {"each": "m", "fields": {"n": "name", "of": "../no", "case": "../../case"}}}}
+    )
+    made = same({"case": "C-1", "p": {"l": told}})
+    assert made == [{"m": [{"n": m["name"], "of": f["no"], "case": "C-1"} for m in f["m"]]} for f in told]
+
+
+def test_what_is_around_a_record_can_be_read_wherever_an_expression_begins():
+    get = tree({"each": "l", "fields": {"a": "../x | text", "b": "n | or(../x)", "c": "t | append(../x)", "d": "../."}})
+    root = {"x": 7, "l": [{"t": "no "}]}
+    assert get(root) == [{"a": "7", "b": 7, "c": "no 7", "d": root}]
+    assert tree({"each": "l", "fields": {"i": {"each": "../k", "fields": "."}}})({"k": [1], "l": [0]}) == [{"i": [1]}]
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("../x", "inside no list"),
+        ({"each": "l", "fields": {"a": "../../x"}}, "inside 1 list"),
+        ({"each": "../l", "fields": {"a": "x"}}, "inside no list"),
+        ({"each": "l", "fields": {"a": "m | get(../x)"}}, "no path"),
+        ({"each": "l", "fields": {"a": "n | or(../../x)"}}, "leads out of 2"),
+        ({"each": "l", "fields": {"a": "../"}}, "no path"),
+    ],
+)
+def test_a_path_leads_no_further_out_than_there_are_lists(source, says):
+    with pytest.raises(BadManifest) as refused:
+        tree(source)
+    assert says in str(refused.value)
+
+
+def test_a_mapping_that_failed_inside_a_list_leaves_nothing_to_the_next():
+    get = tree({"each": "l", "fields": {"n": "n | int", "x": "../x"}})
+    with pytest.raises(MappingFailed):
+        get({"x": "first", "l": [{"n": "?"}]})
+    assert get({"x": "second", "l": [{"n": "1"}]}) == [{"n": 1, "x": "second"}]
 
 
 def test_a_part_is_repeated_for_each_record():

@@ -1,12 +1,16 @@
 """Long answers in pages, over real sockets: read as one whole, or not at all."""
 
+import contextlib
 import json
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from onestop.gateway.line import Line, Where
+from onestop.gateway.links import LinkUnreadable, links
 from onestop.gateway.manifest import BadManifest, parse
 from onestop.gateway.paging import PageSpoiled, within
 from onestop.outbound.addresses import AllowList
@@ -218,19 +222,94 @@ def test_a_step_upwards_in_another_spelling_is_elsewhere(told):
         within(told, "http://127.0.0.1:9", "/v1", "/v1/records")
 
 
-async def test_the_link_header_leads_from_page_to_page():
-    def by_link(_, told, __):
+LINKED = [  # each written as some server does; `%s` is where the next page is
+    'Link: <%s>; rel="next"',
+    "Link: <%s>; rel=next",
+    'link: </v1/records?start=0>; rel="first", <%s>; rel="next"',
+    'Link: <%s>;title="a, b; rel=\\"prev\\" <x>"; REL="last  NEXT"',
+    'Link: </style.css>; rel=preload; as=style\r\nLink: <%s> ; type = "application/json" ; rel = next ; x',
+    'Link: , <%s>;; rel="https://example.com/rel next"; rel="prev",',
+    'Link: </v1/other>; rel=next; anchor="/v1/other", <%s>; rel="next"',
+    'Link: <%s>; rel="next", <%s>; rel="next"; type="application/json"',
+]
+
+
+@asynccontextmanager
+async def linked(header, reply=None):
+    """A department of five records, two a page, whose Link header is written as `header` says."""
+
+    def by_link(path, told, nth):
         begin = int(told.get("start", "0"))
+        target = f"{path}?start={begin + 2}" if "?" not in reply_to else reply_to % (begin + 2)
         last = begin + 2 >= 5
-        served.headers = b"" if last else f'Link: </v1/records?start={begin + 2}>; rel="next"\r\n'.encode()
+        served.headers = b"" if last else (header.replace("%s", target) + "\r\n").encode()
         return page(begin)
 
+    reply_to = reply or ""
     told = Book(by_link)
     async with department(told) as served:
         where = Where(f"http://127.0.0.1:{served.port}/v1", {})
         line = Line(manifest('{ style = "link", items = "items" }'), where, AllowList(["127.0.0.0/8"]))
+        try:
+            yield line, told, served
+        finally:
+            await line.close()
+
+
+@pytest.mark.parametrize("header", LINKED)
+async def test_link_headers_lead_from_page_to_page_however_they_are_written(header):
+    async with linked(header) as (line, told, _):
+        answer = await ask(line)
+        assert (answer.kind, answer.fields) == ("ok", {"all": RECORDS})
+        assert len(told.asked) == 3
+
+
+@pytest.mark.parametrize("target", ["?start=%s", "records?start=%s", "./records?start=%s", "/v1/records?start=%s#x"])
+async def test_a_relative_target_is_read_from_the_page_it_stands_on(target):
+    async with linked('Link: <%s>; rel="next"', target) as (line, told, _):
         assert (await ask(line)).fields == {"all": RECORDS}
-        await line.close()
+        assert {path for path, _ in told.asked} == {"/v1/records"}
+
+
+@pytest.mark.parametrize(
+    ("header", "fact"),
+    [
+        ('Link: <http://127.0.0.2:9/v1/records>; rel="next"', "page_elsewhere"),
+        ('Link: <http://[::1/records>; rel="next"', "page_elsewhere"),
+        ('Link: <../admin>; rel="next"', "page_elsewhere"),
+        ('Link: <https://evil@127.0.0.1/v1/records>; rel="next"', "page_elsewhere"),
+        ('Link: <>; rel="next"', "page_repeats"),
+        ('Link: </v1/records?start=2>; rel="next", </v1/records?start=4>; rel="next"', "links_differ"),
+        ('Link: </v1/records?start=2; rel="next"', "link_unreadable"),
+        ('Link: </v1/records?start=2>; rel="next', "link_unreadable"),
+        ('Link: </v1/records?start=2> rel="next"', "link_unreadable"),
+        ('Link: </v1/records?start=2>; rel="next"; anchor="#part"', "link_unreadable"),
+        ("Link: /v1/records?start=2; rel=next", "link_unreadable"),
+    ],
+)
+async def test_a_link_that_leads_astray_or_cannot_be_read_spoils_the_whole(header, fact):
+    async with linked(header) as (line, told, _):
+        answer = await ask(line)
+        assert (answer.kind, answer.fact.code, answer.fields) == ("bad_reply", fact, None)
+        assert all(path == "/v1/records" for path, _ in told.asked)
+
+
+async def test_links_that_name_no_next_page_end_the_list():
+    async with linked('Link: <%s>; rel="prev"; title="next", <%s>; rev=next, </a>; rel=nextish') as (line, told, _):
+        assert (await ask(line)).fields == {"all": RECORDS[:2]}
+        assert len(told.asked) == 1
+
+
+def test_a_relative_address_is_read_from_the_filled_path_and_default_ports_are_one_place():
+    assert within("b?p=2", "https://h", "/v1", "/v1/x/a?p=1") == ("/v1/x/b", "p=2")
+    assert within("https://H:443/v1/b", "https://h", "/v1", "/v1/a") == ("/v1/b", "")
+    assert within("", "https://h", "/v1", "/v1/a?p=1") == ("/v1/a", "p=1")
+
+
+@given(st.text('<>;,="\\ \tnextrel/?a#', max_size=60))
+def test_any_text_in_a_link_header_is_read_or_refused(text):
+    with contextlib.suppress(LinkUnreadable):
+        assert all(link.target == link.target.strip() for link in links(text))
 
 
 async def test_fields_may_come_from_headers():

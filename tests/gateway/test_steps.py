@@ -4,11 +4,14 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
 from onestop.gateway import effect_verdicts, effects, store, store_pull
+from onestop.gateway.effect_steps import Progress, StepByStep
 from onestop.gateway.line import Line, Where
 from onestop.gateway.manifest import parse
+from onestop.gateway.operations import Answer, prepare
 from onestop.outbound.addresses import AllowList
 from tests.gateway.department import department
 from tests.gateway.work import CODES, HEAD, Work, at_work, until
@@ -25,7 +28,7 @@ basis = {{ zh = "测试", en = "Test" }}
 idempotent = "{kind}"
 total_s = 0.4
 reply.reference = "steps.open.url"
-reply.fields = {{ person = "steps.find.id", url = "steps.open.url", status = "status" }}
+reply.fields = {{ person = "steps.find.id", url = "steps.open.url", status = "steps.status.state" }}
 
 [[operations.steps]]
 id = "find"
@@ -60,19 +63,24 @@ id = "status"
 path = "/statuses"
 idempotent = "{kind}"
 request.body = {{ mark = "step_key", case = "steps.open.url", role = "steps.role.url" }}
+save = {{ url = "url", state = "status" }}
+save_headers = {{ version = "X-Version" }}
 {lookup_status}
 """
 LOOKUP = (
     'lookup = {{ path = "/{what}", request = {{ query = {{ mark = "step_key" }} }}, found = "url", '
-    'save = {{ url = "url" }}, errors = [{{ status = 404, outcome = "not_found" }}] }}'
+    'save = {{ url = "url"{more} }}, errors = [{{ status = 404, outcome = "not_found" }}] }}'
 )
+# What a register tells when it is asked is of another shape than what it answers a writer.
+FOUND_STATE = ', state = "record.0.condition", version = "record.0.version"'
 KINDS = ("cases", "roles", "statuses")
 
 
 def manifest(kind, changed=lambda text: text):
+    more = {"open": "", "role": "", "status": FOUND_STATE}
     finds = {
-        f"lookup_{step}": LOOKUP.format(what=what) if kind == "lookup" else ""
-        for step, what in (("open", "cases"), ("role", "roles"), ("status", "statuses"))
+        f"lookup_{step}": LOOKUP.format(what=what, more=more[step]) if kind == "lookup" else ""
+        for step, what in zip(more, KINDS, strict=True)
     }
     text = HEAD.format(id="dep", code=CODES["dep"], tables="") + STEPS.format(kind=kind, **finds)
     return parse(changed(text).encode())
@@ -94,7 +102,8 @@ class Registers:
         if "mark=" in path:
             mark = path.partition("mark=")[2]
             found = [made for made in self.ledger[kind] if made == mark]
-            return (200, json.dumps({"url": f"/{kind}/{mark}"}).encode()) if found else (404, b"{}")
+            told = {"url": f"/{kind}/{mark}", "record": [{"condition": "open", "version": "7"}]}
+            return (200, json.dumps(told).encode()) if found else (404, b"{}")
         told = json.loads(body)
         if self.refuse == kind:
             return 409, json.dumps({"says": "not open"}).encode()
@@ -120,8 +129,10 @@ async def registers(pool, keys, kind, monkeypatch, *, told=None, changed=lambda 
     monkeypatch.setattr(effect_verdicts, "backoff_s", lambda _: 0.05)
     told = told or Registers(**more)
     async with department(told) as served:
+        served.headers = b"X-Version: 7\r\n"
         line = Line(manifest(kind, changed), Where(f"http://127.0.0.1:{served.port}", {}), AllowList(["127.0.0.0/8"]))
         work = Work(pool, keys, [line.manifest], {"dep": line})
+        told.served = served
         try:
             yield work, told
         finally:
@@ -147,6 +158,26 @@ async def test_every_step_is_taken_once_and_the_answer_reads_what_all_saved(pool
         assert work.of("k1") == ["completed"]
 
 
+async def test_steps_at_one_address_are_each_sent_by_their_own_method(pool, keys, monkeypatch):
+    class Held(Registers):
+        async def __call__(self, path, headers, body):
+            return await super().__call__(path if body else "/persons", headers, body)
+
+    def at_one_address(text):  # the person is looked for where the case is then opened
+        text = text.replace('path = "/persons"', 'path = "/cases"')
+        return text.replace('request.query = { name = "payload.name" }\n', "")
+
+    async with registers(pool, keys, "key", monkeypatch, told=Held(), changed=at_one_address) as (work, told):
+        await work.intend("m1")
+        assert (await settled(work, "m1"))["state"] == "done"
+        await work.intend("m2")
+        assert (await settled(work, "m2"))["state"] == "done"
+        asked = [path for path, _, _ in told.served.asked]
+        assert list(zip(told.served.methods, asked, strict=True)) == 2 * [
+            ("GET", "/cases"), ("POST", "/cases"), ("POST", "/roles"), ("POST", "/statuses"),
+        ]  # fmt: skip
+
+
 async def test_a_step_whose_result_is_there_already_is_left_out(pool, keys, monkeypatch):
     async with registers(pool, keys, "key", monkeypatch) as (work, told):
         await work.intend("k2", payload={"name": "林", "no_role": "yes"})
@@ -167,9 +198,27 @@ async def test_a_cut_at_any_step_leaves_exactly_one_of_each(pool, keys, monkeypa
         assert work.of("c1") == ["completed"]
 
 
+@pytest.mark.parametrize("cut", [None, "after"])
+async def test_the_answer_is_the_same_whether_the_last_step_answered_or_was_found(pool, keys, monkeypatch, cut):
+    def told_last(text):
+        return text.replace('reply.reference = "steps.open.url"', 'reply.reference = "steps.status.url"').replace(
+            "status = ", 'version = "steps.status.version", status = ', 1
+        )
+
+    told = Registers(by_key=False)
+    told.cut = ("statuses", cut) if cut else None
+    async with registers(pool, keys, "lookup", monkeypatch, told=told, changed=told_last) as (work, _):
+        await work.intend("a1")
+        row = await settled(work, "a1")
+        assert (row["state"], row["reference"]) == ("done", "/statuses/a1.status")
+        assert told.counts == [1, 1, 1]
+        result = json.loads(keys.unseal(row["result"], f"effects.result.{row['id']}"))
+        assert result == {"person": "p-1", "url": "/cases/a1.open", "status": "open", "version": "7"}
+
+
 @pytest.mark.parametrize("at", KINDS)
 async def test_another_worker_goes_on_where_a_killed_one_stopped(pool, keys, monkeypatch, at):
-    monkeypatch.setattr(effects, "LEASE_S", 0.5)
+    monkeypatch.setattr(effects, "LEASE_S", 1.0)
     async with registers(pool, keys, "lookup", monkeypatch, by_key=False) as (work, told):
         told.cut = (at, "after")
         await work.intend("w1")
@@ -181,6 +230,126 @@ async def test_another_worker_goes_on_where_a_killed_one_stopped(pool, keys, mon
         running.cancel()
         assert (await settled(work, "w1"))["state"] == "done"
         assert told.counts == [1, 1, 1]
+
+
+class Slow(Registers):
+    """Takes its time, and writes into its ledger only when that is over."""
+
+    def __init__(self, after_s, **more):
+        super().__init__(**more)
+        self.after_s, self.at_once, self.most_at_once = dict(zip(KINDS, after_s, strict=True)), 0, 0
+
+    async def __call__(self, path, headers, body):
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(self.after_s.get(path.strip("/"), 0))  # of a look-up none
+        self.at_once -= 1
+        return await super().__call__(path, headers, body)
+
+
+async def test_slow_steps_outlast_the_hold_and_no_second_worker_takes_the_effect(pool, keys, monkeypatch):
+    monkeypatch.setattr(effects, "_HOLD_S", 1.8)
+
+    def patient(text):
+        return text.replace("total_s = 0.4", "total_s = 1.4")
+
+    told = Slow((0.7, 0.7, 1.1), by_key=False)  # each fits the hold; all of them take longer
+    async with registers(pool, keys, "lookup", monkeypatch, told=told, changed=patient) as (work, _):
+        await work.intend("o1")
+        async with at_work(work):  # a second one beside the one that is waited for
+            assert (await settled(work, "o1", 30.0))["state"] == "done"
+        await until(lambda: asyncio.sleep(0, told.at_once == 0), 30.0)
+        assert (told.counts, told.most_at_once) == ([1, 1, 1], 1)
+        assert work.of("o1") == ["completed"]
+
+
+async def test_a_worker_that_stood_still_takes_no_effect_that_it_has_under_way_a_second_time(pool, keys, monkeypatch):
+    monkeypatch.setattr(effects, "LEASE_S", 2.5)
+
+    def patient(text):
+        return text.replace("total_s = 0.4", "total_s = 2.0")
+
+    told = Slow((1.0, 0, 0), by_key=False)
+    async with registers(pool, keys, "lookup", monkeypatch, told=told, changed=patient) as (work, _):
+        await work.intend("u1")
+        async with at_work(work):
+            await until(lambda: asyncio.sleep(0, told.at_once == 1 and told.finds == 1), 30.0)
+            await pool.execute("UPDATE effects SET lease_until = now(), next_at = now()")
+            await until(lambda: asyncio.sleep(0, bool(work.of("u1"))), 30.0)
+        await until(lambda: asyncio.sleep(0, told.at_once == 0), 30.0)
+        assert (told.counts, told.most_at_once) == ([1, 1, 1], 1)
+        assert work.of("u1") == ["completed"]
+
+
+async def test_a_department_that_goes_on_after_we_stopped_waiting_is_looked_at_once_that_is_over(
+    pool, keys, monkeypatch
+):
+    def settling(text):
+        return text.replace("total_s = 0.4", "total_s = 0.4\nsettles_s = 1.5")
+
+    told = Slow((0, 1.3, 0), by_key=False)  # the role is there most of a second after its call was given up
+    async with registers(pool, keys, "lookup", monkeypatch, told=told, changed=settling) as (work, _):
+        await work.intend("z1")
+        assert (await settled(work, "z1", 30.0))["state"] == "done"
+        await until(lambda: asyncio.sleep(0, told.at_once == 0), 30.0)  # what was sent twice would end later
+        assert told.counts == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("state", "waits"), [("sent", True), ("unknown", False)])
+async def test_what_a_killed_worker_left_is_not_looked_for_before_it_is_settled(pool, keys, monkeypatch, state, waits):
+    def settling(text):
+        return text.replace("total_s = 0.4", "total_s = 0.4\nsettles_s = 600")
+
+    async with registers(pool, keys, "lookup", monkeypatch, by_key=False, changed=settling) as (work, told):
+        await work.intend("y1")
+        (effect,) = await store.claim_due(pool, "990100", "w-dead", 60.0, {"dep": 1}, 1)
+        left = Progress(saved={"find": {"id": "p-1"}}, under_way="open")
+        sealed = keys.seal(json.dumps(msgspec.to_builtins(left)).encode(), f"effects.progress.{effect.id}")
+        await pool.execute("UPDATE effects SET state = $1, progress = $2, worker = 'w-2'", state, sealed)
+        worker = work.worker()
+        worker.worker = "w-2"
+        await worker._work_on(msgspec.structs.replace(effect, state=state, progress=sealed))
+        row = await work.row("y1")
+        assert (row["state"], told.counts[0]) == (("unknown", 0) if waits else ("done", 1))
+
+
+async def test_a_worker_that_is_stopped_begins_no_further_step_and_another_goes_on(pool, keys, monkeypatch):
+    class Stopping(Registers):
+        async def __call__(self, path, headers, body):
+            if path == "/roles":
+                leaving.stop()
+            return await super().__call__(path, headers, body)
+
+    told = Stopping(by_key=False)
+    async with registers(pool, keys, "none", monkeypatch, told=told) as (work, _):
+        leaving = work.worker()
+        await work.intend("e1")
+        await leaving.run()
+        assert told.counts == [1, 1, 0]
+        assert (await work.row("e1"))["state"] == "unknown"
+        assert (await settled(work, "e1"))["state"] == "done"
+        assert told.counts == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("fits", "asked", "state"), [(0, [], "intended"), (2, ["find", "open"], "unknown")])
+async def test_a_step_whose_time_would_pass_the_hold_is_put_off_and_not_unclear(fits, asked, state):
+    [prepared] = [one for one in prepare(manifest("none")).values() if one.steps]
+    took, kept = [], []
+
+    async def ask(only, name, values):
+        took.append(name)
+        answer = Answer("ok")
+        answer.body = {"id": "p-1", "url": "/1"}
+        return answer
+
+    async def keep(progress):
+        kept.append(progress)
+        return True
+
+    values = {"payload": {"name": "林"}, "key": "f1"}
+    came = await StepByStep(prepared, values, Progress(), ask, keep, lambda _: len(took) < fits).go_on()
+    assert (took, came.put_off, came.unclear, kept[-1].under_way) == (asked, True, False, None)
+    assert effect_verdicts.judge_steps(prepared, came, None).state == state
 
 
 async def test_a_404_that_nothing_declares_never_means_that_a_step_did_not_arrive(pool, keys, monkeypatch):
@@ -247,6 +416,8 @@ async def test_what_was_saved_lies_sealed(pool, keys, monkeypatch):
 async def test_a_step_that_saves_nothing_has_acted_all_the_same(pool, keys, monkeypatch):
     def silent(text):
         text = text.replace('save = { url = "url" }\n', "")
+        for name in ("reply.reference", "url"):
+            text = text.replace(f'{name} = "steps.open.url"', f'{name} = "steps.status.url"')
         return text.replace("steps.open.url", "payload.name").replace("steps.role.url", "payload.name")
 
     async with registers(pool, keys, "key", monkeypatch, changed=silent) as (work, told):
@@ -259,8 +430,8 @@ async def test_a_step_that_saves_nothing_has_acted_all_the_same(pool, keys, monk
 
 async def test_what_the_last_step_said_outlives_a_handler_that_fails(pool, keys, monkeypatch):
     def told_last(text):
-        outcome = 'reply.outcome = { path = "status", map = { open = "completed" } }\nreply.fields ='
-        return text.replace('reply.reference = "steps.open.url"', 'reply.reference = "url"').replace(
+        outcome = 'reply.outcome = { path = "steps.status.state", map = { open = "completed" } }\nreply.fields ='
+        return text.replace('reply.reference = "steps.open.url"', 'reply.reference = "steps.status.url"').replace(
             "reply.fields =", outcome, 1
         )
 

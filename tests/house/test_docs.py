@@ -192,7 +192,10 @@ def manifest_head() -> str:
     return whole.partition("[auth]")[0]
 
 
-@pytest.mark.parametrize("block", [block for block in blocks(DOCS / "manifest.md", "toml") if block.startswith("# ")])
+SHOWN = [block for page in ("manifest", "mapping") for block in blocks(DOCS / f"{page}.md", "toml")]
+
+
+@pytest.mark.parametrize("block", [block for block in SHOWN if block.startswith("# ")])
 def test_every_part_of_a_manifest_that_is_shown_is_read_without_a_finding(block: str) -> None:
     assert [one.says("en") for one in lint(completed(block).encode()) if one.severity != "hint"] == []
 

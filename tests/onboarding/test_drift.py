@@ -16,7 +16,7 @@ from onestop.gateway.manifest import parse
 from onestop.gateway.operations import Answer
 from onestop.onboarding import drift, store, store_play
 from onestop.onboarding.drift import DriftWatch
-from onestop.onboarding.drift_shapes import breaking, compare, from_schema, learn
+from onestop.onboarding.drift_shapes import breaking, compare, from_schema, learn, mapped_paths
 from onestop.onboarding.errors import AdapterAbsent
 from onestop.onboarding.probes import Prober
 from onestop.onboarding.simulator_examples import as_reply
@@ -242,6 +242,15 @@ def test_no_shipped_example_drifts_from_the_others(adapter):
         for tree in trees:
             found = compare(learn(trees, xml=xml), tree, xml=xml)
             assert [f for f in found if breaking(book.operation, f)] == []
+
+
+def test_what_a_record_reads_from_around_it_is_read_where_it_stands():
+    inner = '{ n = "n", whole = "../data.total", m = { each = "m", fields = "../k" } }'
+    fields = f'{{ l = {{ each = "data.l", fields = {inner} }} }}'
+    source = with_schema().replace('{ answer = "data.answer" }', fields)
+    read = mapped_paths(parse(source.encode()).operation("query"))
+    assert {"data.total", "data.l[].n", "data.l[].k", "data.l[].m"} <= read
+    assert not any(".." in path for path in read)
 
 
 def test_nothing_of_an_answer_is_in_a_finding():

@@ -233,7 +233,13 @@ id = "send"
 path = "/send"
 idempotent = "key"
 request.body = { key = "key", ticket = "steps.open.ticket" }
+save = { no = "no", state = "state" }
 """
+    steps[1] = (
+        steps[1]
+        .replace('reference = "no"', 'reference = "steps.send.no"')
+        .replace('path = "state"', 'path = "steps.send.state"')
+    )
     async with (
         played(manifest_of("[[operations]]".join(steps))) as player,
         httpx.AsyncClient(trust_env=False) as client,
@@ -243,6 +249,18 @@ request.body = { key = "key", ticket = "steps.open.ticket" }
         found = (await client.get(player.url + "/do/k-1")).json()
     assert (done["key"], done["state"]) == ("k-1", "ok")
     assert found["no"] == done["no"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+async def test_a_request_with_repeated_parts_is_known_however_many_there_are(count):
+    begin, end = SUBMIT.index("request.body.key"), SUBMIT.index("reply.key")
+    part = "{{#each payload.l}}<i no='{{ no }}'>{{#each m}}<n>{{ ../no }}</n>{{/each}}</i>{{/each}}"
+    template = f'request_codec = "xml"\nrequest.template = "<all><key>{{{{ key }}}}</key><l>{part}</l></all>"\n'
+    sent = "<all><key>k-1</key><l>" + "<i no='1'><n>1</n><n>1</n></i>" * count + "</l></all>"
+    manifest = manifest_of(SUBMIT[:begin] + template + SUBMIT[end:])
+    async with played(manifest) as player, httpx.AsyncClient(trust_env=False) as client:
+        told = await client.post(player.url + "/do", content=sent, headers={"content-type": "application/xml"})
+    assert (told.status_code, told.json()["key"]) == (200, "k-1")
 
 
 async def test_whatever_is_sent_is_answered(anyio_backend):

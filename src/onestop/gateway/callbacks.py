@@ -10,8 +10,9 @@ from onestop.crypto import Keys
 from onestop.db import Connection, Pool
 from onestop.gateway import facts, store
 from onestop.gateway.auth.kinds import Outgoing
+from onestop.gateway.effect_rows import sealed_result
 from onestop.gateway.effect_verdicts import said
-from onestop.gateway.effects import Handler, sealed_result
+from onestop.gateway.effects import Handler
 from onestop.gateway.errors import CallbackNotGenuine, CallbackUnknown, CallbackUnreadable, NoSuchAdapter
 from onestop.gateway.facts import Fact, fact
 from onestop.gateway.line import Line

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 class Course:
     """What one call still has to ask; `values` are the call's own and change from request to request."""
 
-    __slots__ = ("main", "pages", "stay", "target", "walk")
+    __slots__ = ("asked", "main", "pages", "stay", "target", "walk")
 
     def __init__(self, prepared: Prepared, values: dict[str, Any]) -> None:
         self.main = prepared
         self.pages = Pages() if prepared.turner is not None else None
         self.walk = Walk(prepared) if prepared.steps else None
         self.target: tuple[str, str] | None = None  # path and query of a page that an address tells
+        self.asked = ""  # path and query of the request under way: what a page's relative address is read from
         self.stay: Replica | None = None  # pages are of one system
         if prepared.turner is not None:
             values["page"] = prepared.turner.begin()
@@ -47,9 +48,8 @@ class Course:
             return answer
         replica = self.stay = call.replica
         if self.pages.target is not None and replica is not None:
-            current = self.target[0] if self.target else f"{replica.prefix}{self.main.spec.path}"
             try:
-                self.target = within(self.pages.target[1], replica.origin, replica.prefix, current)
+                self.target = within(self.pages.target[1], replica.origin, replica.prefix, self.asked)
             except PageSpoiled as spoiled:
                 answer = Answer("bad_reply", reply)
                 answer.reason, answer.fact = str(spoiled), spoiled.fact

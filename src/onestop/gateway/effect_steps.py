@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from onestop.gateway.call import CallFailed
-from onestop.gateway.mapping.language import MappingFailed, Value
+from onestop.gateway.mapping.language import MappingFailed
 from onestop.gateway.operations import Answer, Prepared
 from onestop.gateway.steps import PreparedStep, Saved, Walk
 
@@ -24,19 +24,21 @@ class Progress(msgspec.Struct, kw_only=True):
 
     saved: Saved = {}  # msgspec copies the default
     under_way: str | None = None  # the step that may be on its way
-    body: Value = None  # the last step's, from when it is known until the effect is settled
 
 
-# Writes the progress; False: somebody else holds the effect by now.
+# Writes the progress, and keeps the effect in hand for the next call; False: somebody else holds it by now.
 Keep = Callable[[Progress], Awaitable[bool]]
+# Tells whether one request may begin: whether it will have ended while the effect is surely still in hand.
+Covers = Callable[[Prepared], bool]
 
 
 class Stopped(msgspec.Struct, frozen=True, kw_only=True):
     """Where a submission could not go on now."""
 
     step: PreparedStep
-    outcome: Answer | CallFailed | None  # None: unclear, and nobody can be asked
+    outcome: Answer | CallFailed | None  # None: unclear, and nobody can be asked; or put off
     unclear: bool  # the step may have been done
+    put_off: bool = False  # whoever takes the effect next goes on with it
     acted: list[str]  # steps that have done something there before
 
 
@@ -47,11 +49,12 @@ class LeaseLost(Exception):
 class StepByStep:
     """One worker's way through the steps of one effect."""
 
-    def __init__(self, operation: Prepared, values: dict[str, Any], progress: Progress, ask: Ask, keep: Keep) -> None:
+    def __init__(
+        self, operation: Prepared, values: dict[str, Any], progress: Progress, ask: Ask, keep: Keep, covers: Covers
+    ) -> None:
         self._operation, self._values, self._progress = operation, values, progress
-        self._ask, self._keep = ask, keep
+        self._ask, self._keep, self._covers = ask, keep, covers
         self._walk = Walk(operation, progress.saved)
-        self._walk.body = progress.body
 
     async def go_on(self) -> Answer | Stopped:
         """Take the steps that are left; return the whole answer, or where it stopped.
@@ -79,6 +82,9 @@ class StepByStep:
     async def _find(self, step: PreparedStep) -> Stopped | bool:
         """Look for a step that may have arrived; True: it did, and what it saves is known."""
         assert step.lookup is not None  # asked by the caller
+        await self._note(step.spec.id)
+        if not self._covers(step.lookup):
+            return self._stopped(step, None, unclear=True, put_off=True)
         found = await self._ask(step.lookup, f"{step.spec.id}?", self._values)
         if not isinstance(found, Answer) or found.kind not in ("ok", "not_found"):
             return self._stopped(step, found, unclear=True)
@@ -86,13 +92,15 @@ class StepByStep:
         if saved is None:
             return False
         self._walk.saved[step.spec.id] = saved
-        self._walk.body = found.body
         await self._note(None)
         return True
 
     async def _take(self, step: PreparedStep, *, unclear: bool) -> Stopped | None:
-        if not unclear:
-            await self._note(step.spec.id)
+        await self._note(step.spec.id)
+        if not self._covers(step.prepared):
+            if not unclear:
+                await self._note(None)  # it never went out
+            return self._stopped(step, None, unclear=unclear, put_off=True)
         outcome = await self._ask(step.prepared, step.spec.id, self._values)
         if isinstance(outcome, Answer) and outcome.kind == "ok":
             try:
@@ -109,17 +117,11 @@ class StepByStep:
         return self._stopped(step, outcome, unclear=unclear)
 
     async def _note(self, under_way: str | None) -> None:
-        body = self._last_body() if under_way is None else None
-        self._progress = Progress(saved=self._walk.saved, under_way=under_way, body=body)
+        self._progress = Progress(saved=self._walk.saved, under_way=under_way)
         if not await self._keep(self._progress):
             raise LeaseLost
 
-    def _last_body(self) -> Value:
-        """Return what the answer is read from, once no step is left: the effect may be settled by another worker."""
-        try:
-            return self._walk.body if self._walk.next(self._values) is None else None
-        except MappingFailed:
-            return None
-
-    def _stopped(self, step: PreparedStep, outcome: Answer | CallFailed | None, *, unclear: bool) -> Stopped:
-        return Stopped(step=step, outcome=outcome, unclear=unclear, acted=self._walk.acted())
+    def _stopped(
+        self, step: PreparedStep, outcome: Answer | CallFailed | None, *, unclear: bool, put_off: bool = False
+    ) -> Stopped:
+        return Stopped(step=step, outcome=outcome, unclear=unclear, acted=self._walk.acted(), put_off=put_off)

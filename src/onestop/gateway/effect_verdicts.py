@@ -41,7 +41,7 @@ def judge(prepared: Prepared, outcome: Answer | CallFailed, effect: store.Claime
         code = f"upstream.{outcome.kind}"
         if not outcome.sent and not was_unknown:
             return _not_sent(effect, code, wait)
-        return _unknown(prepared, effect, code, wait)
+        return _unknown(prepared, effect, code, wait, was_unknown)
     if outcome.kind == "ok":
         return said(prepared, outcome)
     if outcome.kind in ("declined", "correction"):
@@ -53,7 +53,7 @@ def judge(prepared: Prepared, outcome: Answer | CallFailed, effect: store.Claime
         # A definite no to the form of our request: nothing was done, and only a person can put it right.
         settled = Settled(outcome="desk", reason=outcome.reason, problem="upstream.refused")
         return Verdict(state="refused", settled=settled, problem="upstream.refused")
-    return _unknown(prepared, effect, f"upstream.{outcome.kind}", wait)
+    return _unknown(prepared, effect, f"upstream.{outcome.kind}", wait, was_unknown)
 
 
 def said(prepared: Prepared, answer: Answer) -> Verdict:
@@ -69,6 +69,9 @@ def judge_steps(prepared: Prepared, came: Answer | Stopped, effect: store.Claime
     """Decide what the way through an operation's steps means for the effect; touches nothing."""
     if isinstance(came, Answer):
         return said(prepared, came) if came.kind == "ok" else to_desk(f"upstream.{came.kind}")
+    if came.put_off:
+        state = "unknown" if came.unclear or came.acted else "intended"
+        return Verdict(state=state, again_s=backoff_s(0))
     if came.outcome is None:
         return to_desk("upstream.unknown_outcome")
     verdict = judge(came.step.prepared, came.outcome, effect, came.unclear)
@@ -122,14 +125,19 @@ def _not_sent(effect: store.Claimed, code: str, wait: float) -> Verdict:
     return Verdict(state="intended", again_s=wait, problem=code)
 
 
-def _unknown(prepared: Prepared, effect: store.Claimed, code: str, wait: float) -> Verdict:
+def settles_s(prepared: Prepared) -> float:
+    """Return how long a call that brought no answer may still take effect there."""
+    return max(prepared.spec.settles_s or 0.0, prepared.spec.total_s)
+
+
+def _unknown(prepared: Prepared, effect: store.Claimed, code: str, wait: float, looked_up: bool) -> Verdict:
     if prepared.spec.idempotent == "none":
         return to_desk(code)
     if effect.tried_s > GIVE_UP_S:
         return to_desk("upstream.gave_up")
     if prepared.spec.idempotent == "lookup":
         # A request that is still on its way must have arrived or died before "not found" is believed.
-        wait = max(wait, prepared.spec.total_s)
+        wait = max(wait, prepared.spec.total_s if looked_up else settles_s(prepared))
     return Verdict(state="unknown", again_s=wait, problem=code)
 
 
@@ -140,4 +148,5 @@ def to_desk(code: str, cause: str | None = None) -> Verdict:
 
 def backoff_s(attempt: int) -> float:
     """Return how long to wait after the nth attempt: exponential with full jitter, at most two minutes."""
-    return max(random.uniform(0, min(2.0**attempt, _LONGEST_WAIT_S)), 0.2)  # noqa: S311 - no secret
+    doubled = min(attempt, 16)  # of two to the thousandth, which three days of attempts reach, no float knows
+    return max(random.uniform(0, min(2.0**doubled, _LONGEST_WAIT_S)), 0.2)  # noqa: S311 - no secret

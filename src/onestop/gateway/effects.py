@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import random
 import secrets
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -18,16 +17,17 @@ from typing import Any
 import msgspec
 import structlog
 
-from onestop import clock
 from onestop.crypto import Keys
 from onestop.db import Connection, Pool
 from onestop.gateway import effect_verdicts as verdicts
 from onestop.gateway import store
+from onestop.gateway.effect_calls import CALL_S, Calls
+from onestop.gateway.effect_hold import Holds
+from onestop.gateway.effect_rows import context, sealed_result, values_of
 from onestop.gateway.effect_steps import LeaseLost, Progress, StepByStep
 from onestop.gateway.effect_verdicts import Verdict, judge, judge_steps, later_s, may_be_on_its_way, said, to_desk
 from onestop.gateway.explain import TraceLog
-from onestop.gateway.facts import Fact, fact
-from onestop.gateway.fanout import Record, record_of
+from onestop.gateway.facts import fact
 from onestop.gateway.line import CallFailed, Line
 from onestop.gateway.models import Effect, NewEffect, Settled
 from onestop.gateway.operations import Answer, Prepared
@@ -39,8 +39,7 @@ log = structlog.get_logger(__name__)
 Handler = Callable[[Connection, Effect, Settled], Awaitable[None]]
 
 LEASE_S = 15.0  # half again as long as any one call: who does not come back in it is taken to be dead
-_CALL_S = 10.0
-_HOLD_S = 60.0  # nobody handles one effect longer: whatever hangs, the lease is not kept for ever
+_HOLD_S = 60.0  # nobody handles one call of an effect longer: whatever hangs, the lease is not kept for ever
 _IN_FLIGHT = 64
 _OF_ONE = 16  # of one department: the others' effects do not wait behind a slow one's
 _IDLE_S = 0.2
@@ -51,10 +50,6 @@ _HELD_S = 15.0
 _json = msgspec.json.Encoder()
 
 
-def _context(effect_id: str, what: str) -> str:
-    return f"effects.{what}.{effect_id}"
-
-
 async def intend(db: Connection, keys: Keys, gateway: Gateway, region: str, effects: Sequence[NewEffect]) -> None:
     """Write effects into the ledger, in the caller's transaction; a key that is there already is left as it is."""
     if effects:
@@ -63,7 +58,7 @@ async def intend(db: Connection, keys: Keys, gateway: Gateway, region: str, effe
 
 def row(keys: Keys, gateway: Gateway, effect: NewEffect) -> tuple[object, ...]:
     """Return an effect as a row: id, case, step, adapter, operation, version, key, sealed payload, trace."""
-    payload = keys.seal(_json.encode(effect.payload), _context(effect.id, "payload"))
+    payload = keys.seal(_json.encode(effect.payload), context(effect.id, "payload"))
     subject = effect.payload.get("subject")
     version = gateway.version_for(effect.adapter, subject.get("number") if isinstance(subject, dict) else None)
     return (
@@ -80,9 +75,10 @@ class Dispatcher:
     ) -> None:
         self._pool, self._keys, self._gateway, self._region = pool, keys, gateway, region
         self._handler = handler
-        self._traces = traces
+        self._calls = Calls(traces)
         self.worker = f"w-{secrets.token_hex(6)}"
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._holds = Holds()
         self._busy: Counter[str] = Counter()  # effects under way, by adapter
         self._strangers: list[str] = []
         self._looked_for_strangers = 0.0
@@ -99,7 +95,7 @@ class Dispatcher:
                         async with asyncio.timeout(_IDLE_S):
                             await self._stop.wait()
             if self._running:
-                await asyncio.wait(self._running.values(), timeout=_CALL_S)
+                await asyncio.wait(self._running.values(), timeout=CALL_S)
         finally:
             beat.cancel()
 
@@ -121,11 +117,27 @@ class Dispatcher:
             await asyncio.sleep(1.0)
             return 0
         for effect in claimed:
+            if await self._was_ours(effect):
+                continue
             task = asyncio.get_running_loop().create_task(self._one(effect))
             self._running[effect.id] = task
             self._busy[effect.adapter] += 1
             task.add_done_callback(partial(self._ended, effect))
         return len(claimed)
+
+    async def _was_ours(self, effect: store.Claimed) -> bool:
+        """Give up what is still under way here and was taken again: this process stood still, and its lease ran out.
+
+        Somebody else may have gone on with it since. It is looked at when the call that was under way must have ended.
+        """
+        stale = self._running.get(effect.id)
+        if stale is None:
+            return False
+        stale.cancel()
+        log.warning("lease_ran_out", effect=effect.id, adapter=effect.adapter)
+        with contextlib.suppress(Exception):  # the new lease runs out too
+            await store.postpone(self._pool, effect, self.worker, effect.state, None, LEASE_S)
+        return True
 
     async def _room(self) -> dict[str, int]:
         """Return how many effects of each adapter may be taken now, those with the least under way first."""
@@ -150,18 +162,21 @@ class Dispatcher:
 
     async def _one(self, effect: store.Claimed) -> None:
         try:
-            async with asyncio.timeout(_HOLD_S):
+            async with self._holds.hold(effect.id, _HOLD_S):
                 await self._work_on(effect)
         except Exception as fault:
             log.exception("effect_failed", effect=effect.id, adapter=effect.adapter)
+            # A call that was cut off must have arrived or died before anybody looks for what it did.
+            least_s = LEASE_S if isinstance(fault, TimeoutError) else 0.0
             with contextlib.suppress(Exception):  # the lease runs out, and it is looked at again all the same
-                await self._set_back(effect, type(fault).__name__)
+                await self._set_back(effect, type(fault).__name__, least_s)
 
-    async def _set_back(self, effect: store.Claimed, cause: str) -> None:
+    async def _set_back(self, effect: store.Claimed, cause: str, least_s: float) -> None:
         """Put back what could not be handled; at the fifth time it is set aside for a person, and the others go on."""
         if effect.faults + 1 < MOST_FAULTS:
             told = {"code": "effect.poison", "cause": cause}
-            await store.set_back(self._pool, effect, self.worker, told, verdicts.backoff_s(effect.faults + 1))
+            wait_s = max(verdicts.backoff_s(effect.faults + 1), least_s)
+            await store.set_back(self._pool, effect, self.worker, told, wait_s)
             return
         verdict = to_desk("effect.poison", cause)
         try:
@@ -180,12 +195,12 @@ class Dispatcher:
         prepared = line.operations.get(effect.operation) if line else None
         prepared = prepared or self._gateway.operation(effect.adapter, effect.operation)
         if prepared is None:
-            self._note(effect, "not_connected", 0.0, self._gateway.closed.get(effect.adapter))
+            self._calls.note(effect, "not_connected", self._gateway.closed.get(effect.adapter))
             await self._write(effect, to_desk("upstream.not_connected"))
         elif prepared.spec.answer in ("pull", "file"):
             await self._wait_to_be_fetched(effect, prepared)
         elif line is None or effect.operation not in line.operations:
-            self._note(effect, "not_connected", 0.0, self._gateway.closed.get(effect.adapter))
+            self._calls.note(effect, "not_connected", self._gateway.closed.get(effect.adapter))
             await self._write(effect, to_desk("upstream.not_connected"))
         else:
             await self._call(effect, line, prepared)
@@ -213,9 +228,19 @@ class Dispatcher:
         elif prepared.spec.idempotent == "key":
             await self._send(effect, line, prepared, values, was_unknown=True)
         elif prepared.spec.idempotent == "lookup" and prepared.spec.lookup:
+            if await self._unsettled(effect, prepared):
+                return
             await self._look_up(effect, line, prepared, values)
         else:
             await self._write(effect, to_desk("upstream.unknown_outcome"))
+
+    async def _unsettled(self, effect: store.Claimed, asked: Prepared) -> bool:
+        """Put off the look-up of what a worker left that was cut off: its call may still take effect there."""
+        left_s = verdicts.settles_s(asked) - LEASE_S  # the lease has run out since
+        if effect.state != "sent" or left_s <= 0:
+            return False
+        await store.postpone(self._pool, effect, self.worker, "unknown", None, left_s)
+        return True
 
     async def _wait_to_be_fetched(self, effect: store.Claimed, prepared: Prepared) -> None:
         """Leave it for its department; one that was offered before and comes here again has waited too long."""
@@ -255,30 +280,41 @@ class Dispatcher:
             return
         if now() - began > LEASE_S / 3:
             return  # this process stood still meanwhile; another may have begun to find out by now
+        self._holds.extend(effect.id, began, LEASE_S, _HOLD_S)
         sent = msgspec.structs.replace(effect, attempt=effect.attempt + 1)
-        outcome = await self._asked(effect, line, effect.operation, values, prepared.spec.total_s)
+        outcome = await self._calls.ask(effect, line, effect.operation, values, prepared.spec.total_s)
         await self._write(sent, judge(prepared, outcome, sent, was_unknown))
 
     async def _take_steps(self, effect: store.Claimed, line: Line, prepared: Prepared, values: dict[str, Any]) -> None:
         """Go on with a submission of several calls where it stopped."""
+        about = context(effect.id, "progress")
+        progress = Progress()
+        if effect.progress is not None:
+            progress = msgspec.json.decode(self._keys.unseal(effect.progress, about), type=Progress)
+            progress.under_way = may_be_on_its_way(prepared, progress.under_way, effect.state)
+            left = next((one for one in prepared.steps if one.spec.id == progress.under_way), None)
+            if left is not None and left.spec.idempotent == "lookup" and await self._unsettled(effect, left.prepared):
+                return
         if not await store.mark_sent(self._pool, effect, self.worker, LEASE_S, line.manifest.version):
             return
         sent = msgspec.structs.replace(effect, attempt=effect.attempt + 1)
-        context = _context(effect.id, "progress")
 
         async def ask(only: Prepared, name: str, reads: dict[str, Any]) -> Answer | CallFailed:
-            return await self._asked(effect, line, effect.operation, reads, only.spec.total_s, only=only, name=name)
+            return await self._calls.ask(effect, line, effect.operation, reads, only.spec.total_s, only=only, name=name)
 
         async def keep(progress: Progress) -> bool:
-            sealed = self._keys.seal(_json.encode(progress), context)
-            return await store.save_progress(self._pool, effect, self.worker, sealed, LEASE_S)
+            asked = asyncio.get_running_loop().time()
+            sealed = self._keys.seal(_json.encode(progress), about)
+            held = await store.save_progress(self._pool, effect, self.worker, sealed, LEASE_S)
+            if held:
+                self._holds.extend(effect.id, asked, LEASE_S, _HOLD_S)
+            return held
 
-        progress = Progress()
-        if effect.progress is not None:
-            progress = msgspec.json.decode(self._keys.unseal(effect.progress, context), type=Progress)
-            progress.under_way = may_be_on_its_way(prepared, progress.under_way, effect.state)
+        def covers(only: Prepared) -> bool:
+            return not self._stop.is_set() and self._holds.covers(effect.id, min(only.spec.total_s, CALL_S))
+
         try:
-            came = await StepByStep(prepared, values, progress, ask, keep).go_on()
+            came = await StepByStep(prepared, values, progress, ask, keep, covers).go_on()
         except LeaseLost:
             return
         await self._write(sent, judge_steps(prepared, came, sent))
@@ -286,7 +322,7 @@ class Dispatcher:
     async def _look_up(self, effect: store.Claimed, line: Line, prepared: Prepared, values: dict[str, Any]) -> None:
         """Ask whether the effect arrived before anything is sent again."""
         name = prepared.spec.lookup or ""
-        found = await self._asked(effect, line, name, values, line.operations[name].spec.total_s)
+        found = await self._calls.ask(effect, line, name, values, line.operations[name].spec.total_s)
         if isinstance(found, Answer) and found.kind == "not_found":
             await self._send(effect, line, prepared, values, was_unknown=False)
         elif isinstance(found, Answer) and found.kind == "ok":
@@ -309,7 +345,7 @@ class Dispatcher:
         if name is None:
             await store.postpone(self._pool, effect, self.worker, effect.state, None, left)
             return
-        found = await self._asked(effect, line, name, values, line.operations[name].spec.total_s)
+        found = await self._calls.ask(effect, line, name, values, line.operations[name].spec.total_s)
         if isinstance(found, Answer) and found.kind == "ok" and found.outcome == "extended" != effect.outcome:
             await self._write(effect, msgspec.structs.replace(said(prepared, found), again_s=min(every, left)))
             return
@@ -321,37 +357,6 @@ class Dispatcher:
             return
         verdict = judge(prepared, found, effect, was_unknown=True)
         await self._write(effect, msgspec.structs.replace(verdict, answer="received"))
-
-    async def _asked(
-        self,
-        effect: store.Claimed,
-        line: Line,
-        operation: str,
-        values: dict[str, Any],
-        total_s: float,
-        *,
-        only: Prepared | None = None,
-        name: str = "",
-    ) -> Answer | CallFailed:
-        """Ask, and leave a trace of it under the id of the request that wanted the effect; `only` is one step."""
-        began = time.perf_counter()
-        outcome = await _ask(line, operation, values, total_s, only)
-        operation = f"{operation}.{name}" if name else operation
-        if self._traces is not None and effect.trace_id is not None:
-            took_ms = (time.perf_counter() - began) * 1000
-            record = record_of(line.manifest, operation, outcome, 0.0, took_ms, detail=outcome.fact)
-            self._traces.note(
-                effect.trace_id, None, f"worker {operation}", outcome.kind, took_ms, [record], case=effect.case_id
-            )
-        return outcome
-
-    def _note(self, effect: Effect, outcome: str, took_ms: float, why: Fact | None) -> None:
-        """Leave a trace of what was decided without asking anybody."""
-        if self._traces is not None and effect.trace_id is not None:
-            record = Record(effect.adapter, effect.operation, effect.version, outcome, 0.0, took_ms, detail=why)
-            self._traces.note(
-                effect.trace_id, None, f"worker {effect.operation}", outcome, took_ms, [record], case=effect.case_id
-            )
 
     async def _write(self, effect: Effect, verdict: Verdict, *, tell: bool = True) -> None:
         """Write the verdict and tell the handler, in one transaction, if this worker still holds the effect."""
@@ -366,7 +371,7 @@ class Dispatcher:
             return
         settled = verdict.settled
         if verdict.state == "desk" and verdict.problem != "upstream.not_connected":
-            self._note(effect, "unknown", 0.0, fact("step_unknown"))
+            self._calls.note(effect, "unknown", fact("step_unknown"))
         async with self._pool.acquire() as db, db.transaction():
             held = await store.settle(
                 db, effect, self.worker, verdict.state, verdict.answer, settled.reference,
@@ -377,33 +382,3 @@ class Dispatcher:
         log.info("effect_settled", effect=effect.id, adapter=effect.adapter, state=verdict.state, held=held)
         if held:
             await self._gateway.changed(self._pool, effect.case_id)
-
-
-def values_of(keys: Keys, effect: Effect, payload: bytes) -> dict[str, Any]:
-    """Return what the expressions of an effect's request read."""
-    told = msgspec.json.decode(keys.unseal(payload, _context(effect.id, "payload")))
-    return {
-        "payload": told,
-        "subject": told.get("subject"),
-        "case": told.get("case"),
-        "key": effect.key,
-        "reference": effect.reference or told.get("reference"),
-        "now": clock.now().isoformat(),
-        "traceparent": f"00-{effect.trace_id}-{secrets.token_hex(8)}-01" if effect.trace_id else None,
-    }
-
-
-async def _ask(
-    line: Line, operation: str, values: dict[str, Any], total_s: float, only: Prepared | None = None
-) -> Answer | CallFailed:
-    # What a citizen sent goes in the citizens' lane; asking how it stands is work in bulk.
-    sends = line.operations[operation].spec.kind == "submit"
-    try:
-        return await line.ask(operation, values, min(total_s, _CALL_S), lane="citizen" if sends else "batch", only=only)
-    except CallFailed as failure:
-        return failure
-
-
-def sealed_result(keys: Keys, effect_id: str, settled: Settled) -> bytes | None:
-    """Return a settled effect's result, sealed; None where it has none."""
-    return None if settled.result is None else keys.seal(_json.encode(settled.result), _context(effect_id, "result"))

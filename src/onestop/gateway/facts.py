@@ -90,6 +90,8 @@ FACTS: Final[dict[str, tuple[str | None, Actor]]] = {
     "pages_short": ("mapping", "department"),
     "page_elsewhere": ("mapping", "department"),
     "page_repeats": ("mapping", "department"),
+    "link_unreadable": ("mapping", "department"),
+    "links_differ": ("mapping", "department"),
     "pages_too_many": ("mapping", "operator"),
     "request_unwritable": ("schema", "operator"),
     "no_environment": ("upstream", "operator"),

@@ -20,8 +20,9 @@ from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.gateway import file_rows, store, store_files
 from onestop.gateway.callbacks import take_answer
+from onestop.gateway.effect_rows import values_of
 from onestop.gateway.effect_verdicts import to_desk
-from onestop.gateway.effects import Handler, values_of
+from onestop.gateway.effects import Handler
 from onestop.gateway.file_rows import BadFile, BadRow, Row
 from onestop.gateway.manifest import Files, Manifest, Operation
 from onestop.gateway.mapping.language import MappingFailed, tree

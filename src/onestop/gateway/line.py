@@ -256,8 +256,9 @@ class Line:
         try:
             path, query, headers, body = prepared.request(call.values)
             path = replica.prefix + path
-            if course is not None and course.target is not None:
-                path, query = course.target
+            if course is not None:
+                path, query = course.target or (path, query)
+                course.asked = f"{path}?{query}" if query else path
             out = Outgoing(prepared.spec.method, replica.origin, path, query, headers, body)
             if self._always is not None:
                 self._always(out)
@@ -413,11 +414,11 @@ def _address(text: str) -> SplitResult | None:
 
 def _start(replica: Replica, prepared: Prepared, out: Outgoing) -> str:
     """Return how a request begins, kept from one to the next where all of an operation begin alike."""
-    target, kept = replica.starts.get(prepared.spec.id, ("", ""))
+    target, kept = replica.starts.get(prepared, ("", ""))
     if target != out.target:
         kept = start_request(out.method, out.target, replica.host)
         if prepared.fixed_target:
-            replica.starts[prepared.spec.id] = (out.target, kept)
+            replica.starts[prepared] = (out.target, kept)
     return kept
 
 

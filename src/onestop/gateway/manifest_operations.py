@@ -113,7 +113,8 @@ class Lookup(Strict, frozen=True, kw_only=True):
     request: Request = Request()
     request_codec: RequestCodec = "none"
     found: Expression  # over the reply's body; nothing: the step never arrived
-    save: Tree = {}  # as the step's own
+    save: Tree = {}  # the names its step saves, from this reply's body, which has another shape
+    save_headers: dict[str, str] = {}  # likewise, each from the header of that name
     errors: tuple[ErrorCase, ...] = ()  # outcome not_found: the step never arrived
 
 
@@ -184,12 +185,14 @@ class Operation(Strict, frozen=True, kw_only=True):
     accept: tuple[int, ...] = (200,)
     request: Request = Request()
     reply: Reply = Reply()
-    steps: tuple[Step, ...] = ()  # several calls; `method`, `path` and `request` are theirs, `reply` reads the last one
+    steps: tuple[Step, ...] = ()  # several calls: `method`, `path`, `request` are theirs, `reply` reads what they saved
     paging: Paging | None = None
     errors: tuple[ErrorCase, ...] = ()
     answer: Literal["now", "callback", "poll", "pull", "file"] = "now"
     poll: Poll | None = None
     answer_within_s: Annotated[float, Meta(ge=1)] = 30 * 86400.0  # then a person asks what became of the answer
     lookup: Name | None = None  # the operation that finds an effect by our key
+    # How long after a call that brought no answer it may still take effect there: a look-up is not believed before.
+    settles_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None  # None: until the call's own end, total_s
     schema: dict[str, Any] | None = None  # JSON Schema of the accepted reply's body, for conformance and drift
     examples: tuple[Example, ...] = ()

@@ -7,18 +7,19 @@ comes twice, or one that lies elsewhere spoils the answer.
 import hashlib
 import re
 from typing import Any, Final
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import msgspec
 
 from onestop.gateway.facts import Fact, fact
+from onestop.gateway.links import LinkUnreadable, next_targets
 from onestop.gateway.manifest import BadManifest, Operation, Paging
 from onestop.gateway.mapping.language import Codes, Value, expression
 from onestop.outbound.models import Reply
 
 MOST_ITEMS: Final = 1000  # a mapping reads no more records of one list; what is beyond is never cut off silently
 _PATH: Final = re.compile(r"[\w-]+(\.[\w-]+)*|\.")
-_LINK: Final = re.compile(r'<([^<>]{1,2000})>[^,<]{0,200};\s*rel="?next"?', re.IGNORECASE)
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 class PageSpoiled(Exception):
@@ -109,8 +110,8 @@ class Turner:
         """Return the next page's number, offset, cursor or address; None after the last."""
         style = self.spec.style
         if style == "link":
-            told = _LINK.search((reply.header(b"link") or b"").decode("latin-1")[:8000])
-            return self._once(pages, told[1]) if told else None
+            linked = self._linked(reply)
+            return None if linked is None else self._once(pages, linked)
         if style in ("next", "cursor"):
             told_next = self._next(body) if self._next else None
             return None if told_next in (None, "") else self._once(pages, told_next)
@@ -123,6 +124,18 @@ class Turner:
         return len(pages.items) if style == "offset" else self.spec.first + pages.count
 
     @staticmethod
+    def _linked(reply: Reply) -> str | None:
+        """Return the next page's address from all Link headers of a reply."""
+        told = [value.decode("latin-1") for name, value in reply.headers if name == b"link"]
+        try:
+            targets = next_targets(told)
+        except LinkUnreadable:
+            raise PageSpoiled(fact("link_unreadable")) from None
+        if len(targets) > 1:
+            raise PageSpoiled(fact("links_differ", count=len(targets)))
+        return targets[0] if targets else None
+
+    @staticmethod
     def _once(pages: Pages, mark: Any) -> Any:
         if mark in pages.seen:
             raise PageSpoiled(fact("page_repeats", page=pages.count + 1))
@@ -133,15 +146,24 @@ class Turner:
 def within(told: str, origin: str, prefix: str, current: str) -> tuple[str, str]:
     """Return path and query of a page's address, which must be of the same system as the page before.
 
+    `current` is where the page before was, with its query: relative addresses are read from there.
+
     Raises:
         PageSpoiled: it is of another host, or above the system's own path.
     """
-    url = urlsplit(urljoin(f"{origin}{current}", told))
+    try:
+        url, own = urlsplit(urljoin(f"{origin}{current}", told)), urlsplit(origin)
+        same = _system(url) == _system(own)
+    except ValueError:  # a port or an IPv6 address that there cannot be
+        raise PageSpoiled(fact("page_elsewhere", host="?")) from None
     steps = unquote(url.path).replace("\\", "/").split("/")  # as a server may read them
-    same = f"{url.scheme}://{url.netloc}" == origin and ".." not in steps
-    if not same or not (url.path == prefix or url.path.startswith(f"{prefix}/")):
+    if not same or ".." in steps or not (url.path == prefix or url.path.startswith(f"{prefix}/")):
         raise PageSpoiled(fact("page_elsewhere", host=(url.hostname or "?")[:80]))
     return url.path, url.query
+
+
+def _system(url: SplitResult) -> tuple[str, str | None, int | None, str | None]:
+    return url.scheme, url.hostname, url.port or _PORTS.get(url.scheme), url.username
 
 
 def with_page(operation: Operation) -> Operation:

@@ -16,8 +16,9 @@ from onestop.crypto import Keys
 from onestop.db import Connection, Pool
 from onestop.gateway import store, store_pull
 from onestop.gateway.callbacks import take_answer
+from onestop.gateway.effect_rows import sealed_result, values_of
 from onestop.gateway.effect_verdicts import said, to_desk
-from onestop.gateway.effects import Handler, sealed_result, values_of
+from onestop.gateway.effects import Handler
 from onestop.gateway.errors import AnswerStands, LeaseLost, NoSuchAdapter, NoSuchEffect, ReplyUnreadable
 from onestop.gateway.manifest import Manifest
 from onestop.gateway.mapping.language import MappingFailed, tree

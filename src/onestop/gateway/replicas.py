@@ -21,7 +21,8 @@ class Replica:
     def __init__(self, pool: Pool, origin: str, host: str, prefix: str) -> None:
         self.pool = pool
         self.origin, self.host, self.prefix = origin, host, prefix
-        self.starts: dict[str, tuple[str, str]] = {}  # by operation: target, and how a request for it begins
+        # By what is asked, a step being one of its own: target, and how a request for it begins.
+        self.starts: dict[object, tuple[str, str]] = {}
         self.under_way = 0
         self.failed_in_row = 0
         self.outs = 0  # how often it was left out without serving well in between

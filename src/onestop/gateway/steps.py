@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from onestop.gateway.manifest import ErrorCase, Manifest, Operation, Reply, Step
-from onestop.gateway.mapping.language import MappingFailed, Value, expression, tree
+from onestop.gateway.mapping.language import Getter, MappingFailed, Value, expression, tree
 
 if TYPE_CHECKING:
     from onestop.gateway.operations import Answer, Prepared
 
 Saved = dict[str, dict[str, Value] | None]  # by step; None: it was left out
 
+LEDGER_KINDS: Final = ("submit", "cancel")  # they are effects: gone on with after a failure
 _MOST_SAVED: Final = 65_536  # bytes of JSON: what later steps need is names and numbers, not documents
 
 
@@ -38,14 +39,14 @@ class PreparedStep:
             idempotent=step.idempotent,
             total_s=step.total_s or operation.total_s,
             errors=(*step.errors, *operation.errors),
-            reply=Reply(),
+            reply=Reply(protection=operation.reply.protection),  # each answer is opened, or nothing of it is believed
             steps=(),
             answer="now",
         )
         self.prepared = make(own)
         self._skip_when = expression(step.skip_when, codes) if step.skip_when else None
         self._save = tree(step.save, codes)
-        self._headers = [(name, header.lower().encode()) for name, header in step.save_headers.items()]
+        self._headers = _named(step.save_headers)
         self.lookup: Prepared | None = None
         if step.lookup is not None:
             find = step.lookup
@@ -55,7 +56,8 @@ class PreparedStep:
             )  # fmt: skip
             self.lookup = make(asked)
             self._found = expression(find.found, codes)
-            self._save_found = tree(find.save or step.save, codes)
+            self._save_found = tree(find.save, codes)  # its own: the look-up's body has another shape
+            self._headers_found = _named(find.save_headers)
 
     def left_out(self, values: Mapping[str, Any]) -> bool:
         """Tell whether what the step would bring is there already."""
@@ -67,18 +69,17 @@ class PreparedStep:
         Raises:
             MappingFailed: a value has not the form its expression needs.
         """
-        saved: dict[str, Value] = self._save(answer.body)
-        for name, header in self._headers:
-            told = answer.reply.header(header) if answer.reply is not None else None
-            saved[name] = told.decode("latin-1") if told is not None else None
-        return _bounded(saved, self.spec.id)
+        return _told(answer, self._save, self._headers, self.spec.id)
 
     def found(self, answer: "Answer") -> dict[str, Value] | None:
-        """Return what a look-up that was answered saves; None: the step never arrived."""
+        """Return what a look-up that was answered saves; None: the step never arrived.
+
+        Raises:
+            MappingFailed: a value has not the form its expression needs.
+        """
         if answer.kind != "ok" or self._found(answer.body) in (None, "", [], {}):
             return None
-        saved: dict[str, Value] = self._save_found(answer.body)
-        return _bounded(saved, self.spec.id)
+        return _told(answer, self._save_found, self._headers_found, self.spec.id)
 
 
 class Walk:
@@ -120,9 +121,15 @@ class Walk:
         return [name for name, saved in self.saved.items() if name not in safe and saved is not None]
 
     def answer(self, number: str | None = None) -> "Answer":
-        """Return the whole operation's answer, mapped from the last step's body and everything that was saved."""
-        body = self.body if isinstance(self.body, dict) else {"body": self.body}
-        return self._operation.read_or_tell({**body, "steps": self.saved}, number)
+        """Return the whole operation's answer, mapped from everything that was saved; of a question, from the last
+        step's body too.
+
+        A submission's last step may be found by its look-up instead, and the answer must be the same either way.
+        """
+        told: dict[str, Value] = {}
+        if self._operation.spec.kind not in LEDGER_KINDS:
+            told = self.body if isinstance(self.body, dict) else {"body": self.body}
+        return self._operation.read_or_tell({**told, "steps": self.saved}, number)
 
 
 def steps_of(
@@ -141,7 +148,15 @@ def _refusals(errors: tuple[ErrorCase, ...]) -> tuple[ErrorCase, ...]:
     return tuple(case for case in errors if case.outcome != "not_found")
 
 
-def _bounded(saved: dict[str, Value], step: str) -> dict[str, Value]:
+def _named(headers: Mapping[str, str]) -> list[tuple[str, bytes]]:
+    return [(name, header.lower().encode()) for name, header in headers.items()]
+
+
+def _told(answer: "Answer", save: Getter, headers: list[tuple[str, bytes]], step: str) -> dict[str, Value]:
+    saved: dict[str, Value] = save(answer.body)
+    for name, header in headers:
+        told = answer.reply.header(header) if answer.reply is not None else None
+        saved[name] = told.decode("latin-1") if told is not None else None
     if len(msgspec.json.encode(saved)) > _MOST_SAVED:
         raise MappingFailed(f"steps.{step}", saved, f"saves more than {_MOST_SAVED} bytes")
     return saved

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from onestop.gateway.manifest import Operation
+from onestop.gateway.mapping.paths import outwards
 from onestop.onboarding.simulator_wire import place_of
 
 FindingKind = Literal["vanished", "type_changed", "null_new", "enum_new", "member_new", "format_changed"]
@@ -220,26 +221,30 @@ def mapped_paths(operation: Operation) -> set[str]:
     sources.append(reply.outcome.path if reply.outcome else None)
     found: set[str] = set()
     for source in sources:
-        _reads(source, "", found)
-    _reads(reply.fields, "", found)
+        _reads(source, [""], found)
+    _reads(reply.fields, [""], found)
     return found
 
 
-def _reads(source: Any, below: str, found: set[str]) -> None:
+def _reads(source: Any, below: list[str], found: set[str]) -> None:
+    """Add what an expression reads; `below` is where its record stands, the last, and those around it."""
     if isinstance(source, dict) and set(source) == {"each", "fields"}:
-        place = place_of(source["each"])
-        for base in (place, f"{place}[]") if place else ():
-            _reads(source["fields"], f"{below}{base}.", found)
+        levels, rest = outwards(source["each"].strip())
+        base, place = below[-1 - levels], place_of(rest)
+        for record in (place, f"{place}[]") if place else ():
+            _reads(source["fields"], [*below, f"{base}{record}."], found)
         if place:
-            _add(below + place, found)
+            _add(base + place, found)
     elif isinstance(source, dict):
         for part in source.values():
             _reads(part, below, found)
     elif isinstance(source, list):
         for part in source:
             _reads(part, below, found)
-    elif isinstance(source, str) and (place := place_of(source)) is not None:
-        _add(below + re.sub(r"\.\d+(?=\.|$)", "[]", place), found)
+    elif isinstance(source, str):
+        levels, rest = outwards(source.strip())
+        if (place := place_of(rest)) is not None:
+            _add(below[-1 - levels] + re.sub(r"\.\d+(?=\.|$)", "[]", place), found)
 
 
 def _add(path: str, found: set[str]) -> None:

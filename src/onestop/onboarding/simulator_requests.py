@@ -18,6 +18,8 @@ from onestop.onboarding.simulator_wire import flat, plain, read_request
 from onestop.outbound.errors import BadBody
 
 _PLACE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+# The innermost of the parts that are repeated.
+_PART = re.compile(r"\{\{\s*#each\s(?:(?!\{\{\s*[#/]each).)*?\{\{\s*/each\s*\}\}", re.DOTALL)
 _PATH_PLACE = re.compile(r"\{(\w+)\}")
 _SHAPELESS = frozenset(("text", "trim"))
 _HEAVY = 10  # a fixed part that differs weighs as much as so many of the caller's
@@ -174,6 +176,9 @@ class Form:
         if name == "code" and argument in self._codes:
             ours = {theirs: mine for mine, theirs in self._codes[argument].items()}
             return lambda sent: ours.get(sent, sent)
+        if name == "encode" and argument in self._codes:
+            table = self._codes[argument]
+            return lambda sent: table.get(sent, sent)
         return (lambda sent: sent) if name in ("upper", "lower", "default", "int", "number") else None
 
     def _tree(self, where: str, source: Any) -> None:
@@ -196,6 +201,9 @@ class Form:
             sources.append(found[1].strip())
             return f"onestop-place-{len(sources) - 1}."
 
+        found = 1
+        while found:
+            template, found = _PART.subn("<onestop-part/>", template)
         text = _PLACE.sub(mark, template)
         if "soap" in self.operation.request_codec:
             text = f'<s:Envelope xmlns:s="urn:s"><s:Body>{text}</s:Body></s:Envelope>'
@@ -204,6 +212,10 @@ class Form:
         except BadBody:
             return
         for where, value in flat(tree, "body").items():
+            above, _, name = where.rpartition(".")
+            if name == "onestop-part":  # as many as the caller has
+                self.leaves[above] = Leaf(None, None, whole=True, optional=True)
+                continue
             single = re.fullmatch(r"onestop-place-(\d+)\.", value)
             if single:
                 self._leaf(where, sources[int(single[1])])

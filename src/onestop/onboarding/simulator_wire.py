@@ -170,9 +170,9 @@ def _write_csv(tree: Any) -> str:
 
 
 def place_of(expression: str | None) -> str | None:
-    """Return the path an expression reads; None where it reads a literal, the whole body, or is none."""
+    """Return the path an expression reads; None where it reads a literal, the whole body, or outside its record."""
     head = (expression or "").partition("|")[0].strip()
-    return None if not head or head == "." or head.startswith("'") else head
+    return None if not head or head == "." or head.startswith(("'", "../")) else head
 
 
 def put(operation: Operation, body: bytes, changes: dict[str, Any]) -> bytes:

@@ -8,7 +8,7 @@ from onestop.gateway.manifest import Operation, Request
 from onestop.gateway.manifest_base import BadManifest
 from onestop.gateway.mapping.language import Codes, MappingFailed, Value, is_literal
 from onestop.gateway.mapping.templates import Filler, check_well_formed, template
-from onestop.gateway.mapping.trees import local, nested
+from onestop.gateway.mapping.trees import NOT_XML, local, nested
 from onestop.outbound.decoding import decode_xml
 from onestop.outbound.errors import BadBody
 
@@ -16,8 +16,6 @@ _SPACES: Final = {
     "soap": "http://schemas.xmlsoap.org/soap/envelope/",
     "soap12": "http://www.w3.org/2003/05/soap-envelope",
 }
-# XML 1.0 has no way to write these; a value that holds one is refused rather than sent as something else.
-_NOT_XML: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _ACTION: Final = re.compile(r"[!#-\[\]-~]{1,300}")
 
 
@@ -80,7 +78,7 @@ class _Writer:
     def __call__(self, root: Value) -> bytes:
         filled = [piece if isinstance(piece, str) else piece(root) for piece in self._pieces]
         text = self._head + "".join(filled)
-        if _NOT_XML.search(text):
+        if NOT_XML.search(text):
             raise MappingFailed("request.template", text, "needs characters that XML can hold")
         return text.encode(self._charset)
 

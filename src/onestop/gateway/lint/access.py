@@ -130,10 +130,12 @@ def headers(s: Subject) -> Iterator[Hit]:
     told += [("auth", "headers", auth.name)] if isinstance(auth, ApiKey) and auth.place == "header" else []
     told += [(*one.where, "request", "headers", name) for one in sent(s) for name in one.request.headers]
     told += [
-        (*path, "steps", i, "save_headers", name, header)
+        (*path, "steps", i, *of, "save_headers", name, header)
         for path, operation in s.operations()
         for i, step in enumerate(operation.steps)
-        for name, header in step.save_headers.items()
+        for of, saver in (((), step), (("lookup",), step.lookup))
+        if saver is not None
+        for name, header in saver.save_headers.items()
     ]
     for path in told:
         name = str(path[-1]).lower()

@@ -1,15 +1,22 @@
-"""Rules about operations, the ways their answers come, and steps: what refers to what, and what is promised for it."""
+"""Rules about operations, the ways their answers come: what refers to what, and what is promised for it."""
 
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
+from onestop.gateway.lint.expressions import of_request
 from onestop.gateway.lint.findings import Hit, Path, Subject, hit
-from onestop.gateway.manifest import Operation, Step
+from onestop.gateway.manifest import Operation, Request, Step
+from onestop.gateway.steps import LEDGER_KINDS
 
+_ALIKE: Final = ("GET", "PUT", "DELETE")  # once or twice is the same, says HTTP
+_KEYS: Final = frozenset(("key", "step_key"))
+_OF_EFFECT: Final = _KEYS | {"reference", "payload", "subject", "case", "steps"}
+_PLACE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_LITERAL: Final = re.compile(r"'[^']*'")
+_NAME: Final = re.compile(r"\w+")
 _OUTCOMES: Final = ("completed", "pending", "declined", "correction", "extended", "transferred")
-_SAVED: Final = re.compile(r"\bsteps\.([a-z][a-z0-9_]*)\.([\w-]+)")
 
 
 def names_once(s: Subject) -> Iterator[Hit]:
@@ -47,6 +54,38 @@ def looked_up(s: Subject) -> Iterator[Hit]:
             yield hit("ADP-026", (*path, "lookup"), lookup=found.id, kind=found.kind)
         if operation.kind == "lookup" and not _can_say_none(operation):
             yield hit("ADP-036", (*path, "reply"), name=operation.id)
+
+
+def keys_sent(s: Subject) -> Iterator[Hit]:
+    """`idempotent = "key"` whose request holds no key, and look-ups that ask for nothing of one effect."""
+    finders = {name for _, o in s.operations() for name in (o.lookup, o.poll.operation if o.poll else None)}
+    for path, operation in s.operations():
+        for i, step in enumerate(operation.steps):
+            where: Path = (*path, "steps", i)
+            if _lacks_key(step):
+                yield hit("ADP-048", (*where, "request"), name=step.id)
+            if step.lookup is not None and not _reads(step.lookup.request, _OF_EFFECT):
+                yield hit("ADP-049", (*where, "lookup", "request"), name=step.id)
+        if operation.steps:
+            continue
+        fetched = operation.answer in ("pull", "file")  # under its key, whatever the body holds
+        if operation.kind in LEDGER_KINDS and not fetched and _lacks_key(operation):
+            yield hit("ADP-048", (*path, "request"), name=operation.id)
+        if operation.id in finders and not _reads(operation.request, _OF_EFFECT):
+            yield hit("ADP-049", (*path, "request"), name=operation.id)
+
+
+def _lacks_key(sent: Operation | Step) -> bool:
+    return sent.idempotent == "key" and sent.method not in _ALIKE and not _reads(sent.request, _KEYS)
+
+
+def _reads(request: Request, names: frozenset[str]) -> bool:
+    """Tell whether a request reads any of these names, wherever in it."""
+    for told in of_request(request, ()):
+        sources = _PLACE.findall(told.source) if "{{" in told.source else [told.source]
+        if any(names & set(_NAME.findall(_LITERAL.sub("", source))) for source in sources):
+            return True
+    return False
 
 
 def _can_say_none(operation: Operation) -> bool:
@@ -132,43 +171,4 @@ def desk(s: Subject) -> Iterator[Hit]:
             yield hit("ADP-039", (*path, "idempotent"), name=operation.id)
 
 
-def steps(s: Subject) -> Iterator[Hit]:
-    """Steps of one id, steps that cannot be found again, values nobody saved or nobody reads."""
-    for path, operation in s.operations():
-        if not operation.steps:
-            continue
-        for name in ("path", "request"):
-            if s.told((*path, name)):
-                yield hit("ADP-044", (*path, name), name=name)
-        saved: dict[str, set[str]] = {}
-        for i, step in enumerate(operation.steps):
-            where: Path = (*path, "steps", i)
-            if step.id in saved:
-                yield hit("ADP-040", (*where, "id"), name=step.id)
-            if step.idempotent == "lookup" and step.lookup is None:
-                yield hit("ADP-041", (*where, "lookup"), name=step.id)
-            yield from _unsaved(step, where, saved)
-            saved[step.id] = {*step.save, *step.save_headers}
-        yield from _unread(operation, path)
-
-
-def _unsaved(step: Step, where: Path, saved: dict[str, set[str]]) -> Iterator[Hit]:
-    own = [step.path, step.request, step.skip_when, step.lookup]
-    for name, value in sorted(_reads(own)):
-        if value not in saved.get(name, set()) and name != step.id:
-            yield hit("ADP-042", (*where, "request"), name=f"steps.{name}.{value}", step=step.id)
-
-
-def _unread(operation: Operation, path: Path) -> Iterator[Hit]:
-    read = _reads([operation.reply, *((one.request, one.skip_when, one.lookup) for one in operation.steps)])
-    for i, step in enumerate(operation.steps[:-1]):
-        for name in sorted({*step.save, *step.save_headers} - {value for of, value in read if of == step.id}):
-            yield hit("ADP-043", (*path, "steps", i, "save", name), name=f"steps.{step.id}.{name}")
-
-
-def _reads(tree: Any) -> set[tuple[str, str]]:
-    """Return every `steps.<id>.<name>` that is named anywhere below."""
-    return {(found[1], found[2]) for found in _SAVED.finditer(repr(tree))}
-
-
-RULES = (names_once, safe_or_not, looked_up, answers_come, callback, files, outcomes, desk, steps)
+RULES = (names_once, safe_or_not, looked_up, keys_sent, answers_come, callback, files, outcomes, desk)

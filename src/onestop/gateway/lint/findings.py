@@ -27,6 +27,8 @@ SEVERITIES: Final[dict[str, Severity]] = {
     "ADP-030": "error", "ADP-031": "error", "ADP-032": "error", "ADP-033": "error", "ADP-034": "warning",
     "ADP-035": "warning", "ADP-036": "warning", "ADP-037": "error", "ADP-038": "error", "ADP-039": "error",
     "ADP-040": "error", "ADP-041": "error", "ADP-042": "error", "ADP-043": "hint", "ADP-044": "warning",
+    "ADP-045": "error", "ADP-046": "error", "ADP-047": "error", "ADP-048": "error",
+    "ADP-049": "error",
     # expressions, requests, error maps
     "ADP-050": "error", "ADP-051": "error", "ADP-052": "error", "ADP-053": "error", "ADP-054": "warning",
     "ADP-055": "error", "ADP-056": "error", "ADP-057": "warning", "ADP-058": "error", "ADP-060": "warning",

@@ -2,31 +2,34 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from onestop.gateway.bodies.envelopes import check_templates
+from onestop.gateway.lint.expressions import Told, every, leaves, of_request
 from onestop.gateway.lint.findings import Hit, Path, Subject, hit
-from onestop.gateway.manifest import BadManifest, ErrorCase, Reply, Request
+from onestop.gateway.manifest import BadManifest, ErrorCase, Request
 from onestop.gateway.mapping.language import expression
+from onestop.gateway.mapping.paths import outwards
 from onestop.gateway.mapping.templates import roots as roots_of
 from onestop.gateway.mapping.templates import template
 
 _PLACE: Final = re.compile(r"\{([^{}]*)\}")
-_CODE: Final = re.compile(r"\|\s*(?:code|strict)\(\s*([\w-]+)")
+_CODE: Final = re.compile(r"\|\s*(?:code|strict|encode)\(\s*([\w-]+)")
 _ROOT: Final = re.compile(r"\s*([A-Za-z_][\w-]*)")
 _BODIES: Final = ("json", "form", "xml", "soap", "soap12", "csv", "text", "multipart")
 _ROOTS: Final = frozenset(
     ("subject", "payload", "case", "key", "reference", "now", "steps", "step_key", "page", "config")
 )
-Named = tuple[Path, str]
+_PERSON: Final = re.compile(r"\s*(subject\.number|payload\.(\w+_)?(id_number|id_?card|id_no|citizen_id))\b")
 
 
 def expressions(s: Subject) -> Iterator[Hit]:
     """Expressions that do not compile; code maps that are not there, and those nobody uses."""
     codes, used = s.manifest.codes, set()
-    for where, source in _all(s):
+    for told in every(s):
+        where, source = told.where, told.source
         used |= set(_CODE.findall(source))
         missing = [name for name in _CODE.findall(source) if name not in codes]
         for name in missing:
@@ -34,71 +37,12 @@ def expressions(s: Subject) -> Iterator[Hit]:
         if missing:
             continue
         try:
-            template(source, codes) if "{{" in source else expression(source, codes)
+            template(source, codes) if "{{" in source else expression(source, codes, inside=told.around)
         except BadManifest as fault:
             yield hit("ADP-050", where, source=source, fault=str(fault))
     for name in codes if s.whole else ():
         if name not in used:
             yield hit("ADP-054", ("codes", name), name=name)
-
-
-def _all(s: Subject) -> Iterator[Named]:
-    for path, operation in s.operations():
-        yield from _of_request(operation.request, (*path, "request"))
-        yield from _of_reply(operation.reply, (*path, "reply"))
-        yield from _of_errors(operation.errors, path)
-        for i, step in enumerate(operation.steps):
-            where: Path = (*path, "steps", i)
-            yield from _of_request(step.request, (*where, "request"))
-            yield from _leaves(step.save, (*where, "save"))
-            yield from _of_errors(step.errors, where)
-            if step.skip_when is not None:
-                yield (*where, "skip_when"), step.skip_when
-            if step.lookup is not None:
-                yield (*where, "lookup", "found"), step.lookup.found
-                yield from _of_request(step.lookup.request, (*where, "lookup", "request"))
-                yield from _leaves(step.lookup.save, (*where, "lookup", "save"))
-        if operation.paging is not None:
-            for name in ("items", "next", "total"):
-                source = getattr(operation.paging, name)
-                if source is not None:
-                    yield (*path, "paging", name), source
-
-
-def _of_request(request: Request, path: Path) -> Iterator[Named]:
-    for name in ("path", "query", "headers", "body"):
-        yield from _leaves(getattr(request, name), (*path, name))
-    for name in ("template", "header_template"):
-        told = getattr(request, name)
-        if told is not None and "{{" in told:
-            yield (*path, name), told
-
-
-def _of_reply(reply: Reply, path: Path) -> Iterator[Named]:
-    for name in ("found", "as_of", "subject", "key", "reference", "reason", "later", "fields"):
-        yield from _leaves(getattr(reply, name), (*path, name))
-    if reply.outcome is not None:
-        yield (*path, "outcome", "path"), reply.outcome.path
-
-
-def _of_errors(errors: tuple[ErrorCase, ...], path: Path) -> Iterator[Named]:
-    for i, case in enumerate(errors):
-        for name in ("path", "reason"):
-            source = getattr(case, name)
-            if source is not None:
-                yield (*path, "errors", i, name), source
-
-
-def _leaves(tree: Any, path: Path) -> Iterator[Named]:
-    """Yield every expression of a tree."""
-    if isinstance(tree, str):
-        yield path, tree
-    elif isinstance(tree, dict):
-        for name, part in tree.items():
-            yield from _leaves(part, (*path, name))
-    elif isinstance(tree, list):
-        for i, part in enumerate(tree):
-            yield from _leaves(part, (*path, i))
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -162,16 +106,17 @@ def templates(s: Subject) -> Iterator[Hit]:
 def roots(s: Subject) -> Iterator[Hit]:
     """A request that reads something no request is ever given."""
     for one in sent(s):
-        for where, source in _of_request(one.request, (*one.where, "request")):
-            inner = roots_of(source) if "{{" in source else [source]
-            for source_ in inner:
-                match = _ROOT.match(source_)
-                if match and match[1] not in _ROOTS and not _inside_each(where):
-                    yield hit("ADP-055", where, source=source_.strip(), allowed=" ".join(sorted(_ROOTS)))
+        for told in of_request(one.request, (*one.where, "request")):
+            for source in roots_of(told.source) if "{{" in told.source else _of_root(told):
+                match = _ROOT.match(source)
+                if match and match[1] not in _ROOTS:
+                    yield hit("ADP-055", told.where, source=source.strip(), allowed=" ".join(sorted(_ROOTS)))
 
 
-def _inside_each(where: Path) -> bool:
-    return "fields" in where
+def _of_root(told: Told) -> list[str]:
+    """Return an expression without its `../`, where it begins at what the request reads and not at a list's record."""
+    levels, rest = outwards(told.source.strip())
+    return [rest] if levels == told.around else []
 
 
 def error_maps(s: Subject) -> Iterator[Hit]:
@@ -220,9 +165,9 @@ def person_numbers_sent(s: Subject) -> Iterator[Hit]:
     """Person numbers in a path or a query: they land in the department's logs."""
     for one in sent(s):
         for part in ("path", "query"):
-            for where, source in _leaves(getattr(one.request, part), (*one.where, "request", part)):
-                if re.match(r"\s*(subject\.number|payload\.(\w+_)?(id_number|id_?card|id_no|citizen_id))\b", source):
-                    yield hit("ADP-070", where, place=part, source=source)
+            for told in leaves(getattr(one.request, part), (*one.where, "request", part)):
+                if _PERSON.match(told.source):
+                    yield hit("ADP-070", told.where, place=part, source=told.source)
 
 
 RULES = (expressions, places, bodies, templates, roots, error_maps, repetition, person_numbers_sent)

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from onestop.gateway.manifest_base import BadManifest
-from onestop.gateway.mapping.paths import reader
+from onestop.gateway.mapping.paths import reader, reader_around
 from onestop.gateway.mapping.values import Codes, Getter
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,6}", re.ASCII)
@@ -18,6 +18,7 @@ class Spot(msgspec.Struct, frozen=True):
     source: str  # the whole expression
     at: int  # the character the function begins at, from 1
     codes: Codes
+    inside: int = 0  # how many lists
 
     def wrong(self, sentence: str) -> BadManifest:
         """Return the fault of an argument."""
@@ -31,8 +32,16 @@ class Spot(msgspec.Struct, frozen=True):
         """
         return reader(text, f"character {self.at} of {self.source!r}")
 
+    def root_path(self, text: str) -> Getter:
+        """Compile a path among the arguments that begins where the expression does; it may lead out of lists by `../`.
+
+        Raises:
+            BadManifest: it is none, or leads too far out.
+        """
+        return reader_around(text, f"character {self.at} of {self.source!r}", self.inside)
+
     def operand(self, text: str) -> Getter:
-        """Compile a path, or a text in single quotes.
+        """Compile a path as `root_path` does, or a text in single quotes.
 
         Raises:
             BadManifest: it is neither.
@@ -40,7 +49,7 @@ class Spot(msgspec.Struct, frozen=True):
         if is_quoted(text):
             literal = text[1:-1]
             return lambda _: literal
-        return self.path(text)
+        return self.root_path(text)
 
 
 def is_quoted(text: str) -> bool:

@@ -4,8 +4,8 @@ import base64
 
 import msgspec
 
-from onestop.gateway.mapping.arguments import Spot
-from onestop.gateway.mapping.trees import nested
+from onestop.gateway.mapping.arguments import Spot, words
+from onestop.gateway.mapping.trees import Writer, is_name, nested
 from onestop.gateway.mapping.values import Getter, MappingFailed, Value, plain, spend, spend_text
 from onestop.outbound.decoding import decode_json, decode_xml
 from onestop.outbound.errors import BadBody
@@ -75,6 +75,22 @@ def xml(_: str, spot: Spot) -> Getter:
             return spend(nested(decode_xml(body)), spot.source)
         except BadBody as fault:
             raise MappingFailed(spot.source, value, f"needs an XML text ({fault.reason})") from fault
+
+    return convert
+
+
+def to_xml(argument: str, spot: Spot) -> Getter:
+    """Write a table or a text as an element, or a list as an element of elements."""
+    names = words(argument)
+    if not 1 <= len(names) <= 2 or not all(map(is_name, names)):
+        raise spot.wrong("to_xml(root) needs the name of the root element; of a list, to_xml(root,item) two")
+
+    def convert(value: Value) -> Value:
+        if value is None:
+            return None
+        if isinstance(value, list) and len(names) == 2:
+            value = {names[1]: value}
+        return Writer(spot.source).write(names[0], value)
 
     return convert
 

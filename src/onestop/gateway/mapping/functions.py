@@ -27,6 +27,7 @@ FUNCTIONS: Final[dict[str, Maker]] = {
     "day": dates.written,
     "default": texts.default,
     "each": lists.each,
+    "encode": texts.encode,
     "epoch": dates.epoch,
     "epoch_ms": dates.epoch_ms,
     "fen": numbers.fen,
@@ -57,6 +58,7 @@ FUNCTIONS: Final[dict[str, Maker]] = {
     "to_epoch": dates.to_epoch,
     "to_epoch_ms": dates.to_epoch_ms,
     "to_json": formats.to_json,
+    "to_xml": formats.to_xml,
     "trim": texts.on_text(str.strip),
     "unb64": formats.unb64,
     "unique": lists.unique,
@@ -72,7 +74,7 @@ OF_ROOT: Final[dict[str, RootMaker]] = {"append": texts.append, "or": texts.othe
 # What makes more than it is given: a mapping that uses one of these, or lists, is counted while it works.
 GROWING: Final = frozenset((
     "append", "b64", "b64json", "concat", "join", "json", "pad", "prefix", "replace", "split", "text", "to_b64json",
-    "to_json", "unb64", "xml",
+    "to_json", "to_xml", "unb64", "xml",
 ))  # fmt: skip
 _REFUSED: Final = frozenset(("match", "regex", "regexp"))
 

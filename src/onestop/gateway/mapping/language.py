@@ -5,12 +5,14 @@ it works. docs/mapping.md is the reference.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from onestop.gateway.manifest_base import BadManifest
 from onestop.gateway.mapping.arguments import Spot, is_quoted
 from onestop.gateway.mapping.functions import FUNCTIONS, GROWING, OF_ROOT, unknown
-from onestop.gateway.mapping.paths import SIMPLE, names_of, reader, take
+from onestop.gateway.mapping.paths import SIMPLE, names_of, reader_around, take
 from onestop.gateway.mapping.text import Both
 from onestop.gateway.mapping.values import (
     MOST_TEXT,
@@ -20,6 +22,7 @@ from onestop.gateway.mapping.values import (
     Value,
     bounded,
     check_size,
+    of_each,
     spend_parts,
 )
 from onestop.identity.rules import mask_number
@@ -38,13 +41,13 @@ _NEED: Final = "needs what JSON can hold"
 _CALL: Final = re.compile(r"([A-Za-z][A-Za-z0-9_]*)(?:\((.*)\))?", re.DOTALL)
 
 
-def expression(source: str, codes: Codes | None = None, most_text: int = MOST_TEXT) -> Getter:
-    """Compile one expression.
+def expression(source: str, codes: Codes | None = None, most_text: int = MOST_TEXT, inside: int = 0) -> Getter:
+    """Compile one expression; `inside` so many lists it may lead out of them.
 
     Raises:
         BadManifest: it is too long, or uses a function or a code map that does not exist; says where in it.
     """
-    compiler = Compiler(codes)
+    compiler = Compiler(codes, inside)
     return compiler.counted(compiler.expression(source), most_text)
 
 
@@ -73,14 +76,24 @@ def is_literal(source: Any) -> str | None:
 class Compiler:
     """Compiles expressions and trees, and finds out whether what they make must be counted."""
 
-    def __init__(self, codes: Codes | None = None) -> None:
+    def __init__(self, codes: Codes | None = None, inside: int = 0) -> None:
         self._codes = codes or {}
+        self._inside = inside  # how many lists what is compiled now stands in
         self.grows = False
         self.leaves = 0  # each may give as much as was read
 
     def counted(self, convert: Getter, most_text: int) -> Getter:
         """Return what was compiled, with fresh bounds each time where it needs any."""
         return bounded(convert, most_text) if self.grows else convert
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Compile what is mapped for each record of a list."""
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
 
     def expression(self, source: str) -> Getter:
         """Compile one expression, to be counted with all others."""
@@ -90,7 +103,7 @@ class Compiler:
         (head, _), *calls = _split(source)
         if len(calls) > _MAX_FUNCTIONS:
             raise BadManifest(f"more than {_MAX_FUNCTIONS} functions: {source}")
-        first = _head(head, source)
+        first = _head(head, source, self._inside)
         steps = [self._function(call, at, source) for call, at in calls]
         if not steps:
             return first
@@ -100,7 +113,7 @@ class Compiler:
 
     def _function(self, call: str, at: int, source: str) -> tuple[Any, bool]:
         """Compile one function: what converts, and whether that needs the root besides the value."""
-        spot = Spot(source, at, self._codes)
+        spot = Spot(source, at, self._codes, self._inside)
         match = _CALL.fullmatch(call)
         if match is None:
             raise spot.wrong(f"{call[:40]!r} is no function")
@@ -153,7 +166,9 @@ class Compiler:
         if not isinstance(source, str):
             raise BadManifest("`each` is an expression that reads a list")
         self.grows = True
-        records, fields = self.expression(source), self.tree(inner, depth + 1)
+        records = self.expression(source)
+        with self.inside():
+            fields = self.tree(inner, depth + 1)
         parts = 1 + (len(inner) if isinstance(inner, (dict, list)) else 0)
 
         def convert(root: Value) -> Value:
@@ -163,7 +178,7 @@ class Compiler:
             if not isinstance(found, list):
                 found = [found]
             spend_parts(len(found) * parts, source, found)
-            return [fields(record) for record in found]
+            return of_each(fields, found, root)
 
         return convert
 
@@ -239,11 +254,11 @@ def _part(source: str, start: int, end: int) -> tuple[str, int]:
     return text.strip(), start + 1 + len(text) - len(text.lstrip())
 
 
-def _head(head: str, source: str) -> Getter:
+def _head(head: str, source: str, inside: int) -> Getter:
     if is_quoted(head):
         literal = head[1:-1]
         return lambda _: literal
-    return reader(head, f"character 1 of {source!r}")
+    return reader_around(head, f"character 1 of {source!r}", inside)
 
 
 def masked(value: Value, names: frozenset[str]) -> Value:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from onestop.gateway.manifest_base import BadManifest
-from onestop.gateway.mapping.values import Getter, Value
+from onestop.gateway.mapping.values import Getter, Value, around
 
 # A step by number keeps its text: a table may have a member of that name.
 Step = str | tuple[str, int]
@@ -13,6 +13,7 @@ Step = str | tuple[str, int]
 _STEP: Final = re.compile(r'"([^"]+)"|([\w@$][\w@$-]*|-[1-9][0-9]{0,5})')
 _FIRST: Final = re.compile(r'"|[^\W\d]|[@$]')
 _INDEX: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,5})", re.ASCII)
+_OUTWARDS: Final = re.compile(r"(?:\.\./)*")
 SIMPLE: Final = re.compile(r"[^\W\d][\w-]*")  # one step that needs no quotes and is no number
 
 
@@ -34,6 +35,13 @@ def steps_of(path: str) -> list[Step] | None:
             return None
         at += 1
     return None
+
+
+def outwards(path: str) -> tuple[int, str]:
+    """Return how many records outwards a path or expression begins, by `../`, and the rest of it."""
+    found = _OUTWARDS.match(path)
+    end = found.end() if found is not None else 0
+    return end // 3, path[end:]
 
 
 def names_of(path: str) -> list[str] | None:
@@ -63,6 +71,20 @@ def reader(path: str, where: str) -> Getter:
         return root
 
     return walk
+
+
+def reader_around(path: str, where: str, inside: int) -> Getter:
+    """Compile a path that may begin with `../`, once for each list whose record it leads out of.
+
+    Raises:
+        BadManifest: as `reader`, or it leads further out than the `inside` lists it stands in.
+    """
+    levels, rest = outwards(path)
+    if levels > inside:
+        stands = f"inside {inside} lists" if inside else "inside no list"
+        raise BadManifest(f"{where}: {path[:40]!r} leads out of {levels}, and stands {stands}")
+    read = reader(rest, where)
+    return (lambda _: read(around(levels))) if levels else read
 
 
 def _by_names(steps: Sequence[str]) -> Getter:

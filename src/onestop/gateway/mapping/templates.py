@@ -1,13 +1,16 @@
-"""XML texts with `{{ expression }}` places, and one part that is repeated for each record of a list."""
+"""XML texts with `{{ expression }}` places, and parts that are repeated for each record of a list."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
+import msgspec
 from lxml import etree
 
 from onestop.gateway.manifest_base import BadManifest
 from onestop.gateway.mapping.language import Compiler
+from onestop.gateway.mapping.paths import outwards
+from onestop.gateway.mapping.trees import escaped
 from onestop.gateway.mapping.values import (
     MOST_TEXT,
     Codes,
@@ -15,6 +18,7 @@ from onestop.gateway.mapping.values import (
     MappingFailed,
     Value,
     bounded,
+    of_each,
     plain,
     spend_parts,
     spend_text,
@@ -24,48 +28,80 @@ from onestop.outbound.decoding import parse_xml
 Filler = Callable[[Value], str]
 
 _PLACE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-_BLOCK: Final = re.compile(r"\{\{\s*#each\s+([^{}]+?)\s*\}\}(.*?)\{\{\s*/each\s*\}\}", re.DOTALL)
-_STRAY: Final = re.compile(r"\{\{\s*(?:#|/)[^{}]*\}\}")
-_ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;"})
+_MOST_NESTED: Final = 4  # repeated parts one inside another
 # A place may hold text or an attribute's value; in a name, an attribute or a comment one of these breaks the document.
 _SAMPLES: Final = ("x", "a b", "1", "a--b")
+
+
+class _Place(msgspec.Struct, frozen=True):
+    source: str
+
+
+class _Part(msgspec.Struct, frozen=True):
+    """What is repeated for each record that `source` reads."""
+
+    source: str
+    nodes: "list[_Node]"
+
+
+_Node = str | _Place | _Part
 
 
 def template(source: str, codes: Codes | None = None, most_text: int = MOST_TEXT) -> Filler:
     """Compile an XML text; values are escaped, null is empty.
 
-    `{{#each payload.items}}…{{ name }}…{{/each}}` repeats what it holds; inside, paths begin at the record.
+    `{{#each payload.items}}…{{ name }}…{{/each}}` repeats what it holds; inside, paths begin at the record, and `../`
+    leads to the record around it.
 
     Raises:
         BadManifest: an expression in it cannot be compiled, or a repeated part is not closed.
     """
-    compiler = Compiler(codes)
-    pieces: list[Filler] = []
-    end = 0
-    for block in _BLOCK.finditer(source):
-        pieces += _plain_part(source[end : block.start()], compiler)
-        pieces.append(_repeated(block[1], compiler, _plain_part(block[2], compiler)))
-        end = block.end()
-    pieces += _plain_part(source[end:], compiler)
+    pieces = _compiled(_parsed(source), Compiler(codes))
     fill = bounded(lambda root: "".join([piece(root) for piece in pieces]), most_text)
     return lambda root: str(fill(root))
 
 
-def _plain_part(source: str, compiler: Compiler) -> list[Filler]:
-    stray = _STRAY.search(source)
-    if stray is not None:
-        raise BadManifest(f"{stray[0]!r}: a repeated part is {{{{#each path}}}}…{{{{/each}}}}, one inside no other")
-    pieces: list[Filler] = []
+def _parsed(source: str) -> list[_Node]:
+    """Take a template apart.
+
+    Raises:
+        BadManifest: a repeated part is not opened, not closed, or too deep inside others.
+    """
+    open_parts: list[_Part] = [_Part("", [])]
     end = 0
-    for match in _PLACE.finditer(source):
-        pieces.append(_constant(source[end : match.start()]))
-        pieces.append(_place(compiler.expression(match[1].strip()), match[1].strip()))
-        end = match.end()
-    return [*pieces, _constant(source[end:])]
+    for found in _PLACE.finditer(source):
+        nodes, told = open_parts[-1].nodes, found[1].strip()
+        nodes.append(source[end : found.start()])
+        end = found.end()
+        tag, _, rest = told.partition(" ")
+        if tag == "#each" and rest.strip() and len(open_parts) <= _MOST_NESTED:
+            open_parts.append(_Part(rest.strip(), []))
+            nodes.append(open_parts[-1])
+        elif told == "/each" and len(open_parts) > 1:
+            open_parts.pop()
+        elif told[:1] in ("#", "/"):
+            need = f"is {{{{#each path}}}}…{{{{/each}}}}, at most {_MOST_NESTED} one inside another"
+            raise BadManifest(f"{found[0]!r}: a repeated part {need}")
+        else:
+            nodes.append(_Place(told))
+    if len(open_parts) > 1:
+        raise BadManifest(f"the part repeated for each {open_parts[-1].source!r} is not closed")
+    open_parts[0].nodes.append(source[end:])
+    return open_parts[0].nodes
 
 
-def _constant(text: str) -> Filler:
-    return lambda _: text
+def _compiled(nodes: list[_Node], compiler: Compiler) -> list[Filler]:
+    return [_filler(node, compiler) for node in nodes]
+
+
+def _filler(node: _Node, compiler: Compiler) -> Filler:
+    if isinstance(node, str):
+        return lambda _: node
+    read = compiler.expression(node.source)
+    if isinstance(node, _Place):
+        return _place(read, node.source)
+    with compiler.inside():
+        return _repeated(read, node.source, _compiled(node.nodes, compiler))
 
 
 def _place(get: Getter, source: str) -> Filler:
@@ -74,7 +110,7 @@ def _place(get: Getter, source: str) -> Filler:
         if value is None:
             return ""
         try:
-            text = plain(value).translate(_ESCAPES)
+            text = escaped(plain(value))
         except (ValueError, OverflowError, RecursionError) as fault:
             raise MappingFailed(source, value, "needs what XML can hold") from fault
         spend_text(len(text), source, value)
@@ -83,36 +119,67 @@ def _place(get: Getter, source: str) -> Filler:
     return fill
 
 
-def _repeated(source: str, compiler: Compiler, pieces: list[Filler]) -> Filler:
-    records = compiler.expression(source)
+def _repeated(records: Getter, source: str, pieces: list[Filler]) -> Filler:
+    def whole(record: Value) -> str:
+        return "".join([piece(record) for piece in pieces])
 
     def fill(root: Value) -> str:
         found = records(root)
         items = found if isinstance(found, list) else [] if found in (None, "") else [found]
         spend_parts(len(items) * len(pieces), source, found)
-        return "".join([piece(item) for item in items for piece in pieces])
+        return "".join(of_each(whole, items, root))
 
     return fill
 
 
 def roots(source: str) -> list[str]:
-    """Return the expressions that begin where the request does: those of repeated parts begin at a record."""
-    return [found.strip() for found in _PLACE.findall(_BLOCK.sub(lambda block: f"{{{{ {block[1]} }}}}", source))]
+    """Return the expressions that begin where the request does, without the `../` that lead there from inside a part.
+
+    Empty where the template cannot be compiled.
+    """
+    try:
+        return list(_roots(_parsed(source), 0))
+    except BadManifest:
+        return []
+
+
+def _roots(nodes: list[_Node], around: int) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, str):
+            continue
+        levels, rest = outwards(node.source)
+        if levels == around:
+            yield rest
+        if isinstance(node, _Part):
+            yield from _roots(node.nodes, around + 1)
 
 
 def check_well_formed(source: str, before: str = "", after: str = "") -> None:
     """Fill a template with samples and read it; `before` and `after` stand around it in what is sent.
 
     Raises:
-        BadManifest: it is not well-formed, or has a place where no value may stand; says in which line.
+        BadManifest: it is not well-formed, however often a part comes, or has a place where no value may stand; says
+            in which line.
     """
-    once = _BLOCK.sub(lambda block: block[2], source)
-    for sample in _SAMPLES:
-        filled = f"{before}{_PLACE.sub(sample, once)}{after}"
+    nodes = _parsed(source)
+    for sample, times in ((_SAMPLES[0], 1), *((one, 1) for one in _SAMPLES[1:]), (_SAMPLES[0], 0), (_SAMPLES[0], 2)):
+        filled = f"{before}{_filled(nodes, sample, times)}{after}"
         if "<!" in filled.replace("<!--", "").replace("<![CDATA[", ""):
             raise BadManifest("a template declares no document type")
         try:
             parse_xml(filled.encode())
         except etree.XMLSyntaxError as fault:
+            if times != 1:  # lines are no longer those of the manifest
+                raise BadManifest(f"the template is no XML where a repeated part comes {times} times") from None
             line = max((fault.lineno or 1) - before.count("\n"), 1)
             raise BadManifest(f"line {line} of the template is no XML: {str(fault.msg)[:120]}") from None
+
+
+def _filled(nodes: list[_Node], sample: str, times: int) -> str:
+    pieces: list[str] = []
+    for node in nodes:
+        if isinstance(node, _Part):
+            pieces += [_filled(node.nodes, sample, times)] * times
+        else:
+            pieces.append(sample if isinstance(node, _Place) else node)
+    return "".join(pieces)

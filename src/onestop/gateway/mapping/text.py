@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from onestop.gateway.mapping.arguments import Spot, integers, parts, unquoted, words
@@ -120,7 +120,7 @@ def _joined(change: Callable[[str], str], spot: Spot) -> Getter:
 
 def append(argument: str, spot: Spot) -> Both:
     """Add what a path reads; nothing stays nothing."""
-    tail = spot.path(argument)
+    tail = spot.root_path(argument)
 
     def convert(value: Value, root: Value) -> Value:
         added = tail(root)
@@ -189,9 +189,7 @@ def length(_: str, __: Spot) -> Getter:
 
 
 def code(argument: str, spot: Spot) -> Getter:
-    table = spot.codes.get(argument)
-    if table is None:
-        raise spot.wrong(f"no [codes.{argument}]")
+    table = _table(argument, spot)
 
     def convert(value: Value) -> Value:
         if value is None:
@@ -199,23 +197,44 @@ def code(argument: str, spot: Spot) -> Getter:
         theirs = value if type(value) is str else plain(value)
         return table.get(theirs, theirs)
 
-    return convert
+    return _of_items(convert)
 
 
 def strict(argument: str, spot: Spot) -> Getter:
-    table = spot.codes.get(argument)
-    if table is None:
-        raise spot.wrong(f"no [codes.{argument}]")
+    return _known(_table(argument, spot), f"codes of [codes.{argument}]", spot)
 
+
+def encode(argument: str, spot: Spot) -> Getter:
+    """Turn our word back into the department's code."""
+    table = _table(argument, spot)
+    theirs = {ours: code for code, ours in table.items()}
+    if len(theirs) < len(table):
+        raise spot.wrong(f"encode({argument}) needs a code for each word, and in [codes.{argument}] a word has several")
+    return _known(theirs, f"words of [codes.{argument}]", spot)
+
+
+def _table(name: str, spot: Spot) -> Mapping[str, str]:
+    table = spot.codes.get(name)
+    if table is None:
+        raise spot.wrong(f"no [codes.{name}]")
+    return table
+
+
+def _known(table: Mapping[str, str], of_what: str, spot: Spot) -> Getter:
     def convert(value: Value) -> Value:
         if value in (None, ""):
             return None
-        ours = table.get(plain(value))
-        if ours is None:
-            raise MappingFailed(spot.source, value, f"needs one of the {len(table)} codes of [codes.{argument}]")
-        return ours
+        found = table.get(plain(value))
+        if found is None:
+            raise MappingFailed(spot.source, value, f"needs one of the {len(table)} {of_what}")
+        return found
 
-    return convert
+    return _of_items(convert)
+
+
+def _of_items(convert: Getter) -> Getter:
+    """Return what converts a list item by item: departments write several codes into one field."""
+    return lambda value: [convert(item) for item in value] if type(value) is list else convert(value)
 
 
 def on_text(change: Callable[[str], str]) -> Callable[[str, Spot], Getter]:

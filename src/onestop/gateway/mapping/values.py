@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 Value = Any  # what JSON can hold
 Getter = Callable[[Value], Value]
+Made = TypeVar("Made")
 Codes = Mapping[str, Mapping[str, str]]
 
 MOST_PARTS: Final = 20_000  # records, members and leaves that one mapping may make
@@ -59,10 +60,11 @@ def plain(value: Value) -> str:
 class _Work:
     """What the mapping under way may still make. Mappings never wait, so one is under way at a time."""
 
-    __slots__ = ("parts", "text")
+    __slots__ = ("around", "parts", "text")
 
     def __init__(self) -> None:
         self.parts, self.text = MOST_PARTS, MOST_TEXT
+        self.around: list[Value] = []  # the records whose lists are being mapped, the outermost first
 
 
 _work = _Work()
@@ -73,9 +75,23 @@ def bounded(convert: Getter, most_text: int) -> Getter:
 
     def run(root: Value) -> Value:
         _work.parts, _work.text = MOST_PARTS, most_text
+        _work.around.clear()  # one that failed left it as it was
         return convert(root)
 
     return run
+
+
+def of_each(convert: Callable[[Value], Made], records: list[Value], outer: Value) -> list[Made]:
+    """Map the records of a list that stands in `outer`, which `around` then gives."""
+    _work.around.append(outer)
+    made = [convert(record) for record in records]
+    _work.around.pop()
+    return made
+
+
+def around(levels: int) -> Value:
+    """Return the record so many lists outwards."""
+    return _work.around[-levels]
 
 
 def most_text(most_bytes: int) -> int:
