@@ -11,7 +11,7 @@ from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.http.wake import Announcer
 from onestop.onboarding import service_moves, service_secrets
-from onestop.onboarding.models import Actor, Moving, Push, Version
+from onestop.onboarding.models import Actor, Moving, Push, Submitting, Version
 from onestop.onboarding.service import Life
 from onestop.settings import Settings
 from tests.gateway.department import manifest_text
@@ -48,12 +48,13 @@ class Room:
         self, actor: Actor, of: Version | tuple[str, str], name: Any, *, numbers: Sequence[str] = (), **told: Any
     ) -> Version:
         adapter, number = (of.adapter, of.version) if isinstance(of, Version) else of
+        moving = Submitting(**told) if name == "submit" else Moving(**told)
         return await self.life.commit(
-            lambda db: service_moves.move(self.life, db, actor, adapter, number, name, Moving(**told), numbers=numbers)
+            lambda db: service_moves.move(self.life, db, actor, adapter, number, name, moving, numbers=numbers)
         )
 
-    async def green(self, of: Version) -> None:
-        await self.life.record_run(of.adapter, of.version, of.digest, "sandbox", True, {})
+    async def green(self, of: Version, against: Any = "sandbox", passed: bool = True) -> None:
+        await self.life.record_run(of.adapter, of.version, of.digest, against, passed, {})
 
     async def diff_digest(self, of: Version) -> str:
         found = await self.life.diff(self.pool, OPERATOR, of.adapter, of.version, None, "en")

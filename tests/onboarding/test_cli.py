@@ -39,7 +39,7 @@ def test_a_version_is_led_by_hand_and_the_same_hand_does_not_approve(run, tmp_pa
     assert "cli:li made or submitted this version" in said
     code, _, said = run("approve", "one", "1.0.0", "--as", "wang", "--diff", digest)
     assert code == 1
-    assert "no green conformance run" in said
+    assert "no conformance run against the department's test system" in said
     code, _, said = run("live", "one", "1.0.0", "--as", "wang")
     assert code == 1
     assert "testing; publish is not possible" in said

@@ -84,7 +84,7 @@ async def test_a_bad_day_is_ordered_by_the_owner(portal):  # noqa: F811
         assert (cut.status_code, cut.headers["simulator-refusal"]) == (504, "ordered; cut")
 
 
-async def test_a_run_is_kept_by_digest_and_opens_the_way_to_approval(portal):  # noqa: F811
+async def test_a_run_is_kept_by_digest_and_one_against_the_simulator_does_not_open_the_way_to_approval(portal):  # noqa: F811
     told = await pushed(portal)
     refused = await portal.send("one", "POST", RUNS, {"against": "live"})
     assert (refused.status_code, refused.json()["code"]) == (409, "conformance.no_place")
@@ -94,7 +94,9 @@ async def test_a_run_is_kept_by_digest_and_opens_the_way_to_approval(portal):  #
     run = made.json()
     assert (run["passed"], run["report"]["digest"]) == (True, told["digest"]), run["report"]["checks"]
     after = (await portal.get("one", "/v1/adapters/one/versions/1.0.0")).json()
-    assert (before["conformance"], {c["name"]: c["passed"] for c in after["checks"]}["conformance"]) == (False, True)
+    checks = {check["name"]: (check["passed"], check["sentence"]) for check in after["checks"]}
+    assert (before["conformance"], run["against"], checks["conformance"][0]) == (False, "simulator", False)
+    assert "Only a simulator" in checks["conformance"][1]
     listed = (await portal.get("one", RUNS)).json()["data"]
     assert [entry["id"] for entry in listed] == [run["id"]]
     page = await portal.get("one", f"{RUNS}/report.html")

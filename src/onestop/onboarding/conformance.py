@@ -30,6 +30,7 @@ from onestop.outbound.addresses import AllowList
 
 OTHER_PEOPLE = ("990102199203140221", "990102199008210351", "990103198506300175", "990103195311020241")
 NOBODY = next(number for number, trigger in TRIGGERS.items() if trigger == 901)
+_PLAYED = (b"simulator-example", b"simulator-refusal")
 _ENOUGH = 5  # calls to take the time of
 _MOST_EXAMPLES = 40
 # Whom an answer keeps waiting or cuts off: they would break the run, not the system.
@@ -57,6 +58,7 @@ class Run:
         self.books = Simulator(manifest, examples=telling.examples, told=where.secrets).books
         self.checks: list[Check] = []
         self.ear: CallbackEar | None = None
+        self.played = False  # an answer said that onestop itself plays the department
 
     def note(self, name: str, operation: Operation | None, result: Result, reason: str = "", **facts: Any) -> None:
         """Write down a check."""
@@ -81,13 +83,24 @@ class Run:
         if any(real_number(value) for value in flat(values).values()):
             return CallFailed("unmappable", False, "not a test person")
         try:
-            return await line.ask(operation.id, values, operation.total_s, number)
+            outcome = await line.ask(operation.id, values, operation.total_s, number)
         except CallFailed as failure:
             return failure
+        self.played = self.played or is_played(outcome)
+        return outcome
+
+
+def is_played(outcome: Answer) -> bool:
+    """Tell whether a simulator answered, which says so on everything it sends, wherever it stands."""
+    reply = outcome.reply
+    return reply is not None and any(reply.header(mark) is not None for mark in _PLAYED)
 
 
 async def conform(manifest: Manifest, where: Where, allow: AllowList, telling: Telling) -> Report:
-    """Run a manifest against a system and return what was found; the report tells whether it passed."""
+    """Run a manifest against a system and return what was found; the report tells whether it passed.
+
+    Where a simulator turns out to have answered, the report says `simulator`, whatever the run was told.
+    """
     started, begun = datetime.now(UTC), time.monotonic()
     run = Run(manifest, where, allow, telling)
     away = in_window(manifest.windows, (), started)
@@ -99,7 +112,8 @@ async def conform(manifest: Manifest, where: Where, allow: AllowList, telling: T
         await _with_ear(run, lambda: _examine(run))
     digest = telling.digest or hashlib.sha256(msgspec.json.encode(manifest)).digest()
     return Report(
-        adapter=manifest.id, version=manifest.version, digest=digest.hex(), against=telling.against,
+        adapter=manifest.id, version=manifest.version, digest=digest.hex(),
+        against="simulator" if run.played else telling.against,
         started_at=started, took_s=round(time.monotonic() - begun, 3), effects=telling.effects, checks=run.checks,
     )  # fmt: skip
 

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from onestop.db import Connection, Db, execute, many, one, value
-from onestop.onboarding.models import Adapter, Environment, Made, Run, Version, VersionState
+from onestop.onboarding.models import Adapter, Made, Run, RunTarget, Version, VersionState
 
 _VERSION = """adapter, version, state, manifest, digest, made_by, made_at, state_at, revision, signature, approved_by,
-              live_until, template, template_version"""
+              live_until, template, template_version, no_test_system"""
 
 
 class NoticeRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +174,7 @@ async def replace_draft(
 UPDATE_STATE = """
     UPDATE adapter_versions
        SET state = $4, revision = revision + 1, state_at = now(),
+           no_test_system = CASE WHEN $4 = 'draft' THEN NULL ELSE coalesce($7, no_test_system) END,
            approved_by = CASE WHEN $4 = 'draft' THEN NULL ELSE coalesce($5, approved_by) END,
            subjects = CASE WHEN $4 = 'trial' THEN $6::bytea[] ELSE '{}' END,
            live_until = CASE WHEN state = 'live' AND $4 <> 'live' THEN now() ELSE live_until END
@@ -188,9 +189,10 @@ async def set_state(
     *,
     approved_by: str | None = None,
     subjects: list[bytes] | None = None,
+    no_test_system: str | None = None,
 ) -> bool:
     """Move a version; False where it was moved meanwhile."""
-    args = (of.adapter, of.version, of.state, state, approved_by, subjects or [])
+    args = (of.adapter, of.version, of.state, state, approved_by, subjects or [], no_test_system)
     return await execute(db, UPDATE_STATE, *args) == 1
 
 
@@ -233,9 +235,20 @@ SELECT_RUN = """
 """
 
 
-async def latest_run(db: Db, adapter_id: str, digest: bytes, against: Environment) -> Run | None:
+async def latest_run(db: Db, adapter_id: str, digest: bytes, against: RunTarget) -> Run | None:
     """Read the last run over exactly these bytes."""
     return await one(db, Run, SELECT_RUN, adapter_id, digest, against)
+
+
+SELECT_LAST_RUNS = """
+    SELECT DISTINCT ON (against) id, adapter, version, digest, against, passed, report, at
+      FROM conformance_runs WHERE adapter = $1 AND digest = $2 ORDER BY against, id DESC LIMIT 3
+"""
+
+
+async def last_runs(db: Db, adapter_id: str, digest: bytes) -> list[Run]:
+    """Read the last run over exactly these bytes against each target."""
+    return await many(db, Run, SELECT_LAST_RUNS, adapter_id, digest)
 
 
 INSERT_NOTICE = """
