@@ -51,11 +51,13 @@ from onestop.onboarding import drift
 from onestop.onboarding import routes as onboarding_routes
 from onestop.onboarding import routes_lines as onboarding_lines
 from onestop.onboarding import routes_play as onboarding_play
+from onestop.onboarding import routes_runs as onboarding_runs
 from onestop.onboarding import routes_terms as onboarding_terms
 from onestop.onboarding.importing import routes as import_routes
 from onestop.onboarding.importing.desk import Importer
 from onestop.onboarding.probes import Prober
 from onestop.onboarding.service import Life
+from onestop.onboarding.service_runs import Runner, write_off
 from onestop.onboarding.service_secrets import warn_of_expiry
 from onestop.onboarding.simulator_house import House
 from onestop.outbound.addresses import AllowList
@@ -145,12 +147,15 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     providers = await _providers(settings, stack)
     handler = cases.outcome_handler(parts.office)
     life = Life(pool, keys, settings, parts.gateway.files, announce)
+    runner = Runner(life)
+    stack.push_async_callback(runner.close)
     shared: dict[str, Any] = {
         "pool": pool,
         "keys": keys,
         "settings": settings,
         "gateway": parts.gateway,
         "life": life,
+        "runner": runner,
         "house": House(life, _adapters(settings)),
         "traces": parts.traces,
         "sessions": parts.sessions,
@@ -177,6 +182,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *certificate_routes.CONTROLLERS,
             *onboarding_routes.CONTROLLERS,
             *onboarding_play.CONTROLLERS,
+            *onboarding_runs.CONTROLLERS,
             *onboarding_terms.CONTROLLERS,
             *onboarding_lines.CONTROLLERS,
             *overview_routes.CONTROLLERS,
@@ -415,6 +421,8 @@ async def _sweep(parts: Parts) -> None:
             await overview_service.forget_old(parts.pool, region)
             await gateway_store.delete_old_callbacks(parts.pool, region, _KEEP_NONCES_S)
             await warn_of_expiry(parts.pool)
+            async with parts.pool.acquire() as db, db.transaction():
+                await write_off(db)
             await drift.forget_old(parts.pool)
         except Exception as fault:
             log.warning("not_swept", fault=type(fault).__name__)

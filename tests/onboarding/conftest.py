@@ -10,7 +10,8 @@ import pytest
 from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.http.wake import Announcer
-from onestop.onboarding import service_moves, service_secrets
+from onestop.ids import new_id
+from onestop.onboarding import service_moves, service_secrets, store_runs
 from onestop.onboarding.models import Actor, Moving, Push, Submitting, Version
 from onestop.onboarding.service import Life
 from onestop.settings import Settings
@@ -31,6 +32,17 @@ def manifest(name: str = "one", version: str = "1.0.0", **changes: str) -> str:
     for old, new in changes.items():
         text = text.replace(old, new)
     return text
+
+
+async def record_run(
+    pool: Pool, adapter: str, version: str, digest: bytes, against: Any = "sandbox", passed: bool = True
+) -> str:
+    """Write a run that ended, as if it had been made; return its id."""
+    id_ = new_id("run")
+    async with pool.acquire() as db, db.transaction():
+        assert await store_runs.begin(db, id_, adapter, version, digest, against, "x")
+        assert await store_runs.end(db, id_, against, passed, {})
+    return id_
 
 
 class Room:
@@ -54,7 +66,7 @@ class Room:
         )
 
     async def green(self, of: Version, against: Any = "sandbox", passed: bool = True) -> None:
-        await self.life.record_run(of.adapter, of.version, of.digest, against, passed, {})
+        await record_run(self.pool, of.adapter, of.version, of.digest, against, passed)
 
     async def diff_digest(self, of: Version) -> str:
         found = await self.life.diff(self.pool, OPERATOR, of.adapter, of.version, None, "en")

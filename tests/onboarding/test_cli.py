@@ -76,3 +76,20 @@ def test_a_line_is_stopped_by_hand_with_a_reason_and_an_end_and_taken_back(run, 
     assert "leaks" in run("override", "list", "one")[1]
     assert run("override", "end", "one", "--as", "li")[0] == 0
     assert run("override", "end", "one", "--as", "li")[0] == 1
+
+
+def test_a_version_is_proved_and_approved_by_hand_with_a_reason_for_want_of_a_test_system(run, tmp_path):
+    (tmp_path / "manifest.toml").write_text(manifest(version="3.0.0"), "utf-8")
+    run("push", str(tmp_path / "manifest.toml"), "--as", "li", "--owner", "one")
+    code, _, said = run("prove", "one", "3.0.0", "--as", "li")
+    assert (code, "no address in the environment sandbox" in said) == (1, True)
+    code, out, _ = run("prove", "one", "3.0.0", "--against", "simulator", "--as", "li")
+    assert (code, "answered by: simulator" in out) == (0, True)
+    assert run("submit", "one", "3.0.0", "--as", "li", "--no-test-system", "why")[0] == 1
+    reason = "they have one system, in use day and night"
+    assert run("submit", "one", "3.0.0", "--as", "li", "--no-test-system", reason)[0] == 0
+    shown = run("diff", "one", "3.0.0", "--json")[1]
+    assert reason in shown
+    digest = json.loads(shown)["digest"]
+    assert run("approve", "one", "3.0.0", "--as", "wang", "--diff", digest)[0] == 0
+    assert reason in run("show", "one", "3.0.0")[1]

@@ -70,6 +70,10 @@ class Speaker:
         """Print the words under `cli.<key>` for a person."""
         self.line(self.say(key, **params))
 
+    def murmur(self, key: str, **params: object) -> None:
+        """Say on the error stream, where it mixes with nobody's output, how something goes on."""
+        self._write(sys.stderr, self.say(key, **params))
+
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table that fits the terminal; the headings are keys below `cli.heading`."""
         named = [self.say(f"heading.{name}") for name in headings]

@@ -19,7 +19,7 @@ from onestop.gateway.manifest import ClientCredentials, Login, Manifest, NoAuth,
 from onestop.gateway.operations import Answer
 from onestop.gateway.windows import in_window
 from onestop.onboarding.conformance_callbacks import CallbackEar
-from onestop.onboarding.conformance_models import Check, Report, Result, Target
+from onestop.onboarding.conformance_models import Check, Progress, Report, Result, Target
 from onestop.onboarding.conformance_reads import differences, mapped, schema_faults, unfilled
 from onestop.onboarding.conformance_submissions import examine_submission
 from onestop.onboarding.simulator import Simulator
@@ -52,8 +52,11 @@ class Telling(msgspec.Struct, frozen=True, kw_only=True):
 class Run:
     """One run: a book of examples, lines, and the checks so far."""
 
-    def __init__(self, manifest: Manifest, where: Where, allow: AllowList, telling: Telling) -> None:
+    def __init__(
+        self, manifest: Manifest, where: Where, allow: AllowList, telling: Telling, progress: Progress
+    ) -> None:
         self.manifest, self.where, self.allow, self.telling = manifest, where, allow, telling
+        self.progress = progress
         # The simulator reads examples and makes what is missing; here it lends its books.
         self.books = Simulator(manifest, examples=telling.examples, told=where.secrets).books
         self.checks: list[Check] = []
@@ -96,13 +99,15 @@ def is_played(outcome: Answer) -> bool:
     return reply is not None and any(reply.header(mark) is not None for mark in _PLAYED)
 
 
-async def conform(manifest: Manifest, where: Where, allow: AllowList, telling: Telling) -> Report:
+async def conform(
+    manifest: Manifest, where: Where, allow: AllowList, telling: Telling, progress: Progress | None = None
+) -> Report:
     """Run a manifest against a system and return what was found; the report tells whether it passed.
 
     Where a simulator turns out to have answered, the report says `simulator`, whatever the run was told.
     """
     started, begun = datetime.now(UTC), time.monotonic()
-    run = Run(manifest, where, allow, telling)
+    run = Run(manifest, where, allow, telling, progress or Progress())
     away = in_window(manifest.windows, (), started)
     if away is not None:
         run.note("window", None, "skipped", "away", until=f"{away:%Y-%m-%d %H:%M}")
@@ -131,15 +136,20 @@ async def _with_ear(run: Run, work: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _examine(run: Run) -> None:
+    progress = run.progress
+    asked = [operation for operation in run.manifest.operations if operation.kind in ("query", "submit")]
+    progress.of = len(asked)
     if not await _reachable(run):
         return
-    for operation in run.manifest.operations:
+    for operation in asked:
+        progress.step(operation.id)
         book = run.books.get(operation.id)
         if operation.kind == "query" and book is not None:
             await _query(run, operation, book)
         elif operation.kind == "submit" and book is not None:
             await examine_submission(run, operation, book)
     await _probe(run)
+    progress.finish()
 
 
 async def _reachable(run: Run) -> bool:

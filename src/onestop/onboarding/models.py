@@ -13,6 +13,7 @@ Move = Literal[
     "retire",
 ]  # fmt: skip
 Environment = Literal["sandbox", "live"]
+RunState = Literal["running", "ended", "interrupted"]
 RunTarget = Literal["simulator", "sandbox", "live"]  # simulator: whatever onestop itself plays, wherever it stands
 
 AdapterId = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{1,39}$", examples=["gongan"])]
@@ -133,10 +134,17 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     adapter: str
     version: str
     digest: bytes
-    against: RunTarget
+    against: RunTarget  # what answered; while it is under way, what was to be asked
     passed: bool
     report: dict[str, Any]
     at: datetime
+    state: RunState = "ended"
+    by_whom: str = "-"
+    done: int = 0  # operations looked at
+    of: int = 0
+    operation: str | None = None  # looked at now
+    ended_at: datetime | None = None
+    fault: str | None = None  # why it was interrupted: restart, time, error
 
 
 class VersionView(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from onestop.gateway import manifest as manifests
 from onestop.gateway.manifest import BadManifest, Manifest
 from onestop.gateway.registry import TOPIC
 from onestop.ids import new_id
-from onestop.onboarding import differences, rules, rules_proof, signatures, store, store_terms
+from onestop.onboarding import differences, rules, rules_proof, signatures, store, store_runs, store_terms
 from onestop.onboarding.errors import AdapterAbsent, DepartmentDiffers, VersionAbsent, VersionFixed, VersionTaken
 from onestop.onboarding.models import (
     Actor,
@@ -27,8 +27,6 @@ from onestop.onboarding.models import (
     Notice,
     NoticeList,
     Push,
-    Run,
-    RunTarget,
     Version,
     VersionLine,
     VersionList,
@@ -278,7 +276,7 @@ class Life:
 
     async def proof(self, db: Db, found: Version) -> rules_proof.Proof:
         """Return what the runs over exactly a version's bytes amount to."""
-        runs = {run.against: run for run in await store.last_runs(db, found.adapter, found.digest)}
+        runs = {run.against: run for run in await store_runs.last_runs(db, found.adapter, found.digest)}
         return rules_proof.proof(runs, found.no_test_system, read(found.manifest).desk, clock.real_now())
 
     async def diff(
@@ -319,23 +317,6 @@ class Life:
         more = len(rows) > size
         told = [_notice(row, lang) for row in rows[:size]]
         return NoticeList(data=told, next_cursor=told[-1].id if more else None, has_more=more)
-
-    # ---- conformance
-
-    async def record_run(
-        self, adapter_id: str, number: str, digest: bytes, against: RunTarget, passed: bool, report: dict[str, Any]
-    ) -> str:
-        """Write down a conformance run over exactly these bytes and tell the owner; return its id."""
-        id_ = new_id("run")
-        async with self.pool.acquire() as db, db.transaction():
-            await store.insert_run(db, id_, adapter_id, number, digest, against, passed, report)
-            kind = "run_passed" if passed else "run_failed"
-            await self.notify(db, adapter_id, number, kind, against=against, run=id_)
-        return id_
-
-    async def latest_run(self, adapter_id: str, digest: bytes, against: RunTarget) -> Run | None:
-        """Return the last conformance run over exactly these bytes, None where there was none."""
-        return await store.latest_run(self.pool, adapter_id, digest, against)
 
 
 # --- small pieces ----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from onestop.db import Connection, Db, execute, many, one, value
-from onestop.onboarding.models import Adapter, Made, Run, RunTarget, Version, VersionState
+from onestop.onboarding.models import Adapter, Made, Version, VersionState
 
 _VERSION = """adapter, version, state, manifest, digest, made_by, made_at, state_at, revision, signature, approved_by,
               live_until, template, template_version, no_test_system"""
@@ -216,39 +216,6 @@ SELECT_MOVES = """
 async def moves(db: Db, adapter_id: str, number: str) -> list[Made]:
     """Read a version's history, oldest first."""
     return await many(db, Made, SELECT_MOVES, adapter_id, number)
-
-
-INSERT_RUN = """
-    INSERT INTO conformance_runs (id, adapter, version, digest, against, passed, report)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
-"""
-
-
-async def insert_run(db: Db, *row: object) -> None:
-    """Write a conformance run, in order of the statement's columns."""
-    await execute(db, INSERT_RUN, *row)
-
-
-SELECT_RUN = """
-    SELECT id, adapter, version, digest, against, passed, report, at
-      FROM conformance_runs WHERE adapter = $1 AND digest = $2 AND against = $3 ORDER BY id DESC LIMIT 1
-"""
-
-
-async def latest_run(db: Db, adapter_id: str, digest: bytes, against: RunTarget) -> Run | None:
-    """Read the last run over exactly these bytes."""
-    return await one(db, Run, SELECT_RUN, adapter_id, digest, against)
-
-
-SELECT_LAST_RUNS = """
-    SELECT DISTINCT ON (against) id, adapter, version, digest, against, passed, report, at
-      FROM conformance_runs WHERE adapter = $1 AND digest = $2 ORDER BY against, id DESC LIMIT 3
-"""
-
-
-async def last_runs(db: Db, adapter_id: str, digest: bytes) -> list[Run]:
-    """Read the last run over exactly these bytes against each target."""
-    return await many(db, Run, SELECT_LAST_RUNS, adapter_id, digest)
 
 
 INSERT_NOTICE = """
