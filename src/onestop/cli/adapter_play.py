@@ -1,6 +1,7 @@
 """`onestop adapter simulate`, `conform`, `record` and `drift`: a department played, examined, recorded, watched."""
 
 import asyncio
+import json
 import tomllib
 from collections.abc import Coroutine
 from pathlib import Path
@@ -79,7 +80,8 @@ def simulate(
         scenario = Scenario(parse_faults(faults))
     except ValueError as fault:
         raise click.BadParameter(str(fault), param_hint="--faults") from fault
-    simulator = Simulator(manifest, examples=examples, told=place.secrets if place else None, scenario=scenario)
+    told, config = (place.secrets, place.config) if place else (None, None)
+    simulator = Simulator(manifest, examples=examples, told=told, config=config, scenario=scenario)
     serve(SimulatorApp(simulator, callbacks), port, lambda bound: _ready(speaker, simulator, bound))
     return Exit.OK
 
@@ -92,7 +94,16 @@ def _ready(speaker: Speaker, simulator: "Simulator", port: int) -> None:
     speaker.line(f"[adapters.{simulator.manifest.id}]")
     speaker.line(f'url = "http://127.0.0.1:{port}"')
     for key in sorted(needs(simulator.manifest).secrets):
-        speaker.line(f'{key} = "{simulator.secrets.get(key, "")}"')
+        speaker.line(f"{key} = {_quoted(simulator.secrets.get(key, ''))}")
+    if simulator.config:
+        speaker.line(f"[adapters.{simulator.manifest.id}.config]")
+        for key, constant in sorted(simulator.config.items()):
+            speaker.line(f"{key} = {_quoted(constant)}")
+
+
+def _quoted(value: str) -> str:
+    """Return a text as TOML writes it; a key has lines."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 @adapter.command("conform")
@@ -153,14 +164,14 @@ def _test_persons(persons: tuple[str, ...]) -> tuple[str, ...]:
 
 def _where(manifest: "Manifest", against: str | None, environment: Path | None) -> "Where":
     from onestop.gateway.line import Where
-    from onestop.onboarding.simulator_secrets import sandbox_secrets
+    from onestop.onboarding.simulator_secrets import sandbox_place
 
     place = told_place(manifest, environment)
     if against is None or against in ("sandbox", "live"):
         if place is None:
             raise Halt("no_place", Exit.CONFIGURATION, name=manifest.id)
         return place
-    return Where(against, place.secrets if place else sandbox_secrets(manifest))
+    return Where(against, place.secrets, place.config) if place else sandbox_place(manifest, against)
 
 
 async def _against(speaker: Speaker, manifest: "Manifest", where: "Where", telling: "Telling") -> "Report":
@@ -206,7 +217,7 @@ async def _against_simulator(
 
     simulator = Simulator(manifest, examples=examples)
     async with serving(SimulatorApp(simulator)) as url:
-        return await _against(speaker, manifest, Where(url, simulator.secrets), telling)
+        return await _against(speaker, manifest, Where(url, simulator.secrets, simulator.config), telling)
 
 
 def _write_report(speaker: Speaker, told: "ReportShown", path: Path) -> None:

@@ -29,6 +29,7 @@ class SimulatorView(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     url: str
     secrets: dict[str, str]
+    config: dict[str, str]  # constants
     scenario: Ordered
     operations: dict[str, list[dict[str, Any]]]
 
@@ -81,6 +82,7 @@ async def _view(life: Life, house: House, adapter: str) -> SimulatorView:
         version=simulator.manifest.version,
         url=f"{base}/simulators/{adapter}",
         secrets=simulator.secrets,
+        config=simulator.config,
         scenario=simulator.scenario.ordered,
         operations=state_of(simulator)["operations"],
     )

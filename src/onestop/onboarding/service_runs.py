@@ -12,7 +12,8 @@ import structlog
 from msgspec import Meta
 
 from onestop.db import Connection
-from onestop.gateway.line import Where
+from onestop.gateway.line import Line, Where
+from onestop.gateway.manifest import Manifest
 from onestop.gateway.registry import place_of
 from onestop.ids import new_id
 from onestop.onboarding import store_runs
@@ -23,6 +24,7 @@ from onestop.onboarding.models import Actor, Run, RunTarget, Version
 from onestop.onboarding.service import Life, read
 from onestop.onboarding.simulator import Simulator
 from onestop.onboarding.simulator_errors import NoPlaceToAsk, RunUnderWay
+from onestop.onboarding.simulator_secrets import sandbox_place
 from onestop.onboarding.simulator_server import SimulatorApp, serving
 from onestop.outbound.addresses import AllowList
 
@@ -57,13 +59,23 @@ async def place(life: Life, found: Version, asked: NewRun) -> Where | None:
 
     Raises:
         NoPlaceToAsk: nobody told where the system is.
+        BadManifest: what is told there does not do: a secret or a constant is missing; says which.
     """
+    manifest = read(found.manifest)
     if asked.against == "simulator":
+        if not manifest.desk:
+            await _opens(manifest, sandbox_place(manifest, "http://127.0.0.1:9"), AllowList(["127.0.0.0/8"]))
         return None
     where = await place_of(life.pool, life.keys, life.settings, found.adapter, asked.against)
     if where is None:
         raise NoPlaceToAsk(adapter=found.adapter, environment=asked.against)
+    await _opens(manifest, where, AllowList(life.settings.outbound_allow))
     return where
+
+
+async def _opens(manifest: Manifest, where: Where, allow: AllowList) -> None:
+    """Open a line and close it: what is not told is said before the run, not found in the middle of it."""
+    await Line(manifest, where, allow).close()
 
 
 async def begin(db: Connection, actor: Actor, found: Version, asked: NewRun, where: Where | None) -> Job:
@@ -137,7 +149,7 @@ async def _examine(life: Life, job: Job, progress: Progress) -> Report:
         return await conform(manifest, job.place, AllowList(life.settings.outbound_allow), telling, progress)
     simulator = Simulator(manifest)
     async with serving(SimulatorApp(simulator)) as url:
-        where = Where(url, simulator.secrets)
+        where = Where(url, simulator.secrets, simulator.config)
         return await conform(manifest, where, AllowList(["127.0.0.0/8"]), telling, progress)
 
 
