@@ -57,8 +57,8 @@ from onestop.onboarding.importing import routes as import_routes
 from onestop.onboarding.importing.desk import Importer
 from onestop.onboarding.probes import Prober
 from onestop.onboarding.service import Life
+from onestop.onboarding.service_expiry import warn_of_expiry
 from onestop.onboarding.service_runs import Runner, write_off
-from onestop.onboarding.service_secrets import warn_of_expiry
 from onestop.onboarding.simulator_house import House
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.transport import open_client
@@ -420,7 +420,7 @@ async def _sweep(parts: Parts) -> None:
             await store_shares.delete_old_shares(parts.pool, region, _KEEP_TRACES_DAYS)
             await overview_service.forget_old(parts.pool, region)
             await gateway_store.delete_old_callbacks(parts.pool, region, _KEEP_NONCES_S)
-            await warn_of_expiry(parts.pool)
+            await warn_of_expiry(parts.pool, parts.settings)
             async with parts.pool.acquire() as db, db.transaction():
                 await write_off(db)
             await drift.forget_old(parts.pool)

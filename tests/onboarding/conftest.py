@@ -1,11 +1,16 @@
 """Two departments, an office that approves, an operator; the life of their adapters on a real database."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from onestop.crypto import Keys
 from onestop.db import Pool
@@ -23,6 +28,24 @@ OFFICE = Actor(id="office", role="governance")
 OPERATOR = Actor(id="operator", role="operator")
 CODES = {"one": b"11990100MB9T0002XE", "two": b"11990100MB9T00089N"}
 LIN, ZHOU = "990102199203140221", "990102199008210351"
+
+
+def certificate(days: int) -> str:
+    """Return a certificate of the tests that ends so many days from now."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "one.example.com")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=400))
+        .not_valid_after(now + timedelta(days=days))
+        .sign(key, hashes.SHA256())
+    )
+    return made.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def manifest(name: str = "one", version: str = "1.0.0", **changes: str) -> str:

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from onestop.cli import main
-from tests.onboarding.conftest import manifest
+from tests.onboarding.conftest import certificate, manifest
 
 
 @pytest.fixture
@@ -93,3 +93,20 @@ def test_a_version_is_proved_and_approved_by_hand_with_a_reason_for_want_of_a_te
     digest = json.loads(shown)["digest"]
     assert run("approve", "one", "3.0.0", "--as", "wang", "--diff", digest)[0] == 0
     assert reason in run("show", "one", "3.0.0")[1]
+
+
+def test_what_ends_soon_is_said_where_an_operator_looks(run, tmp_path, monkeypatch, capsys):
+    (tmp_path / "adapters" / "one").mkdir()
+    (tmp_path / "adapters" / "one" / "manifest.toml").write_text(manifest(), "utf-8")
+    file = tmp_path / "environment.toml"
+    file.write_text(f'[adapters.one]\nurl = "http://127.0.0.1:9"\nclient_cert = """{certificate(5)}"""\n')
+    file.chmod(0o600)
+    monkeypatch.setenv("ONESTOP_ENVIRONMENT_FILE", str(file))
+    assert "one: client_cert (sandbox) ends on" in run("list")[1]
+    monkeypatch.setenv("ONESTOP_DATABASE_URL", "postgresql://127.0.0.1:9/none")
+    assert "one: client_cert (sandbox) ends on" in run("list")[1]
+    main(["doctor"])
+    assert "these end soon: one client_cert" in capsys.readouterr().out
+    file.write_text(f'[adapters.one]\nurl = "http://127.0.0.1:9"\nclient_cert = """{certificate(-5)}"""\n')
+    main(["doctor"])
+    assert "these are over: one client_cert" in capsys.readouterr().out

@@ -243,6 +243,17 @@ async def notices(db: Db, adapter_id: str, before: str | None, limit: int) -> li
     return await many(db, NoticeRow, SELECT_NOTICES, adapter_id, before, limit)
 
 
+SELECT_OF_OWNERS = "SELECT owner, id FROM adapters WHERE owner = ANY($1::text[]) ORDER BY owner, id LIMIT 10000"
+
+
+async def adapters_of(db: Db, owners: list[str]) -> dict[str, list[str]]:
+    """Read the ids of departments' adapters, by department."""
+    found: dict[str, list[str]] = {}
+    for row in await db.fetch(SELECT_OF_OWNERS, owners):
+        found.setdefault(row["owner"], []).append(row["id"])
+    return found
+
+
 BUMP = "UPDATE registry_mark SET number = number + 1 WHERE id"
 
 
