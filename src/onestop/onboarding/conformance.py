@@ -86,7 +86,7 @@ class Run:
         if any(real_number(value) for value in flat(values).values()):
             return CallFailed("unmappable", False, "not a test person")
         try:
-            outcome = await line.ask(operation.id, values, operation.total_s, number)
+            outcome = await line.ask(operation.id, values, operation.total_s, number, lane="batch")
         except CallFailed as failure:
             return failure
         self.played = self.played or is_played(outcome)
