@@ -21,6 +21,8 @@ from onestop.certificates import routes as certificate_routes
 from onestop.crypto import Keys
 from onestop.db import Pool, open_pool
 from onestop.errors import OnestopError
+from onestop.exchange import routes as exchange_routes
+from onestop.exchange.service import Exchange
 from onestop.gateway import facts, routes_ops, routes_pull, store_shares, store_traces
 from onestop.gateway import routes as gateway_routes
 from onestop.gateway import store as gateway_store
@@ -162,6 +164,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "sign_in": SignIn(pool, keys, settings, providers, parts.sessions),
         "token_desk": TokenDesk(parts.sessions, settings, _find_person(settings)),
         "overview": overview,
+        "exchange": Exchange(pool, parts.gateway, parts.sessions, parts.traces, region),
         "importer": Importer(),
         "office": parts.office,
         "outcome_handler": handler,
@@ -180,6 +183,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *item_routes.CONTROLLERS,
             *case_routes.CONTROLLERS,
             *certificate_routes.CONTROLLERS,
+            *exchange_routes.CONTROLLERS,
             *onboarding_routes.CONTROLLERS,
             *onboarding_play.CONTROLLERS,
             *onboarding_runs.CONTROLLERS,
