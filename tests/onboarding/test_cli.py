@@ -51,9 +51,12 @@ def test_a_version_is_led_by_hand_and_the_same_hand_does_not_approve(run, tmp_pa
 
 def test_secrets_keys_and_windows_are_set_by_hand_and_no_value_is_shown(run, tmp_path):
     run("push", str(tmp_path / "manifest.toml"), "--as", "li", "--owner", "one")
-    code, out, _ = run("secret", "set", "one", "api_key", "--as", "li", given="very-secret-word\n")
+    code, out, _ = run("secret", "set", "one", "api_key", "--as", "li", "--json", given="very-secret-word\n")
+    listed = run("secret", "list", "one")[1]
     assert code == 0
-    assert "very-secret-word" not in out + run("secret", "list", "one")[1]
+    assert "very-secret-word" not in out + listed
+    assert run("secret", "remove", "one", json.loads(out)["id"], "--as", "li")[0] == 0
+    assert "sandbox" in listed, "without being told, it is for the environment this installation runs in"
     code, _, said = run("secret", "place", "one", "http://10.1.1.1", "--as", "li")
     assert code == 1
     assert "10.1.1.1:80 may not be called" in said
@@ -83,6 +86,7 @@ def test_a_version_is_proved_and_approved_by_hand_with_a_reason_for_want_of_a_te
     run("push", str(tmp_path / "manifest.toml"), "--as", "li", "--owner", "one")
     code, _, said = run("prove", "one", "3.0.0", "--as", "li")
     assert (code, "no address in the environment sandbox" in said) == (1, True)
+    assert "PUT /v1/adapters/one/places/sandbox" in said, "what to do names the adapter"
     code, out, _ = run("prove", "one", "3.0.0", "--against", "simulator", "--as", "li")
     assert (code, "answered by: simulator" in out) == (0, True)
     assert run("submit", "one", "3.0.0", "--as", "li", "--no-test-system", "why")[0] == 1

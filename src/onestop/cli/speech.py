@@ -92,10 +92,10 @@ class Speaker:
         """Say why a command stopped."""
         self.complain(self.say(f"halt.{halt.key}.says", **halt.params), self.say(f"halt.{halt.key}.fix", **halt.params))
 
-    def fix_of(self, code: str) -> str:
+    def fix_of(self, code: str, /, **params: object) -> str:
         """Return what to do about a problem code; empty where the catalogue does not say."""
         key = f"problem.{code}.fix"
-        return text(key, self.lang) if has(key) else ""
+        return text(key, self.lang, **params) if has(key) else ""
 
     def paint(self, colour: str, words: str, stream: TextIO | None = None) -> str:
         """Return the words in a colour where the reader is a terminal that wants colours."""
