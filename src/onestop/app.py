@@ -424,10 +424,10 @@ async def _sweep(parts: Parts) -> None:
             await store_shares.delete_old_shares(parts.pool, region, _KEEP_TRACES_DAYS)
             await overview_service.forget_old(parts.pool, region)
             await gateway_store.delete_old_callbacks(parts.pool, region, _KEEP_NONCES_S)
-            await warn_of_expiry(parts.pool, parts.settings)
             async with parts.pool.acquire() as db, db.transaction():
                 await write_off(db)
             await drift.forget_old(parts.pool)
+            await warn_of_expiry(parts.pool, parts.settings)  # last: a broken environment file stops nothing else
         except Exception as fault:
             log.warning("not_swept", fault=type(fault).__name__)
         await asyncio.sleep(_SWEEP_EVERY_S)

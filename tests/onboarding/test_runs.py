@@ -140,3 +140,21 @@ async def test_a_fault_of_ours_interrupts_and_a_run_written_off_meanwhile_stays_
     with pytest.raises(RunUnderWay) as refusal:
         await room.life.commit(lambda db: service_runs.begin(db, OPERATOR, made, SIMULATED, None))
     assert refusal.value.params["run"] == first.id
+
+
+async def test_a_database_that_is_away_for_a_moment_ends_no_run(room):
+    made = await room.push(ONE)
+    job = await begun(room, made)
+
+    class Away:
+        """A pool that is asked for nothing while it is away."""
+
+        def __getattr__(self, name: str) -> Any:
+            raise OSError
+
+    life = room.life
+    gone = type(life)(Away(), life.keys, life.settings, life.files, lambda _: None)  # type: ignore[arg-type]
+    await service_runs.work(gone, job, Progress())  # it cannot be written down; nothing is raised, and it stays silent
+    assert await run_of(room, job) == ("running", None)
+    await room.pool.execute("UPDATE conformance_runs SET beat_at = now() - interval '1 minute'")
+    assert (await service_runs.one(life, made, job.id)).state == "interrupted"

@@ -7,6 +7,7 @@ gone, and nobody can say what the department was asked.
 import asyncio
 from typing import Annotated, Final
 
+import asyncpg
 import msgspec
 import structlog
 from msgspec import Meta
@@ -16,7 +17,7 @@ from onestop.gateway.line import Line, Where
 from onestop.gateway.manifest import Manifest
 from onestop.gateway.registry import place_of
 from onestop.ids import new_id
-from onestop.onboarding import store_runs
+from onestop.onboarding import store, store_runs
 from onestop.onboarding.conformance import Telling, conform
 from onestop.onboarding.conformance_models import Progress, Report, shown
 from onestop.onboarding.errors import ThingAbsent
@@ -33,6 +34,7 @@ log = structlog.get_logger(__name__)
 WITHIN_S: Final = 900.0
 BEAT_S: Final = 2.0
 SILENT_S: Final = 30.0  # many beats: a database that is away for a moment interrupts nothing
+_AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _AT_ONCE: Final = 4  # a process's; further ones wait
 
 
@@ -103,8 +105,6 @@ async def write_off(db: Connection, adapter: str | None = None) -> int:
 
 
 async def _tell_interrupted(db: Connection, adapter: str, version: str, against: str, id_: str) -> None:
-    from onestop.onboarding import store
-
     await store.insert_notice(
         db, new_id("ntc"), adapter, version, "run_interrupted", {"against": against, "run": id_}
     )  # fmt: skip
@@ -136,7 +136,7 @@ async def _beat(life: Life, id_: str, progress: Progress) -> bool:
     """Say that the run goes on; where the database is away for a moment, the run goes on all the same."""
     try:
         return await store_runs.beat(life.pool, id_, progress.done, progress.of, progress.operation)
-    except OSError as fault:
+    except _AWAY as fault:
         log.warning("run_not_told", run=id_, fault=type(fault).__name__)
         return True
 
@@ -163,9 +163,12 @@ async def _end(life: Life, job: Job, report: Report, looked: int) -> None:
 
 
 async def _interrupted(life: Life, job: Job, fault: str) -> None:
-    async with life.pool.acquire() as db, db.transaction():
-        if await store_runs.interrupt(db, job.id, fault):
-            await _tell_interrupted(db, job.version.adapter, job.version.version, job.asked.against, job.id)
+    try:
+        async with life.pool.acquire() as db, db.transaction():
+            if await store_runs.interrupt(db, job.id, fault):
+                await _tell_interrupted(db, job.version.adapter, job.version.version, job.asked.against, job.id)
+    except _AWAY as lost:  # whoever looks will find it silent
+        log.warning("run_not_told", run=job.id, fault=type(lost).__name__)
 
 
 async def one(life: Life, found: Version, id_: str) -> Run:
