@@ -120,7 +120,7 @@ async def test_a_quota_that_is_used_up_says_until_when(world):
     assert await world.audited() == 2
 
 
-@pytest.mark.parametrize("value", [None, b"", b" ", b"\xe5\x8a\x9e", b"a" * 121, b"a\x00b"])
+@pytest.mark.parametrize("value", [None, b"", b" ", b"\xe5\x8a\x9e", b"a" * 121, b"a\x00b", b"of 990102199203140221"])
 def test_a_purpose_is_a_reference_that_a_header_can_hold(value):
     with pytest.raises(HeaderMissing):
         rules.header("Purpose", value)
