@@ -21,6 +21,8 @@ from onestop.certificates import routes as certificate_routes
 from onestop.crypto import Keys
 from onestop.db import Pool, open_pool
 from onestop.errors import OnestopError
+from onestop.exchange import routes as exchange_routes
+from onestop.exchange.service import Exchange
 from onestop.gateway import facts, routes_ops, routes_pull, store_shares, store_traces
 from onestop.gateway import routes as gateway_routes
 from onestop.gateway import store as gateway_store
@@ -51,12 +53,14 @@ from onestop.onboarding import drift
 from onestop.onboarding import routes as onboarding_routes
 from onestop.onboarding import routes_lines as onboarding_lines
 from onestop.onboarding import routes_play as onboarding_play
+from onestop.onboarding import routes_runs as onboarding_runs
 from onestop.onboarding import routes_terms as onboarding_terms
 from onestop.onboarding.importing import routes as import_routes
 from onestop.onboarding.importing.desk import Importer
 from onestop.onboarding.probes import Prober
 from onestop.onboarding.service import Life
-from onestop.onboarding.service_secrets import warn_of_expiry
+from onestop.onboarding.service_expiry import warn_of_expiry
+from onestop.onboarding.service_runs import Runner, write_off
 from onestop.onboarding.simulator_house import House
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.transport import open_client
@@ -145,18 +149,22 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     providers = await _providers(settings, stack)
     handler = cases.outcome_handler(parts.office)
     life = Life(pool, keys, settings, parts.gateway.files, announce)
+    runner = Runner(life)
+    stack.push_async_callback(runner.close)
     shared: dict[str, Any] = {
         "pool": pool,
         "keys": keys,
         "settings": settings,
         "gateway": parts.gateway,
         "life": life,
+        "runner": runner,
         "house": House(life, _adapters(settings)),
         "traces": parts.traces,
         "sessions": parts.sessions,
         "sign_in": SignIn(pool, keys, settings, providers, parts.sessions),
         "token_desk": TokenDesk(parts.sessions, settings, _find_person(settings)),
         "overview": overview,
+        "exchange": Exchange(pool, parts.gateway, parts.sessions, parts.traces, region),
         "importer": Importer(),
         "office": parts.office,
         "outcome_handler": handler,
@@ -175,8 +183,10 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *item_routes.CONTROLLERS,
             *case_routes.CONTROLLERS,
             *certificate_routes.CONTROLLERS,
+            *exchange_routes.CONTROLLERS,
             *onboarding_routes.CONTROLLERS,
             *onboarding_play.CONTROLLERS,
+            *onboarding_runs.CONTROLLERS,
             *onboarding_terms.CONTROLLERS,
             *onboarding_lines.CONTROLLERS,
             *overview_routes.CONTROLLERS,
@@ -414,8 +424,10 @@ async def _sweep(parts: Parts) -> None:
             await store_shares.delete_old_shares(parts.pool, region, _KEEP_TRACES_DAYS)
             await overview_service.forget_old(parts.pool, region)
             await gateway_store.delete_old_callbacks(parts.pool, region, _KEEP_NONCES_S)
-            await warn_of_expiry(parts.pool)
+            async with parts.pool.acquire() as db, db.transaction():
+                await write_off(db)
             await drift.forget_old(parts.pool)
+            await warn_of_expiry(parts.pool, parts.settings)  # last: a broken environment file stops nothing else
         except Exception as fault:
             log.warning("not_swept", fault=type(fault).__name__)
         await asyncio.sleep(_SWEEP_EVERY_S)

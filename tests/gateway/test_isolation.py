@@ -362,3 +362,40 @@ async def test_a_call_that_waits_is_no_word_about_the_department_when_its_caller
         assert opened.admission.busy == opened.admission.waiting == 0
         assert opened.breaker("query").failed_in_row == 0
         await opened.close()
+
+
+async def test_in_a_full_line_a_question_of_the_counter_goes_before_those_of_citizens_and_of_bulk_work():
+    free = asyncio.Event()
+    answer = holds_all()
+
+    async def held(path, headers, body):
+        await free.wait()
+        return await answer(path, headers, body)
+
+    async def waiting(count):
+        async with asyncio.timeout(20):
+            while opened.admission.waiting < count:  # noqa: ASYNC110 - a line tells nobody who waits
+                await asyncio.sleep(0.005)
+
+    *citizens, bulk, clerk = people(5)
+    async with department(held) as served:
+        opened = line(served.port, concurrency=1)
+
+        def start(person, lane):
+            until = opened.loop.time() + 30
+            return asyncio.ensure_future(gather({"one": opened}, ASK, person, deadline=until, lane=lane))
+
+        asking = []
+        lanes = [(bulk, "batch"), *((who, "citizen") for who in citizens), (clerk, "window")]
+        asking.append(start(citizens.pop(), "citizen"))  # has the only place
+        lanes.pop(3)
+        for nth, (person, lane) in enumerate(lanes):
+            await waiting(nth)
+            asking.append(start(person, lane))
+        await waiting(4)
+        free.set()
+        gathered = await asyncio.gather(*asking)
+        assert [one.parts[0].state for one in gathered] == ["ok"] * 5
+        asked_of = [json.loads(body)["id_number"] for _, _, body in served.asked]
+        assert asked_of[1:] == [who.number for who in (clerk, *citizens, bulk)]
+        await opened.close()

@@ -20,6 +20,7 @@ STATES = {
     "Case outcomes": cases.CaseOutcome,
     "Step states": cases.StepState,
     "Version states": onboarding.VersionState,
+    "Run states": onboarding.RunState,
     "Agreement states": onboarding.AgreementState,
 }
 

@@ -1,17 +1,23 @@
 """Two departments, an office that approves, an operator; the life of their adapters on a real database."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.http.wake import Announcer
-from onestop.onboarding import service_moves, service_secrets
-from onestop.onboarding.models import Actor, Moving, Push, Version
+from onestop.ids import new_id
+from onestop.onboarding import service_moves, service_secrets, store_runs
+from onestop.onboarding.models import Actor, Moving, Push, Submitting, Version
 from onestop.onboarding.service import Life
 from onestop.settings import Settings
 from tests.gateway.department import manifest_text
@@ -24,6 +30,24 @@ CODES = {"one": b"11990100MB9T0002XE", "two": b"11990100MB9T00089N"}
 LIN, ZHOU = "990102199203140221", "990102199008210351"
 
 
+def certificate(days: int) -> str:
+    """Return a certificate of the tests that ends so many days from now."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "one.example.com")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=400))
+        .not_valid_after(now + timedelta(days=days))
+        .sign(key, hashes.SHA256())
+    )
+    return made.public_bytes(serialization.Encoding.PEM).decode()
+
+
 def manifest(name: str = "one", version: str = "1.0.0", **changes: str) -> str:
     """Return a manifest of a department of the tests; `changes` are texts put in place of others."""
     data = manifest_text(name).replace(CODES["one"], CODES.get(name, CODES["one"]))
@@ -31,6 +55,17 @@ def manifest(name: str = "one", version: str = "1.0.0", **changes: str) -> str:
     for old, new in changes.items():
         text = text.replace(old, new)
     return text
+
+
+async def record_run(
+    pool: Pool, adapter: str, version: str, digest: bytes, against: Any = "sandbox", passed: bool = True
+) -> str:
+    """Write a run that ended, as if it had been made; return its id."""
+    id_ = new_id("run")
+    async with pool.acquire() as db, db.transaction():
+        assert await store_runs.begin(db, id_, adapter, version, digest, against, "x")
+        assert await store_runs.end(db, id_, against, passed, {})
+    return id_
 
 
 class Room:
@@ -48,12 +83,13 @@ class Room:
         self, actor: Actor, of: Version | tuple[str, str], name: Any, *, numbers: Sequence[str] = (), **told: Any
     ) -> Version:
         adapter, number = (of.adapter, of.version) if isinstance(of, Version) else of
+        moving = Submitting(**told) if name == "submit" else Moving(**told)
         return await self.life.commit(
-            lambda db: service_moves.move(self.life, db, actor, adapter, number, name, Moving(**told), numbers=numbers)
+            lambda db: service_moves.move(self.life, db, actor, adapter, number, name, moving, numbers=numbers)
         )
 
-    async def green(self, of: Version) -> None:
-        await self.life.record_run(of.adapter, of.version, of.digest, "sandbox", True, {})
+    async def green(self, of: Version, against: Any = "sandbox", passed: bool = True) -> None:
+        await record_run(self.pool, of.adapter, of.version, of.digest, against, passed)
 
     async def diff_digest(self, of: Version) -> str:
         found = await self.life.diff(self.pool, OPERATOR, of.adapter, of.version, None, "en")

@@ -63,7 +63,7 @@ async def played(
     told = {**sandbox_secrets(manifest), **(secrets or {})}
     app = SimulatorApp(Simulator(manifest, examples=examples, told=told), callbacks)
     async with listening(app) as url:
-        line = Line(manifest, Where(url, {**app.simulator.secrets, **spoilt}), LOOPBACK)
+        line = Line(manifest, Where(url, {**app.simulator.secrets, **spoilt}, app.simulator.config), LOOPBACK)
         try:
             yield Played(app, url, line)
         finally:

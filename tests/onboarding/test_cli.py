@@ -6,7 +6,7 @@ import json
 import pytest
 
 from onestop.cli import main
-from tests.onboarding.conftest import manifest
+from tests.onboarding.conftest import certificate, manifest
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_version_is_led_by_hand_and_the_same_hand_does_not_approve(run, tmp_pa
     assert "cli:li made or submitted this version" in said
     code, _, said = run("approve", "one", "1.0.0", "--as", "wang", "--diff", digest)
     assert code == 1
-    assert "no green conformance run" in said
+    assert "no conformance run against the department's test system" in said
     code, _, said = run("live", "one", "1.0.0", "--as", "wang")
     assert code == 1
     assert "testing; publish is not possible" in said
@@ -51,9 +51,12 @@ def test_a_version_is_led_by_hand_and_the_same_hand_does_not_approve(run, tmp_pa
 
 def test_secrets_keys_and_windows_are_set_by_hand_and_no_value_is_shown(run, tmp_path):
     run("push", str(tmp_path / "manifest.toml"), "--as", "li", "--owner", "one")
-    code, out, _ = run("secret", "set", "one", "api_key", "--as", "li", given="very-secret-word\n")
+    code, out, _ = run("secret", "set", "one", "api_key", "--as", "li", "--json", given="very-secret-word\n")
+    listed = run("secret", "list", "one")[1]
     assert code == 0
-    assert "very-secret-word" not in out + run("secret", "list", "one")[1]
+    assert "very-secret-word" not in out + listed
+    assert run("secret", "remove", "one", json.loads(out)["id"], "--as", "li")[0] == 0
+    assert "sandbox" in listed, "without being told, it is for the environment this installation runs in"
     code, _, said = run("secret", "place", "one", "http://10.1.1.1", "--as", "li")
     assert code == 1
     assert "10.1.1.1:80 may not be called" in said
@@ -76,3 +79,38 @@ def test_a_line_is_stopped_by_hand_with_a_reason_and_an_end_and_taken_back(run, 
     assert "leaks" in run("override", "list", "one")[1]
     assert run("override", "end", "one", "--as", "li")[0] == 0
     assert run("override", "end", "one", "--as", "li")[0] == 1
+
+
+def test_a_version_is_proved_and_approved_by_hand_with_a_reason_for_want_of_a_test_system(run, tmp_path):
+    (tmp_path / "manifest.toml").write_text(manifest(version="3.0.0"), "utf-8")
+    run("push", str(tmp_path / "manifest.toml"), "--as", "li", "--owner", "one")
+    code, _, said = run("prove", "one", "3.0.0", "--as", "li")
+    assert (code, "no address in the environment sandbox" in said) == (1, True)
+    assert "PUT /v1/adapters/one/places/sandbox" in said, "what to do names the adapter"
+    code, out, _ = run("prove", "one", "3.0.0", "--against", "simulator", "--as", "li")
+    assert (code, "answered by: simulator" in out) == (0, True)
+    assert run("submit", "one", "3.0.0", "--as", "li", "--no-test-system", "why")[0] == 1
+    reason = "they have one system, in use day and night"
+    assert run("submit", "one", "3.0.0", "--as", "li", "--no-test-system", reason)[0] == 0
+    shown = run("diff", "one", "3.0.0", "--json")[1]
+    assert reason in shown
+    digest = json.loads(shown)["digest"]
+    assert run("approve", "one", "3.0.0", "--as", "wang", "--diff", digest)[0] == 0
+    assert reason in run("show", "one", "3.0.0")[1]
+
+
+def test_what_ends_soon_is_said_where_an_operator_looks(run, tmp_path, monkeypatch, capsys):
+    (tmp_path / "adapters" / "one").mkdir()
+    (tmp_path / "adapters" / "one" / "manifest.toml").write_text(manifest(), "utf-8")
+    file = tmp_path / "environment.toml"
+    file.write_text(f'[adapters.one]\nurl = "http://127.0.0.1:9"\nclient_cert = """{certificate(5)}"""\n')
+    file.chmod(0o600)
+    monkeypatch.setenv("ONESTOP_ENVIRONMENT_FILE", str(file))
+    assert "one: client_cert (sandbox) ends on" in run("list")[1]
+    monkeypatch.setenv("ONESTOP_DATABASE_URL", "postgresql://127.0.0.1:9/none")
+    assert "one: client_cert (sandbox) ends on" in run("list")[1]
+    main(["doctor"])
+    assert "these end soon: one client_cert" in capsys.readouterr().out
+    file.write_text(f'[adapters.one]\nurl = "http://127.0.0.1:9"\nclient_cert = """{certificate(-5)}"""\n')
+    main(["doctor"])
+    assert "these are over: one client_cert" in capsys.readouterr().out

@@ -123,6 +123,7 @@ async def test_a_wrong_secret_that_is_believed_is_named():
         def faults(self, _: Request) -> list[Any]:
             return []
 
+        always_faults = faults
         token_path = None
 
     def spoil(self: Crooked, request: Request, told: Told) -> Told:

@@ -176,7 +176,11 @@ body = '{"data":{"id_number":"990102199203140221","as_of":"2026-03-02T08:00:00+0
     await city.here.follows(lambda gateway: gateway.lines["one"].manifest.version == "2.0.0")
     city.watch.attach()
     prober = Prober(city.room.life, lambda: city.here.gateway.lines, city.watch, None)
+    lanes = []
+    asked = city.here.gateway.lines["one"].admission.enter
+    city.here.gateway.lines["one"].admission.enter = lambda call, now: lanes.append(call.lane) or asked(call, now)
     await prober.round(every_s=0.01)
+    assert lanes == ["batch"], "a probe takes no place that a citizen waits for"
     assert [(p.operation, p.outcome, p.failures) for p in await store_play.probes(city.room.pool, "one")] == [
         ("query", "ok", 0)
     ]

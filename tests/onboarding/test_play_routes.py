@@ -16,7 +16,6 @@ from tests.onboarding.test_recorder import REAL
 from tests.onboarding.test_routes import portal  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.anyio
-RUNS = "/v1/adapters/one/versions/1.0.0/conformance-runs"
 
 
 async def pushed(desk: Any, text: str | None = None) -> dict[str, Any]:
@@ -39,6 +38,7 @@ async def test_to_another_department_all_of_it_is_absent(portal):  # noqa: F811
         ("GET", "simulator", None), ("PUT", "simulator", {"fault": "error"}), ("GET", "drift", None),
         ("POST", "versions/1.0.0/conformance-runs", {}), ("GET", "versions/1.0.0/conformance-runs", None),
         ("GET", "versions/1.0.0/conformance-runs/report.html", None),
+        ("GET", "versions/1.0.0/conformance-runs/run_x", None),
     ):  # fmt: skip
         refused = await portal.send("two", method, f"/v1/adapters/one/{path}", body)
         assert (refused.status_code, refused.json()["code"]) == (404, "adapter.absent"), path
@@ -82,31 +82,6 @@ async def test_a_bad_day_is_ordered_by_the_owner(portal):  # noqa: F811
         await portal.send("one", "PUT", "/v1/adapters/one/simulator", {"fault": "reset"})
         cut = await client.post("/query", json={"id_number": LIN})
         assert (cut.status_code, cut.headers["simulator-refusal"]) == (504, "ordered; cut")
-
-
-async def test_a_run_is_kept_by_digest_and_opens_the_way_to_approval(portal):  # noqa: F811
-    told = await pushed(portal)
-    refused = await portal.send("one", "POST", RUNS, {"against": "live"})
-    assert (refused.status_code, refused.json()["code"]) == (409, "conformance.no_place")
-    before = {check["name"]: check["passed"] for check in told["checks"]}
-    made = await portal.send("one", "POST", RUNS, {})
-    assert made.status_code == 201, made.text
-    run = made.json()
-    assert (run["passed"], run["report"]["digest"]) == (True, told["digest"]), run["report"]["checks"]
-    after = (await portal.get("one", "/v1/adapters/one/versions/1.0.0")).json()
-    assert (before["conformance"], {c["name"]: c["passed"] for c in after["checks"]}["conformance"]) == (False, True)
-    listed = (await portal.get("one", RUNS)).json()["data"]
-    assert [entry["id"] for entry in listed] == [run["id"]]
-    page = await portal.get("one", f"{RUNS}/report.html")
-    assert page.headers["content-type"].startswith("text/html")
-    assert "@media print" in page.text
-
-
-async def test_the_same_key_is_one_run(portal):  # noqa: F811
-    await pushed(portal)
-    once = await portal.send("one", "POST", RUNS, {}, **{"idempotency-key": "run-1"})
-    again = await portal.send("one", "POST", RUNS, {}, **{"idempotency-key": "run-1"})
-    assert once.json()["id"] == again.json()["id"]
 
 
 async def test_drift_is_shown_to_the_owner(portal):  # noqa: F811

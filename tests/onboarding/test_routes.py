@@ -11,9 +11,8 @@ import pytest
 
 from onestop.app import open_portal
 from onestop.identity.models import Identified
-from onestop.onboarding.service import Life
 from tests.gateway.department import department
-from tests.onboarding.conftest import LIN, Room, manifest
+from tests.onboarding.conftest import LIN, Room, manifest, record_run
 from tests.onboarding.test_registry import answering
 
 pytestmark = pytest.mark.anyio
@@ -58,8 +57,7 @@ class Portal:
         place = {"url": f"http://127.0.0.1:{self.served.port}"}
         assert (await self.send("one", "PUT", "/v1/adapters/one/places/live", place)).status_code == 200
         assert (await self.send("one", "POST", f"{v}/submit", {})).status_code == 200
-        life = Life(self.pool, None, None, {}, lambda _: None)
-        await life.record_run("one", "1.0.0", bytes.fromhex(made.json()["digest"]), "sandbox", True, {})
+        await record_run(self.pool, "one", "1.0.0", bytes.fromhex(made.json()["digest"]))
         shown = (await self.get("office", f"{v}/diff")).json()["digest"]
         assert (await self.send("office", "POST", f"{v}/approve", {"diff_digest": shown})).status_code == 200
         trial = {"subjects": [{"number": LIN}]}

@@ -165,13 +165,16 @@ def _move(
     *,
     diff_digest: str | None = None,
     numbers: tuple[str, ...] = (),
+    no_test_system: str | None = None,
 ) -> None:
-    from onestop.onboarding.models import Moving
+    from onestop.onboarding.models import Moving, Submitting
     from onestop.onboarding.service_moves import move as make
 
     async def work(life: "Life") -> "VersionView":
         async def verb(db: "Connection") -> "VersionView":
             moving = Moving(why=why, diff_digest=diff_digest)
+            if move == "submit":
+                moving = Submitting(why=why, no_test_system=no_test_system)
             await make(life, db, actor_named(who), name, version, move, moving, numbers=numbers)
             return await life.view(db, actor_named(who), name, version, speaker.lang)
 
@@ -198,7 +201,6 @@ def _moving(command: str, move: str) -> None:
 
 
 for _command, _name in (
-    ("submit", "submit"),
     ("reject", "reject"),
     ("live", "publish"),
     ("return", "return"),
@@ -207,6 +209,28 @@ for _command, _name in (
     ("retire", "retire"),
 ):
     _moving(_command, _name)
+
+
+@adapter.command("submit")
+@click.argument("name", metavar="ID")
+@click.argument("version", metavar="VERSION")
+@click.option("--no-test-system", metavar="REASON")
+@as_option
+@_why_option
+@state_option
+@json_option
+@click.pass_obj
+def submit(
+    speaker: Speaker,
+    name: str,
+    version: str,
+    no_test_system: str | None,
+    who: str,
+    why: str,
+    state: Path | None,
+    as_json: bool,
+) -> None:
+    _move(speaker, name, version, "submit", who, why, state, as_json, no_test_system=no_test_system)
 
 
 @adapter.command("approve")

@@ -1,9 +1,11 @@
 """`onestop adapter simulate`, `conform`, `record` and `drift`: a department played, examined, recorded, watched."""
 
 import asyncio
+import json
 import tomllib
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,11 +17,15 @@ if TYPE_CHECKING:
     from onestop.gateway.line import Where
     from onestop.gateway.manifest import Manifest
     from onestop.onboarding.conformance import Telling
-    from onestop.onboarding.conformance_models import Report, ReportShown, Target
+    from onestop.onboarding.conformance_models import Progress, Report, ReportShown, Target
     from onestop.onboarding.drift import DriftView
+    from onestop.onboarding.models import Run, RunTarget
     from onestop.onboarding.service import Life
+    from onestop.onboarding.service_runs import NewRun
     from onestop.onboarding.simulator import Simulator
 
+T = TypeVar("T")
+_LOOK_S = 1.0
 _TARGETS: "dict[str, Target]" = {"simulator": "simulator", "sandbox": "sandbox", "live": "live"}
 _environment = click.option("--environment", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 
@@ -74,7 +80,8 @@ def simulate(
         scenario = Scenario(parse_faults(faults))
     except ValueError as fault:
         raise click.BadParameter(str(fault), param_hint="--faults") from fault
-    simulator = Simulator(manifest, examples=examples, told=place.secrets if place else None, scenario=scenario)
+    told, config = (place.secrets, place.config) if place else (None, None)
+    simulator = Simulator(manifest, examples=examples, told=told, config=config, scenario=scenario)
     serve(SimulatorApp(simulator, callbacks), port, lambda bound: _ready(speaker, simulator, bound))
     return Exit.OK
 
@@ -87,7 +94,16 @@ def _ready(speaker: Speaker, simulator: "Simulator", port: int) -> None:
     speaker.line(f"[adapters.{simulator.manifest.id}]")
     speaker.line(f'url = "http://127.0.0.1:{port}"')
     for key in sorted(needs(simulator.manifest).secrets):
-        speaker.line(f'{key} = "{simulator.secrets.get(key, "")}"')
+        speaker.line(f"{key} = {_quoted(simulator.secrets.get(key, ''))}")
+    if simulator.config:
+        speaker.line(f"[adapters.{simulator.manifest.id}.config]")
+        for key, constant in sorted(simulator.config.items()):
+            speaker.line(f"{key} = {_quoted(constant)}")
+
+
+def _quoted(value: str) -> str:
+    """Return a text as TOML writes it; a key has lines."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 @adapter.command("conform")
@@ -126,9 +142,9 @@ def conform(
         listen=listen,
     )
     if against == "simulator":
-        made = asyncio.run(_against_simulator(manifest, examples, telling))
+        made = asyncio.run(_against_simulator(speaker, manifest, examples, telling))
     else:
-        made = asyncio.run(_against(manifest, _where(manifest, against, environment), telling))
+        made = asyncio.run(_against(speaker, manifest, _where(manifest, against, environment), telling))
     told = shown(made)
     if report is not None:
         _write_report(speaker, told, report)
@@ -148,21 +164,40 @@ def _test_persons(persons: tuple[str, ...]) -> tuple[str, ...]:
 
 def _where(manifest: "Manifest", against: str | None, environment: Path | None) -> "Where":
     from onestop.gateway.line import Where
-    from onestop.onboarding.simulator_secrets import sandbox_secrets
+    from onestop.onboarding.simulator_secrets import sandbox_place
 
     place = told_place(manifest, environment)
     if against is None or against in ("sandbox", "live"):
         if place is None:
             raise Halt("no_place", Exit.CONFIGURATION, name=manifest.id)
         return place
-    return Where(against, place.secrets if place else sandbox_secrets(manifest))
+    return Where(against, place.secrets, place.config) if place else sandbox_place(manifest, against)
 
 
-async def _against(manifest: "Manifest", where: "Where", telling: "Telling") -> "Report":
+async def _against(speaker: Speaker, manifest: "Manifest", where: "Where", telling: "Telling") -> "Report":
     from onestop.onboarding.conformance import conform as examine
+    from onestop.onboarding.conformance_models import Progress
     from onestop.outbound.addresses import AllowList
 
-    return await examine(manifest, where, AllowList(_allowed()), telling)
+    progress = Progress()
+    return await waited(speaker, progress, examine(manifest, where, AllowList(_allowed()), telling, progress))
+
+
+async def waited(speaker: Speaker, progress: "Progress", work: "Coroutine[Any, Any, T]") -> T:
+    """Wait for a run and say on the error stream how far it is, as often as that changes."""
+    task = asyncio.get_running_loop().create_task(work)
+    said = None
+    try:
+        while not (await asyncio.wait({task}, timeout=_LOOK_S))[0]:
+            now = (progress.done, progress.of, progress.operation)
+            if now != said and progress.operation is not None:
+                told = {"done": str(progress.done), "of": str(progress.of), "operation": progress.operation}
+                speaker.murmur("play.progress", **told)
+            said = now
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    return task.result()
 
 
 def _allowed() -> tuple[str, ...]:
@@ -173,14 +208,16 @@ def _allowed() -> tuple[str, ...]:
     return (*told, "127.0.0.0/8")
 
 
-async def _against_simulator(manifest: "Manifest", examples: Path | None, telling: "Telling") -> "Report":
+async def _against_simulator(
+    speaker: Speaker, manifest: "Manifest", examples: Path | None, telling: "Telling"
+) -> "Report":
     from onestop.gateway.line import Where
     from onestop.onboarding.simulator import Simulator
     from onestop.onboarding.simulator_server import SimulatorApp, serving
 
     simulator = Simulator(manifest, examples=examples)
     async with serving(SimulatorApp(simulator)) as url:
-        return await _against(manifest, Where(url, simulator.secrets), telling)
+        return await _against(speaker, manifest, Where(url, simulator.secrets, simulator.config), telling)
 
 
 def _write_report(speaker: Speaker, told: "ReportShown", path: Path) -> None:
@@ -204,6 +241,65 @@ def _tell_report(speaker: Speaker, told: "ReportShown") -> None:
         if fix:
             speaker.line(f"  → {fix}")
     speaker.line(verdict(told, speaker.lang))
+
+
+@adapter.command("prove")
+@click.argument("name", metavar="ID")
+@click.argument("version", metavar="VERSION")
+@click.option("--against", type=click.Choice(["sandbox", "simulator", "live"]), default="sandbox")
+@click.option("--allow-effects", is_flag=True)
+@click.option("--as", "who", required=True)
+@state_option
+@json_option
+@click.pass_obj
+def prove(
+    speaker: Speaker,
+    name: str,
+    version: str,
+    against: "RunTarget",
+    allow_effects: bool,
+    who: str,
+    state: Path | None,
+    as_json: bool,
+) -> int:
+    from onestop.cli.adapter_life import in_life
+    from onestop.onboarding.service_runs import NewRun
+
+    asked = NewRun(against=against, allow_effects=allow_effects)
+    run: Run = in_life(state, lambda life: _kept_run(speaker, life, name, version, asked, who))
+    return _tell_run(speaker, run, as_json)
+
+
+async def _kept_run(
+    speaker: Speaker, life: "Life", name: str, version: str, asked: "NewRun", who: str
+) -> "Run":  # fmt: skip
+    """Begin a run on the database, do it here, and return it as it was written down."""
+    from onestop.cli.adapter_life import actor_named
+    from onestop.onboarding import service_runs
+    from onestop.onboarding.conformance_models import Progress
+
+    actor = actor_named(who)
+    _, found = await life.version(life.pool, actor, name, version)
+    where = await service_runs.place(life, found, asked)
+    job = await life.commit(lambda db: service_runs.begin(db, actor, found, asked, where))
+    progress = Progress()
+    await waited(speaker, progress, service_runs.work(life, job, progress))
+    return await service_runs.one(life, found, job.id)
+
+
+def _tell_run(speaker: Speaker, run: "Run", as_json: bool) -> int:
+    import msgspec
+
+    from onestop.onboarding.conformance_models import ReportShown
+
+    if as_json:
+        speaker.show(msgspec.structs.replace(run, digest=run.digest.hex()))
+    elif run.state == "ended":
+        _tell_report(speaker, msgspec.convert(run.report, ReportShown))
+        speaker.tell("play.kept", run=run.id, against=run.against)
+    if run.state != "ended":
+        raise Halt("run_interrupted", Exit.FAILED, run=run.id)
+    return Exit.OK if run.passed else Exit.FINDINGS
 
 
 @adapter.command("record")

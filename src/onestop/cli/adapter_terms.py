@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from onestop.db import Connection
     from onestop.onboarding.service import Life
 
-_environment_option = click.option("--environment", type=click.Choice(["sandbox", "live"]), default="live")
+_environment_option = click.option("--environment", type=click.Choice(["sandbox", "live"]))
 
 
 @adapter.group("key", no_args_is_help=True)
@@ -132,12 +132,15 @@ def set_secret(
     speaker: Speaker, name: str, secret_name: str, source: Any, environment: Any, who: str, state: Path | None,
     as_json: bool,
 ) -> None:  # fmt: skip
+    from onestop.gateway.registry import environment_of
     from onestop.onboarding import service_secrets
 
     # From a file or standard input: an argument would stand in the shell's history and the list of processes.
-    new = service_secrets.NewSecret(environment=environment, name=secret_name, value=source.read().strip("\r\n"))
+    value = source.read().strip("\r\n")
 
     async def work(life: "Life") -> Any:
+        there = environment or environment_of(life.settings)
+        new = service_secrets.NewSecret(environment=there, name=secret_name, value=value)
         return await life.commit(lambda db: service_secrets.add_secret(life, db, actor_named(who), name, new))
 
     made = in_life(state, work)
@@ -155,12 +158,13 @@ def set_secret(
 @state_option
 @click.pass_obj
 def set_place(speaker: Speaker, name: str, url: str, environment: Any, who: str, state: Path | None) -> None:
+    from onestop.gateway.registry import environment_of
     from onestop.onboarding import service_secrets
 
     async def work(life: "Life") -> None:
         await service_secrets.check_place(life, url)
-        told = service_secrets.SetPlace(url=url)
-        await life.commit(lambda db: service_secrets.set_place(life, db, actor_named(who), name, environment, told))
+        told, there = service_secrets.SetPlace(url=url), environment or environment_of(life.settings)
+        await life.commit(lambda db: service_secrets.set_place(life, db, actor_named(who), name, there, told))
 
     in_life(state, work)
     speaker.tell("life.done", what=url)

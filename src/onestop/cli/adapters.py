@@ -1,5 +1,6 @@
 """`onestop adapter`: what adapters there are, and what is wrong with their manifests."""
 
+import asyncio
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -7,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from onestop.cli.place import json_option
+from onestop.cli.place import database, json_option, settings_of
 from onestop.cli.speech import Exit, Halt, Speaker
 
 if TYPE_CHECKING:
     from onestop.gateway.lint.linter import Finding
     from onestop.gateway.manifest import Manifest
 
+_PATIENCE_S: Final = 2.0
 _COLOURS: Final = {"error": "bad", "warning": "warn", "hint": "dim"}
 
 _folder = click.option("--adapters", "folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
@@ -37,7 +39,37 @@ def list_adapters(speaker: Speaker, folder: Path | None, as_json: bool) -> int:
         speaker.table(("adapter", "version", "department", "does"), rows)
         for name, fault in faults:
             speaker.complain(fault, speaker.say("adapter.lint_it", name=name))
+        for words in asyncio.run(_ending(speaker)):
+            speaker.line(speaker.paint("warn", "! ") + words)
     return Exit.FINDINGS if faults else Exit.OK
+
+
+async def _ending(speaker: Speaker) -> list[str]:
+    """Return what ends soon, in words; of the environment file alone where the database does not answer."""
+    import asyncpg
+
+    from onestop.errors import OnestopError
+    from onestop.onboarding.service_expiry import endings, of_file
+
+    try:
+        settings = settings_of(None)
+    except OnestopError:  # a list of manifests needs no settings
+        return []
+    try:
+        async with asyncio.timeout(_PATIENCE_S), database(settings) as pool:
+            found = await endings(pool, settings)
+    except (Halt, OSError, TimeoutError, asyncpg.PostgresError, OnestopError):
+        try:
+            found = of_file(settings)
+        except (OSError, ValueError, OnestopError):  # `doctor` says what is wrong with the file
+            found = []
+    return [
+        speaker.say(
+            "adapter.ending", adapter=one.adapter, name=one.name, environment=one.environment,
+            ends=f"{one.ends:%Y-%m-%d}",
+        )
+        for one in found
+    ]  # fmt: skip
 
 
 @adapter.command("lint")

@@ -147,7 +147,7 @@ def _refused(speaker: Speaker, fault: OnestopError) -> int:
     if said == fault.code:  # no sentence of its own: the catalogue's, as the API would say it
         said = text(f"problem.{fault.code}.detail", speaker.lang, **fault.params)
     said += "".join(f"\n  - {text(f'field.{e.code}', speaker.lang, **e.params)}" for e in fault.errors)
-    speaker.complain(said, speaker.fix_of(fault.code))
+    speaker.complain(said, speaker.fix_of(fault.code, **fault.params))
     if fault.code in ("settings.bad", "manifest.bad"):
         return Exit.CONFIGURATION
     return Exit.UNREACHABLE if isinstance(fault, UpstreamFailed | UpstreamTimeout | Unavailable) else Exit.FAILED

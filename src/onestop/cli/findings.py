@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -23,10 +23,14 @@ from onestop.cli.speech import Halt
 from onestop.errors import OnestopError
 from onestop.settings import Settings
 
+if TYPE_CHECKING:
+    from onestop.onboarding.service_expiry import Ending
+
 State = Literal["good", "warn", "bad"]
 _SKEW_S = 2.0
 _LEAST_FREE_GB = 1
 _PATIENCE_S = 2.0
+_MOST = 10  # things named in one line
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +136,33 @@ async def environment(settings: Settings) -> Finding:
 
 def _others_may_read(path: Path) -> bool:
     return bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
+
+
+async def expiry(settings: Settings) -> Finding:
+    """No secret, certificate or machine key ends soon, or is over without a successor."""
+    from onestop.onboarding.service_expiry import endings, of_file
+
+    heard = True
+    try:
+        async with asyncio.timeout(5), database(settings) as pool:
+            found = await endings(pool, settings)
+    except (Halt, OSError, TimeoutError, asyncpg.PostgresError, OnestopError):
+        heard = False
+        try:
+            found = of_file(settings)
+        except (OSError, ValueError, OnestopError):  # what is wrong with the file `environment` says
+            found = []
+    now = clock.real_now()
+    over = [one for one in found if one.ends <= now]
+    if over:
+        return _bad("expiry", "over", names=_ends(over))
+    if found:
+        return _warn("expiry", "soon", names=_ends(found))
+    return _good("expiry") if heard else _warn("expiry", "unknown")
+
+
+def _ends(found: "list[Ending]") -> str:
+    return ", ".join(f"{one.adapter} {one.name} ({one.environment}, {one.ends:%Y-%m-%d})" for one in found[:_MOST])
 
 
 async def port(settings: Settings) -> Finding:
@@ -242,6 +273,7 @@ CHECKS: tuple[Callable[[Settings], Awaitable[Finding]], ...] = (
     schema,
     manifests,
     environment,
+    expiry,
     port,
     sign_in,
     departments,

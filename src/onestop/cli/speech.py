@@ -70,6 +70,10 @@ class Speaker:
         """Print the words under `cli.<key>` for a person."""
         self.line(self.say(key, **params))
 
+    def murmur(self, key: str, **params: object) -> None:
+        """Say on the error stream, where it mixes with nobody's output, how something goes on."""
+        self._write(sys.stderr, self.say(key, **params))
+
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table that fits the terminal; the headings are keys below `cli.heading`."""
         named = [self.say(f"heading.{name}") for name in headings]
@@ -88,10 +92,10 @@ class Speaker:
         """Say why a command stopped."""
         self.complain(self.say(f"halt.{halt.key}.says", **halt.params), self.say(f"halt.{halt.key}.fix", **halt.params))
 
-    def fix_of(self, code: str) -> str:
+    def fix_of(self, code: str, /, **params: object) -> str:
         """Return what to do about a problem code; empty where the catalogue does not say."""
         key = f"problem.{code}.fix"
-        return text(key, self.lang) if has(key) else ""
+        return text(key, self.lang, **params) if has(key) else ""
 
     def paint(self, colour: str, words: str, stream: TextIO | None = None) -> str:
         """Return the words in a colour where the reader is a terminal that wants colours."""

@@ -115,6 +115,8 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     per_second: float | None
     begins: datetime
     ends: datetime | None
+    purpose_zh: str = ""
+    purpose_en: str = ""
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):

@@ -119,7 +119,7 @@ async def overrides(db: Db) -> list[Override]:
 
 
 SELECT_AGREEMENTS = """
-    SELECT id, adapter, consumer, operation, per_day, per_second, begins, ends
+    SELECT id, adapter, consumer, operation, per_day, per_second, begins, ends, purpose_zh, purpose_en
       FROM agreements WHERE state = 'active' AND (ends IS NULL OR ends > now()) ORDER BY id LIMIT $1
 """
 

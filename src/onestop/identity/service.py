@@ -19,10 +19,10 @@ import msgspec
 
 from onestop.audit import service as audit
 from onestop.crypto import Keys
-from onestop.db import Db, Pool
+from onestop.db import Connection, Db, Pool
 from onestop.identity import rules, service_machine_keys, store, store_machine_keys, tokens
 from onestop.identity.errors import BadToken, SessionUnknown
-from onestop.identity.models import Bearer, Identified, Me, OwnSession, OwnSessions, Session, Subject
+from onestop.identity.models import Bearer, Identified, Me, NumberType, OwnSession, OwnSessions, Session, Subject
 from onestop.identity.service_keys import SigningKeys
 from onestop.identity.service_subjects import Subjects
 from onestop.ids import new_id
@@ -311,6 +311,10 @@ class Sessions:
     async def know(self, who: Identified) -> str:
         """Return the id of the subject with that number, made at the first time; a changed name is kept."""
         return await self._subjects.know(who)
+
+    async def met(self, db: Connection, number_type: NumberType, number: str, name: str) -> str:
+        """Return the id of the subject that somebody else told of, in the caller's transaction; renames nobody."""
+        return await self._subjects.met(db, number_type, number, name)
 
     async def subject(self, subject_id: str) -> Subject:
         """Open a subject's number and name; the caller writes down that it did.

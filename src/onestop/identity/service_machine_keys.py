@@ -88,6 +88,11 @@ async def listed(db: Db, department: str, *, after: str | None = None, limit: in
     return MachineKeyList(data=rows[:size], next_cursor=rows[size - 1].id if more else None, has_more=more)
 
 
+async def ending(db: Db, settings: Settings, span: timedelta) -> list[MachineKeyRow]:
+    """Return the keys to this installation that end within `span`, or ended within it, of all departments."""
+    return await store.ending_keys(db, environment_of(settings), span)
+
+
 async def revoke(db: Connection, settings: Settings, department: str, id_: str, *, by: str) -> None:
     """End a key; refused everywhere within five seconds.
 

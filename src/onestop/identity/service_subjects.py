@@ -4,10 +4,10 @@ from time import monotonic
 from typing import Final
 
 from onestop.crypto import Keys
-from onestop.db import Pool
+from onestop.db import Connection, Pool
 from onestop.identity import rules, store
 from onestop.identity.errors import PersonUnknown
-from onestop.identity.models import Identified, Subject
+from onestop.identity.models import Identified, NumberType, Subject
 from onestop.ids import new_id
 
 _HOLD_S: Final = 30.0
@@ -36,6 +36,23 @@ class Subjects:
             sealed = self._keys.seal(who.name.encode(), _name_context(known.id))
             await store.rename_subject(self._pool, self._region, known.id, sealed)
             self._held.pop(known.id, None)
+        return known.id
+
+    async def met(self, db: Connection, number_type: NumberType, number: str, name: str) -> str:
+        """Return the id of the subject with that number, made where there is none, in the caller's transaction.
+
+        The name is somebody's who is not the person: a name that is known stays, and signing in corrects this one.
+        """
+        index = self._keys.blind_index(f"{number_type}:{number}", "subjects.number")
+        known = await store.subject_by_number(db, self._region, index)
+        if known is not None:
+            return known.id
+        row = self._seal(new_id("sub"), Identified(number_type=number_type, number=number, name=name))
+        if await store.insert_subject(db, self._region, row, index):
+            return row.id
+        known = await store.subject_by_number(db, self._region, index)
+        if known is None:
+            raise PersonUnknown  # deleted between two statements
         return known.id
 
     async def read(self, subject_id: str) -> Subject:

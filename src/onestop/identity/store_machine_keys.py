@@ -103,6 +103,19 @@ async def count_live(db: Db, department: str, environment: str) -> int:
     return number
 
 
+SELECT_ENDING_KEYS = f"""
+    SELECT {_SHOWN} FROM machine_keys
+     WHERE environment = $1 AND revoked_at IS NULL
+       AND expires_at > now() - $2::interval AND expires_at < now() + $2::interval
+     ORDER BY expires_at LIMIT 1000
+"""  # noqa: S608 - the columns are a constant of this file
+
+
+async def ending_keys(db: Db, environment: str, span: timedelta) -> list[MachineKeyRow]:
+    """Read the keys that end within `span`, or ended within it."""
+    return await many(db, MachineKeyRow, SELECT_ENDING_KEYS, environment, span)
+
+
 SELECT_REVOKED_KEYS = """
     SELECT id FROM machine_keys WHERE revoked_at > now() - $1::interval ORDER BY revoked_at DESC LIMIT 10000
 """

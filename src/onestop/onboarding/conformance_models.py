@@ -57,6 +57,24 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return sum(check.result == result for check in self.checks)
 
 
+class Progress:
+    """How far a run is, for whoever waits for it."""
+
+    def __init__(self) -> None:
+        self.done = 0  # operations looked at
+        self.of = 0
+        self.operation: str | None = None  # looked at now
+
+    def step(self, operation: str) -> None:
+        """Go on to the next operation."""
+        self.done += self.operation is not None
+        self.operation = operation
+
+    def finish(self) -> None:
+        """Say that everything was looked at."""
+        self.done, self.operation = self.of, None
+
+
 class CheckShown(msgspec.Struct, frozen=True, kw_only=True):
     """A check with its words in both languages."""
 

@@ -13,6 +13,8 @@ Move = Literal[
     "retire",
 ]  # fmt: skip
 Environment = Literal["sandbox", "live"]
+RunState = Literal["running", "ended", "interrupted"]
+RunTarget = Literal["simulator", "sandbox", "live"]  # simulator: whatever onestop itself plays, wherever it stands
 
 AdapterId = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{1,39}$", examples=["gongan"])]
 VersionNumber = Annotated[str, Meta(pattern=r"^\d{1,4}\.\d{1,4}\.\d{1,4}$", examples=["1.2.0"])]
@@ -60,6 +62,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     live_until: datetime | None = None
     template: str | None = None
     template_version: int | None = None
+    no_test_system: str | None = None  # why there is none, in the words of who submitted it
 
 
 class VersionLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,10 +134,17 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     adapter: str
     version: str
     digest: bytes
-    against: Environment
+    against: RunTarget  # what answered; while it is under way, what was to be asked
     passed: bool
     report: dict[str, Any]
     at: datetime
+    state: RunState = "ended"
+    by_whom: str = "-"
+    done: int = 0  # operations looked at
+    of: int = 0
+    operation: str | None = None  # looked at now
+    ended_at: datetime | None = None
+    fault: str | None = None  # why it was interrupted: restart, time, error
 
 
 class VersionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,6 +165,7 @@ class VersionView(msgspec.Struct, frozen=True, kw_only=True):
     signature: str | None = None
     approved_by: str | None = None
     template: str | None = None
+    no_test_system: str | None = None  # why the department has none, as whoever submitted it says
     next: str  # a sentence: who does what now
 
 
@@ -220,6 +231,22 @@ class Moving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     why: Why = ""
     diff_digest: Digest | None = None  # approve: the `digest` of the difference that was read
+
+
+class Submitting(Moving, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What goes with handing a draft over."""
+
+    no_test_system: (
+        Annotated[
+            str,
+            Meta(
+                min_length=10,
+                max_length=500,
+                description="why the department has no test system to run the version against; who approves reads it",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class TrialPerson(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

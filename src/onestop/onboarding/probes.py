@@ -113,7 +113,7 @@ class Prober:
             return
         begun = time.monotonic()
         try:
-            answer = await line.ask(operation.id, values, operation.total_s, number)
+            answer = await line.ask(operation.id, values, operation.total_s, number, lane="batch")
         except CallFailed as failure:
             await self._tell(name, operation.id, failure.kind, begun, False)
             return

@@ -172,7 +172,7 @@ async def _one(
     line: Line, cleaner: Cleaner, operation: Operation, book: Book, name: str, values: dict[str, Any]
 ) -> list[Written]:
     try:
-        answer: Answer = await line.ask(operation.id, values, operation.total_s)
+        answer: Answer = await line.ask(operation.id, values, operation.total_s, lane="batch")
     except CallFailed:
         return []
     if answer.reply is None:

@@ -27,6 +27,7 @@ from onestop.onboarding.models import (
     NoticeList,
     Push,
     StartTrial,
+    Submitting,
     VersionList,
     VersionView,
 )
@@ -309,6 +310,26 @@ async def _move(
     return await keyed_change(life, keyed, verb)
 
 
+@post(
+    "/v1/adapters/{adapter:str}/versions/{version:str}/submit",
+    operation_id="submitAdapterVersion",
+    status_code=200,
+    tags=["departments"],
+    opt={**CHANGES, "returns": VersionView},
+)
+async def submit(
+    context: NamedDependency[Context],
+    session: NamedDependency[Session],
+    life: NamedDependency[Life],
+    keyed: NamedDependency[Keyed],
+    adapter: FromPath[str],
+    version: FromPath[str],
+    data: JSONBody[Submitting],
+) -> Response[bytes]:
+    """Hand a draft over to be checked; from here on it cannot be changed. Say so where there is no test system."""
+    return await _move(context, session, life, keyed, adapter, version, "submit", data)
+
+
 def _moving(name: Move, operation_id: str, words: str) -> Any:
     """Return the route of one move."""
 
@@ -334,7 +355,7 @@ def _moving(name: Move, operation_id: str, words: str) -> Any:
 
 
 MOVES = [
-    _moving("submit", "submitAdapterVersion", "Hand a draft over to be checked; from here on it cannot be changed."),
+    submit,
     _moving("withdraw", "withdrawAdapterVersion", "Take a version back to draft before it has served anybody."),
     _moving("reject", "rejectAdapterVersion", "Send a version back to its owner, saying why; it is a draft again."),
     _moving("approve", "approveAdapterVersion", "Approve a version as a second person, having seen what changed."),

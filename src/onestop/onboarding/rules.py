@@ -18,7 +18,7 @@ from onestop.onboarding.errors import MoveNotNow, MoveNotYours, ReasonMissing, S
 from onestop.onboarding.models import Actor, Move, Version, VersionState
 
 RETURN_WITHIN: Final = timedelta(days=30)
-WARN_DAYS: Final = (7, 30, 60)
+WARN_DAYS: Final = (1, 7, 30)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +115,7 @@ def instant(told: datetime) -> datetime | None:
 
 
 def warning_days(not_after: datetime, now: datetime) -> int | None:
-    """Return which warning is due for what ends then: 7, 30 or 60 days before, 0 once it is over; None: none yet."""
+    """Return which warning is due for what ends then: 1, 7 or 30 days before, 0 once it is over; None: none yet."""
     if not_after <= now:
         return 0
     left = (not_after - now) / timedelta(days=1)

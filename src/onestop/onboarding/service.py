@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from onestop import clock
 from onestop.audit import service as audit
 from onestop.crypto import Keys
 from onestop.db import Connection, Db, Pool
@@ -15,19 +16,17 @@ from onestop.gateway import manifest as manifests
 from onestop.gateway.manifest import BadManifest, Manifest
 from onestop.gateway.registry import TOPIC
 from onestop.ids import new_id
-from onestop.onboarding import differences, rules, signatures, store, store_terms
+from onestop.onboarding import differences, rules, rules_proof, signatures, store, store_runs, store_terms
 from onestop.onboarding.errors import AdapterAbsent, DepartmentDiffers, VersionAbsent, VersionFixed, VersionTaken
 from onestop.onboarding.models import (
     Actor,
     Adapter,
     Check,
     Diff,
-    Environment,
     Lint,
     Notice,
     NoticeList,
     Push,
-    Run,
     Version,
     VersionLine,
     VersionList,
@@ -38,6 +37,7 @@ from onestop.texts import Language, text
 
 T = TypeVar("T")
 _MOST = 200
+_HOLDS_DAYS = rules_proof.RUN_HOLDS.days
 
 
 class Life:
@@ -260,18 +260,24 @@ class Life:
             signature=found.signature,
             approved_by=found.approved_by,
             template=found.template,
+            no_test_system=found.no_test_system,
             next=text(f"adapter_next.{found.state}", lang),
         )
 
     async def checks(self, db: Db, found: Version, lang: Language) -> list[Check]:
         """Return what approval needs of the version itself, and whether it is there."""
-        run = await store.latest_run(db, found.adapter, found.digest, "sandbox")
         clean = not any(finding.severity == "error" for finding in lint(found.manifest, found.adapter))
-        passed = run is not None and run.passed
+        proof = await self.proof(db, found)
+        said = text(f"adapter_check.conformance.{proof}", lang, reason=found.no_test_system or "-", days=_HOLDS_DAYS)
         return [
             Check(name="lint", passed=clean, sentence=text(f"adapter_check.lint.{_yes(clean)}", lang)),
-            Check(name="conformance", passed=passed, sentence=text(f"adapter_check.conformance.{_yes(passed)}", lang)),
+            Check(name="conformance", passed=rules_proof.enough(proof), sentence=said),
         ]
+
+    async def proof(self, db: Db, found: Version) -> rules_proof.Proof:
+        """Return what the runs over exactly a version's bytes amount to."""
+        runs = {run.against: run for run in await store_runs.last_runs(db, found.adapter, found.digest)}
+        return rules_proof.proof(runs, found.no_test_system, read(found.manifest).desk, clock.real_now())
 
     async def diff(
         self, db: Db, actor: Actor, adapter_id: str, number: str, against: str | None, lang: Language
@@ -284,9 +290,11 @@ class Life:
         _, found = await self.version(db, actor, adapter_id, number)
         old = await self._older(db, actor, found, against)
         new = read(found.manifest)
+        stated = found.no_test_system
         if old is None:
-            return differences.diff(None, b"", new, found.digest, lang)
-        return differences.diff(read(old), hashlib.sha256(old).digest(), new, found.digest, lang)
+            return differences.diff(None, b"", new, found.digest, lang, no_test_system=stated)
+        old_digest = hashlib.sha256(old).digest()
+        return differences.diff(read(old), old_digest, new, found.digest, lang, no_test_system=stated)
 
     async def _older(self, db: Db, actor: Actor, found: Version, against: str | None) -> bytes | None:
         if against is not None:
@@ -309,23 +317,6 @@ class Life:
         more = len(rows) > size
         told = [_notice(row, lang) for row in rows[:size]]
         return NoticeList(data=told, next_cursor=told[-1].id if more else None, has_more=more)
-
-    # ---- conformance
-
-    async def record_run(
-        self, adapter_id: str, number: str, digest: bytes, against: Environment, passed: bool, report: dict[str, Any]
-    ) -> str:
-        """Write down a conformance run over exactly these bytes and tell the owner; return its id."""
-        id_ = new_id("run")
-        async with self.pool.acquire() as db, db.transaction():
-            await store.insert_run(db, id_, adapter_id, number, digest, against, passed, report)
-            kind = "run_passed" if passed else "run_failed"
-            await self.notify(db, adapter_id, number, kind, against=against, run=id_)
-        return id_
-
-    async def latest_run(self, adapter_id: str, digest: bytes, against: Environment) -> Run | None:
-        """Return the last conformance run over exactly these bytes, None where there was none."""
-        return await store.latest_run(self.pool, adapter_id, digest, against)
 
 
 # --- small pieces ----------------------------------------------------------------------------------------------------

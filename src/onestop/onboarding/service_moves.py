@@ -10,9 +10,9 @@ from onestop.gateway.line import Line
 from onestop.gateway.manifest import BadManifest
 from onestop.gateway.registry import environment_of, place_of, trial_index
 from onestop.ids import new_id
-from onestop.onboarding import rules, store, store_terms
+from onestop.onboarding import rules, rules_proof, store, store_terms
 from onestop.onboarding.errors import ChecklistOpen, MoveNotNow, NothingToReturnTo, SignatureWrong
-from onestop.onboarding.models import Actor, Adapter, Move, Moving, Version, VersionState
+from onestop.onboarding.models import Actor, Adapter, Move, Moving, Submitting, Version, VersionState
 from onestop.onboarding.service import Life, lint, makers_of, read
 from onestop.outbound.addresses import AllowList
 
@@ -51,9 +51,10 @@ async def move(
         await _step_down(life, db, actor, known, found)
     target = await _target(life, db, found) if name == "return" else None
     end = rules.end_of(name, found.state)
+    stated = rules_proof.stated(moving.no_test_system) if isinstance(moving, Submitting) else None
     subjects = [trial_index(life.keys, person) for person in numbers] if name == "trial" else None
     await _moved(
-        life, db, actor, found, name, end, moving.why,
+        life, db, actor, found, name, end, moving.why or stated or "", no_test_system=stated,
         approved_by=actor.id if name == "approve" else None, subjects=subjects,
     )  # fmt: skip
     if target is not None:  # after the other has left: only one is live at any time
@@ -64,14 +65,24 @@ async def move(
 
 
 async def _moved(
-    life: Life, db: Connection, actor: Actor, of: Version, name: str, end: VersionState, why: str, **also: Any
+    life: Life,
+    db: Connection,
+    actor: Actor,
+    of: Version,
+    name: str,
+    end: VersionState,
+    why: str,
+    *,
+    no_test_system: str | None = None,
+    **also: Any,
 ) -> None:
     """Write one move, its line of history, its audit entry and its notice."""
-    if end != of.state and not await store.set_state(db, of, end, **also):
+    if end != of.state and not await store.set_state(db, of, end, no_test_system=no_test_system, **also):
         raise MoveNotNow(move=name, state=of.state, can="-")
     row = (new_id("mov"), of.adapter, of.version, name, of.state, end, of.digest, actor.id, actor.role, why)
     await store.insert_move(db, *row)
-    await life.record(db, actor, f"adapter.{name}", f"{of.adapter}@{of.version}", {"to": end, "why": why})
+    detail = {"to": end, "why": why} | ({"no_test_system": no_test_system} if no_test_system else {})
+    await life.record(db, actor, f"adapter.{name}", f"{of.adapter}@{of.version}", detail)
     await life.notify(db, of.adapter, of.version, name, by=actor.id, why=why or "-")
     if of.state in _SERVING or end in _SERVING:
         await store.changed(db)
@@ -122,13 +133,19 @@ async def _approval(life: Life, db: Db, actor: Actor, found: Version, moving: Mo
     errors = [finding for finding in lint(found.manifest, found.adapter) if finding.severity == "error"]
     if errors:
         missing.append(_open("lint", sentence=errors[0].sentence))
-    run = await store.latest_run(db, found.adapter, found.digest, "sandbox")
-    if run is None or not run.passed:
-        missing.append(_open("conformance"))
+    proof = await life.proof(db, found)
+    if not rules_proof.enough(proof):
+        missing.append(_unproved(proof))
     seen = await life.diff(db, actor, found.adapter, found.version, None, "zh")
     if moving.diff_digest != seen.digest:
         missing.append(_open("diff_seen"))
     return missing
+
+
+def _unproved(proof: rules_proof.Proof) -> FieldError:
+    """Say which of the ways in which a version is not proved this is."""
+    days = str(rules_proof.RUN_HOLDS.days)
+    return FieldError(pointer="/checks/conformance", code=f"adapter.conformance_{proof}", params={"days": days})
 
 
 async def _signed(life: Life, db: Db, found: Version) -> list[FieldError]:

@@ -1,8 +1,7 @@
 """Verbs of places and secrets: told once, sealed, never shown again; two values hold at once while keys change."""
 
-import hashlib
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -11,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from msgspec import Meta
 
 from onestop import clock
-from onestop.db import Connection, Pool
+from onestop.db import Connection
 from onestop.gateway.registry import secret_context
 from onestop.ids import new_id
 from onestop.onboarding import rules, signatures, store, store_terms
@@ -248,18 +247,3 @@ async def remove_signing_key(life: Life, db: Connection, actor: Actor, adapter_i
     if not await store_terms.remove_department_key(db, known.owner, kid):
         raise ThingAbsent(what=kid)
     await life.record(db, actor, "adapter.signing_key_removed", adapter_id, {"kid": kid})
-
-
-async def warn_of_expiry(pool: Pool) -> int:
-    """Tell owners 60, 30 and 7 days before a certificate or key ends, and when it has; each once. Return how many."""
-    now = clock.real_now()
-    told = 0
-    for row in await store_terms.expiring(pool):
-        days = rules.warning_days(row.not_after, now)
-        id_ = "expiry:" + hashlib.sha256(f"{row.adapter}:{row.id}:{days}".encode()).hexdigest()[:32]
-        params: dict[str, Any] = {
-            "name": row.name, "environment": row.environment, "ends": row.not_after.date().isoformat(),
-        }  # fmt: skip
-        kind = "expired" if days == 0 else "expiring"
-        told += await store.insert_notice(pool, id_, row.adapter, None, kind, params)
-    return told

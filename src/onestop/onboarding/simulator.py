@@ -20,7 +20,7 @@ from onestop.onboarding.simulator_memory import Memory, Remembered
 from onestop.onboarding.simulator_people import SLOW_S, STALE, Wish, real_numbers, wish_of
 from onestop.onboarding.simulator_requests import Difference, Form, Request, nearest_path
 from onestop.onboarding.simulator_scenario import Fault, Scenario
-from onestop.onboarding.simulator_secrets import sandbox_secrets
+from onestop.onboarding.simulator_secrets import sandbox_config, sandbox_secrets
 from onestop.onboarding.simulator_steps import stepwise
 from onestop.onboarding.simulator_wire import exchange, place_of, put, write_reply
 from onestop.outbound.errors import BadBody
@@ -73,7 +73,8 @@ class Simulator:
     ) -> None:
         self.manifest = stepwise(manifest)
         self.secrets = dict(told) if told else sandbox_secrets(manifest)
-        self.guard = Guard(manifest, self.secrets, config)
+        self.config = dict(config) if config else sandbox_config(manifest)
+        self.guard = Guard(manifest, self.secrets, self.config)
         self.scenario = scenario or Scenario()
         self.memory = Memory()
         self.port = port  # where it listens, where it knows that
@@ -125,7 +126,8 @@ class Simulator:
             tried.append((form.weight(parts), form, parts, facts))
         _, form, parts, facts = min(tried, key=lambda one: one[0])
         book = self.books[form.operation.id]
-        if form.operation.authenticate and (wrong := self.guard.faults(request)):
+        wrong = self.guard.always_faults(request)
+        if wrong or (form.operation.authenticate and (wrong := self.guard.faults(request))):
             return self._unauthenticated(book, wrong)
         if parts:
             return self._miss(form.operation, book.nearest(facts).name, parts)

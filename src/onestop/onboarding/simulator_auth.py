@@ -11,7 +11,7 @@ import hmac
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -72,6 +72,30 @@ class Guard:
         if isinstance(auth, NoAuth):
             return []
         return checks[type(auth)](auth, request)
+
+    def always_faults(self, request: Request) -> list[Difference]:
+        """Return what is missing or wrong of what every request carries, with credentials or without."""
+        always = self._manifest.always
+        return self._tables(request, (("header", always.headers), ("query", always.query)))[0]
+
+    def _tables(
+        self, request: Request, tables: Iterable[tuple[str, Mapping[str, str]]]
+    ) -> tuple[list[Difference], dict[str, str]]:
+        """Hold what was sent against recipes; returns what differs, and what their open places stand for."""
+        wrong: list[Difference] = []
+        found: dict[str, str] = {}
+        shown = {"header": request.headers, "query": request.query, "body": members(request)}
+        for place, table in tables:
+            for name, recipe in table.items():
+                pattern, names = self._pattern(recipe)
+                sent = shown[place].get(name.lower() if place == "header" else name)
+                match = pattern.fullmatch(sent) if sent is not None else None
+                if match is None:
+                    told = None if sent is None else "another value"
+                    wrong.append(Difference(where=f"{place}.{name.lower()}", sent=told, expected=recipe))
+                else:
+                    found |= {called: match[group] for called, group in names.items()}
+        return wrong, found
 
     # ---- what is sent as it is
 
@@ -162,19 +186,13 @@ class Guard:
         return self._tokens.get(token, 0) > time.monotonic()
 
     def _login(self, auth: Login, request: Request) -> list[Difference]:
-        wrong = []
-        shown = {"header": request.headers, "query": request.query, "body": members(request)}
+        wrong: list[Difference] = []
         for place, table in (("header", auth.headers), ("query", auth.query), ("body", auth.body)):
             for name, recipe in table.items():
-                pattern, names = self._pattern(recipe)
-                sent = shown[place].get(name.lower() if place == "header" else name)
-                found = pattern.fullmatch(sent) if sent is not None else None
-                token = found[names["token"]] if found and "token" in names else None
-                if found is None or (token is not None and not self._good(token)):
-                    where = f"{place}.{name.lower()}"
-                    wrong.append(
-                        Difference(where=where, sent=None if sent is None else "another value", expected=recipe)
-                    )
+                faults, found = self._tables(request, ((place, {name: recipe}),))
+                if not faults and "token" in found and not self._good(found["token"]):
+                    faults = [Difference(where=f"{place}.{name.lower()}", sent="another value", expected=recipe)]
+                wrong += faults
         return wrong
 
     def _jwt(self, auth: SelfSigned, request: Request) -> list[Difference]:
@@ -191,30 +209,22 @@ class Guard:
                     self._told["jwt_key"].encode(), ".".join(parts[:2]).encode(), f"sha{auth.algorithm[2:]}"
                 )
                 good = hmac.compare_digest(mac, _unb64url(parts[2]))
+            good = good and self._told_in(head, auth.headers) and self._told_in(claims, auth.claims)
         except (ValueError, AttributeError, TypeError, msgspec.DecodeError):
             good = False
         return (
             [] if good else [Difference(where=where, sent=None if sent is None else "another value", expected=expected)]
         )
 
+    def _told_in(self, shown: Mapping[str, Any], table: Mapping[str, str]) -> bool:
+        """Tell whether claims or JOSE headers are filled as their recipes say."""
+        return all(self._pattern(recipe)[0].fullmatch(str(shown.get(name, ""))) for name, recipe in table.items())
+
     # ---- signatures
 
     def _signed(self, auth: Signed, request: Request) -> list[Difference]:
-        found: dict[str, str] = {}
-        wrong: list[Difference] = []
-        shown = {"header": request.headers, "query": request.query, "body": members(request)}
-        for place, table in (("header", auth.headers), ("query", auth.query), ("body", auth.body)):
-            for name, recipe in table.items():
-                where, key = f"{place}.{name.lower()}", name.lower() if place == "header" else name
-                sent = shown[place].get(key)
-                pattern, names = self._pattern(recipe)
-                match = pattern.fullmatch(sent) if sent is not None else None
-                if match is None:
-                    wrong.append(
-                        Difference(where=where, sent=None if sent is None else "another value", expected=recipe)
-                    )
-                else:
-                    found |= {called: match[group] for called, group in names.items()}
+        tables = (("header", auth.headers), ("query", auth.query), ("body", auth.body))
+        wrong, found = self._tables(request, tables)
         if wrong:
             return wrong
         stale = self._stale(found)
@@ -311,11 +321,15 @@ class Guard:
         if request.body and "content-digest" in auth.components:
             digest = base64.b64encode(hashlib.sha256(request.body).digest()).decode()
             needed["header.content-digest"] = f"sha-256=:{digest}:"
-        return [
+        wrong = [
             Difference(where=where, sent=request.headers.get(where[7:]), expected=f"<{begins}…>")
             for where, begins in needed.items()
             if not request.headers.get(where[7:], "").startswith(begins)
         ]
+        named = re.search(r';keyid="([^"]*)"', request.headers.get("signature-input", ""))
+        if not wrong and not self._pattern(auth.key_id)[0].fullmatch(named[1] if named else ""):
+            wrong = [Difference(where="header.signature-input", sent="another keyid", expected=auth.key_id)]
+        return wrong
 
     def _ws_security(self, auth: WsSecurity, request: Request) -> list[Difference]:
         text = request.body.decode("utf-8", "replace")

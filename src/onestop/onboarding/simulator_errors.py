@@ -13,3 +13,9 @@ class NoPlaceToAsk(Conflict):
     """Nobody told where the system is that a run should ask."""
 
     code = "conformance.no_place"
+
+
+class RunUnderWay(Conflict):
+    """A run of the adapter against the same system is under way; the refusal names it."""
+
+    code = "conformance.running"

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from onestop.db import Connection, Db, execute, many, one, value
-from onestop.onboarding.models import Adapter, Environment, Made, Run, Version, VersionState
+from onestop.onboarding.models import Adapter, Made, Version, VersionState
 
 _VERSION = """adapter, version, state, manifest, digest, made_by, made_at, state_at, revision, signature, approved_by,
-              live_until, template, template_version"""
+              live_until, template, template_version, no_test_system"""
 
 
 class NoticeRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +174,7 @@ async def replace_draft(
 UPDATE_STATE = """
     UPDATE adapter_versions
        SET state = $4, revision = revision + 1, state_at = now(),
+           no_test_system = CASE WHEN $4 = 'draft' THEN NULL ELSE coalesce($7, no_test_system) END,
            approved_by = CASE WHEN $4 = 'draft' THEN NULL ELSE coalesce($5, approved_by) END,
            subjects = CASE WHEN $4 = 'trial' THEN $6::bytea[] ELSE '{}' END,
            live_until = CASE WHEN state = 'live' AND $4 <> 'live' THEN now() ELSE live_until END
@@ -188,9 +189,10 @@ async def set_state(
     *,
     approved_by: str | None = None,
     subjects: list[bytes] | None = None,
+    no_test_system: str | None = None,
 ) -> bool:
     """Move a version; False where it was moved meanwhile."""
-    args = (of.adapter, of.version, of.state, state, approved_by, subjects or [])
+    args = (of.adapter, of.version, of.state, state, approved_by, subjects or [], no_test_system)
     return await execute(db, UPDATE_STATE, *args) == 1
 
 
@@ -216,28 +218,6 @@ async def moves(db: Db, adapter_id: str, number: str) -> list[Made]:
     return await many(db, Made, SELECT_MOVES, adapter_id, number)
 
 
-INSERT_RUN = """
-    INSERT INTO conformance_runs (id, adapter, version, digest, against, passed, report)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
-"""
-
-
-async def insert_run(db: Db, *row: object) -> None:
-    """Write a conformance run, in order of the statement's columns."""
-    await execute(db, INSERT_RUN, *row)
-
-
-SELECT_RUN = """
-    SELECT id, adapter, version, digest, against, passed, report, at
-      FROM conformance_runs WHERE adapter = $1 AND digest = $2 AND against = $3 ORDER BY id DESC LIMIT 1
-"""
-
-
-async def latest_run(db: Db, adapter_id: str, digest: bytes, against: Environment) -> Run | None:
-    """Read the last run over exactly these bytes."""
-    return await one(db, Run, SELECT_RUN, adapter_id, digest, against)
-
-
 INSERT_NOTICE = """
     INSERT INTO adapter_notices (id, adapter, version, kind, params) VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT (id) DO NOTHING
@@ -261,6 +241,17 @@ SELECT_NOTICES = """
 async def notices(db: Db, adapter_id: str, before: str | None, limit: int) -> list[NoticeRow]:
     """Read an adapter's notices, newest first."""
     return await many(db, NoticeRow, SELECT_NOTICES, adapter_id, before, limit)
+
+
+SELECT_OF_OWNERS = "SELECT owner, id FROM adapters WHERE owner = ANY($1::text[]) ORDER BY owner, id LIMIT 10000"
+
+
+async def adapters_of(db: Db, owners: list[str]) -> dict[str, list[str]]:
+    """Read the ids of departments' adapters, by department."""
+    found: dict[str, list[str]] = {}
+    for row in await db.fetch(SELECT_OF_OWNERS, owners):
+        found.setdefault(row["owner"], []).append(row["id"])
+    return found
 
 
 BUMP = "UPDATE registry_mark SET number = number + 1 WHERE id"

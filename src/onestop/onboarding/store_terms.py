@@ -80,7 +80,7 @@ class TemplateRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Expiring(msgspec.Struct, frozen=True, kw_only=True):
-    """A secret that ends within sixty days, or is over."""
+    """A secret that ends soon, or is over."""
 
     adapter: str
     environment: Environment
@@ -144,15 +144,20 @@ async def remove_secret(db: Connection, adapter: str, id_: str) -> bool:
 
 
 SELECT_EXPIRING = """
-    SELECT adapter, environment, id, name, not_after
-      FROM adapter_secrets WHERE removed_at IS NULL AND not_after < now() + interval '60 days'
-     ORDER BY not_after LIMIT 1000
+    SELECT s.adapter, s.environment, s.id, s.name, s.not_after
+      FROM adapter_secrets s
+     WHERE s.removed_at IS NULL AND s.not_after < now() + make_interval(days => $1)
+       AND NOT EXISTS (SELECT 1 FROM adapter_secrets n
+                        WHERE n.adapter = s.adapter AND n.environment = s.environment AND n.name = s.name
+                          AND n.removed_at IS NULL
+                          AND (n.not_after IS NULL OR n.not_after >= now() + make_interval(days => $1)))
+     ORDER BY s.not_after LIMIT 1000
 """
 
 
-async def expiring(db: Db) -> list[Expiring]:
-    """Read what ends within sixty days or is over."""
-    return await many(db, Expiring, SELECT_EXPIRING)
+async def expiring(db: Db, days: int) -> list[Expiring]:
+    """Read what ends within so many days or is over, and has no successor that holds longer."""
+    return await many(db, Expiring, SELECT_EXPIRING, days)
 
 
 INSERT_DEPARTMENT_KEY = """

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from onestop.gateway.manifest import Callback, Manifest
+from onestop.gateway.manifest import Callback, Manifest, Operation
 from onestop.gateway.manifest_auth import (
     ApiKey,
     Auth,
@@ -22,6 +22,8 @@ from onestop.gateway.manifest_auth import (
 )
 
 _PLACE = re.compile(r"\{\{|\}\}|\{(?:(secret|config)\.([^{}]+)|(app_key|secret))\}")
+# Of an expression: `config.office`; what stands between quotes is a text, and `x.config.y` is a member.
+_CONSTANT = re.compile(r"(?<![\w.'\"])config\.([A-Za-z_]\w*)")
 _SHORT = {"app_key": "app_key", "secret": "app_secret"}
 
 
@@ -34,21 +36,31 @@ class Needs(msgspec.Struct, frozen=True):
 
 def needs(manifest: Manifest) -> Needs:
     """Return what must be told for a line to open; of the client's certificate, the key may be in one with it."""
-    declared = (manifest.auth, manifest.always, manifest.callback)
-    named = [found for part in declared for text in _texts(msgspec.to_builtins(part)) for found in _named(text)]
+    declared = msgspec.to_builtins((manifest.auth, manifest.always, manifest.callback))
+    named = [found for text in _texts(declared) for found in _named(text)]
     secrets = {name for kind, name in named if kind == "secret"}
     secrets |= {*_of_auth(manifest.auth), *_of_tls(manifest.tls), *_of_callback(manifest.callback)}
+    config = {name for kind, name in named if kind == "config"}
     for operation in manifest.operations:
         secrets |= set(_of_protection(operation.reply.protection, ("decrypt_key", "verify_key")))
         secrets |= set(_of_protection(operation.request.protection, ("encrypt_key", "sign_key")))
-    return Needs(frozenset(secrets), frozenset(name for kind, name in named if kind == "config"))
+        config |= {name for text in _asked(operation) for name in _CONSTANT.findall(text)}
+    return Needs(frozenset(secrets), frozenset(config))
+
+
+def _asked(operation: Operation) -> Iterator[str]:
+    """Return the texts of which an operation's requests are made: there constants are named without braces."""
+    requests = [operation.request, *(step.request for step in operation.steps)]
+    requests += [step.lookup.request for step in operation.steps if step.lookup is not None]
+    yield from _texts(msgspec.to_builtins(requests))
+    yield from (step.skip_when for step in operation.steps if step.skip_when)
 
 
 def _texts(tree: Any) -> Iterator[str]:
     if isinstance(tree, str):
         yield tree
-    elif isinstance(tree, dict):
-        for value in tree.values():
+    elif isinstance(tree, (dict, list, tuple)):
+        for value in tree.values() if isinstance(tree, dict) else tree:
             yield from _texts(value)
 
 

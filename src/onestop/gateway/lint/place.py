@@ -8,17 +8,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from stdnum.cn import uscc
 
+from onestop.gateway.auth.needs import needs
 from onestop.gateway.lint.findings import Hit, Subject, hit
 from onestop.gateway.manifest import (
-    ApiKey,
-    Basic,
-    ClientCredentials,
-    HttpSignature,
-    Login,
     Manifest,
-    SelfSigned,
-    Signed,
-    WsSecurity,
 )
 
 # GB/T 2260: the first two digits are a province; 99 is what this project's invented regions begin with.
@@ -98,35 +91,5 @@ def _is_own(host: str) -> bool:
 
 
 def needed(manifest: Manifest) -> set[str]:
-    """Return the names of the secrets a manifest cannot do without."""
-    auth = manifest.auth
-    names = set(_SECRET.findall(repr(auth) + repr(manifest.always)))
-    match auth:
-        case ApiKey():
-            names.add("api_key")
-        case Basic() | WsSecurity():
-            names |= {"username", "password"}
-        case SelfSigned():
-            names.add("jwt_key")
-        case ClientCredentials():
-            names |= {"client_id", *_client_secret(auth)}
-        case Signed():
-            whole = repr(auth)
-            names |= {"app_key"} if "{app_key}" in whole else set()
-            names |= {"app_secret"} if auth.digest.startswith("hmac") or "{secret}" in whole else set()
-            names |= {"sign_key"} if auth.digest.startswith(("rsa", "ecdsa", "ed25519", "sm2")) else set()
-        case HttpSignature():
-            names.add("app_secret" if auth.algorithm == "hmac-sha256" else "sign_key")
-        case Login():
-            pass
-    if manifest.callback is not None:
-        names.add("callback_secret")
-    if manifest.tls.client_certificate:
-        names |= {"client_cert", "client_key"}
-    return names | ({"ca"} if manifest.tls.trust == "own" else set())
-
-
-def _client_secret(auth: ClientCredentials) -> set[str]:
-    if auth.client_auth in ("basic", "post", "client_secret_jwt"):
-        return {"client_secret"}
-    return {"client_key"} if auth.client_auth == "private_key_jwt" else set()
+    """Return the names of the secrets a manifest cannot do without; the certificate's key may be in one with it."""
+    return set(needs(manifest).secrets - {"client_cert_key"})

@@ -1,0 +1,192 @@
+"""A department's machine asks another department: by its own agreement, for a matter, within the quota, on record."""
+
+import pytest
+
+from onestop.audit import service as audit
+from onestop.exchange import rules
+from onestop.exchange.errors import HeaderMissing
+from onestop.identity.models import Identified
+from tests.onboarding.conftest import LIN, ZHOU, manifest
+from tests.onboarding.conftest import room as room
+from tests.onboarding.conftest import told as told
+from tests.onboarding.test_routes import Portal
+from tests.onboarding.test_routes import portal as portal
+
+pytestmark = pytest.mark.anyio
+PATH = "/v1/exchange/one/query"
+NOBODY = "990102199506150038"
+
+
+class World:
+    """Department one on line; two and three with a machine's key each; two with an agreement."""
+
+    def __init__(self, portal: Portal) -> None:
+        self.portal = portal
+        self.keys: dict[str, str] = {}
+        self.agreement = ""
+
+    async def ask(self, who="two", number=LIN, path=PATH, **headers):
+        told = {"agreement": self.agreement, "purpose": "M-1", **headers}
+        async with self.portal.client(self.keys.get(who, who)) as client:
+            sent = {name: value for name, value in told.items() if value is not None}
+            return await client.post(path, json={"subject": {"number": number}}, headers=sent)
+
+    async def key(self, department):
+        """Make a machine's key of a department, over HTTP, by a person of it."""
+        made = await self.portal.send(department, "POST", "/v1/adapters", {"manifest": manifest(department)})
+        assert made.status_code == 201, made.text
+        key = await self.portal.send(department, "POST", f"/v1/adapters/{department}/keys", {"label": "etl"})
+        self.keys[department] = key.json()["key"]
+
+    async def propose(self, **told):
+        """Ask for an agreement with the machine's key; the provider's person agrees."""
+        body = {
+            "consumer": "department:two", "operation": "query", "purpose_zh": "核验资格", "purpose_en": "To verify",
+            **told,
+        }  # fmt: skip
+        asked = await self.portal.send(self.keys["two"], "POST", "/v1/adapters/one/agreements", body)
+        assert (asked.status_code, asked.json()["state"]) == (201, "proposed"), asked.text
+        self.agreement = asked.json()["id"]
+        return asked.json()
+
+    async def agree(self):
+        """Let the provider say yes, and wait until the gateway follows."""
+        path = f"/v1/adapters/one/agreements/{self.agreement}/decision"
+        done = await self.portal.send("one", "POST", path, {"decision": "approve", "why": "so"})
+        assert done.json()["state"] == "active", done.text
+
+        gateway = await self.portal.desk.app.dependencies["gateway"].dependency()
+
+        async def follows():
+            return gateway.quotas.find("department:two", "one", "query") is not None
+
+        await self.portal.follows(follows, patience_s=20.0)
+
+    async def uses(self, number):
+        """Return what a person's data-use ledger shows them, newest first."""
+        who = Identified(number_type="citizen_id", number=number, name="-")
+        subject = await self.portal.desk._sessions.know(who)
+        return await audit.own_data_uses(self.portal.pool, "990100", subject)
+
+    async def audited(self):
+        return await self.portal.pool.fetchval("SELECT count(*) FROM audit_entries WHERE action = 'exchange.asked'")
+
+
+@pytest.fixture
+async def world(portal):
+    await portal.pool.execute("TRUNCATE data_uses, audit_entries")
+    made = World(portal)
+    await portal.live()
+    await made.key("two")
+    return made
+
+
+# ---- refusals
+
+
+async def test_without_an_agreement_of_its_own_a_department_is_told_nothing_and_told_why(world):
+    async def refused(**told):
+        answer = await world.ask(**told)
+        assert "data" not in answer.json()
+        return answer.status_code, answer.json()["code"]
+
+    assert await refused(agreement="agr_other") == (403, "agreement.missing")
+    await world.propose(per_day=50)
+    assert await refused() == (403, "agreement.missing"), "proposed is not agreed"
+    await world.agree()
+    assert (await world.ask()).status_code == 200
+    assert await refused(who="one") == (403, "agreement.missing"), "another department's agreement is nobody else's"
+    assert await refused(agreement="agr_other") == (403, "agreement.missing")
+    assert await refused(agreement=None) == (400, "exchange.header")
+    assert await refused(purpose=None) == (400, "exchange.header")
+    assert await refused(path="/v1/exchange/one/apply") == (404, "exchange.unknown"), "nothing is submitted here"
+    assert await refused(path="/v1/exchange/nobody/query") == (404, "exchange.unknown")
+    assert await refused(number="x") == (422, "form.invalid")
+    for who in ("lin", "office", "operator"):
+        assert (await world.ask(who)).status_code == 403
+    assert len(world.portal.served.asked) == 1, "what is refused never reaches the department"
+
+
+async def test_a_quota_that_is_used_up_says_until_when(world):
+    await world.propose(per_day=2)
+    await world.agree()
+    first = await world.ask()
+    assert first.headers["ratelimit-policy"] == f'"{world.agreement}";q=2;w=86400'
+    assert first.headers["ratelimit"].startswith(f'"{world.agreement}";r=1;')
+    assert (await world.ask(number=ZHOU)).status_code == 200
+    over = await world.ask()
+    assert (over.status_code, over.json()["code"]) == (429, "quota.exhausted")
+    assert 0 < int(over.headers["retry-after"]) <= 86_400
+    assert await world.audited() == 2
+
+
+@pytest.mark.parametrize("value", [None, b"", b" ", b"\xe5\x8a\x9e", b"a" * 121, b"a\x00b", b"of 990102199203140221"])
+def test_a_purpose_is_a_reference_that_a_header_can_hold(value):
+    with pytest.raises(HeaderMissing):
+        rules.header("Purpose", value)
+    assert rules.header("Purpose", b" CASE 12/3 ") == "CASE 12/3"
+
+
+# ---- what is given is on record
+
+
+async def test_what_is_given_stands_in_the_person_s_ledger_and_in_nobody_else_s(world):
+    await world.propose(per_day=50)
+    await world.agree()
+    given = await world.ask(purpose="CASE 12/3")
+    assert given.status_code == 200, given.text
+    part = given.json()["part"]
+    assert (part["state"], part["data"]["answer"], given.json()["agreement"]) == ("ok", "/query", world.agreement)
+    (use,) = await world.uses(LIN)
+    assert (use.actor, use.object) == ("department:two", f"{world.agreement}: CASE 12/3")
+    assert [(one["adapter"], one["operation"], one["purpose"], one["outcome"]) for one in use.uses] == [
+        ("one", "query", "核验资格", "read")
+    ]
+    assert await world.uses(ZHOU) == []
+    assert await world.audited() == 1
+
+
+async def test_somebody_the_portal_never_met_finds_the_use_after_the_first_sign_in(world):
+    await world.propose(per_day=50)
+    await world.agree()
+    assert (await world.ask(number=NOBODY)).status_code == 200
+    assert len(await world.uses(NOBODY)) == 1
+
+
+async def test_a_department_s_word_renames_nobody(world):
+    await world.propose(per_day=50)
+    await world.agree()
+    sessions = world.portal.desk._sessions
+    subject = await sessions.know(Identified(number_type="citizen_id", number=ZHOU, name="周一"))
+    async with world.portal.client(world.keys["two"]) as client:
+        body = {"subject": {"number": ZHOU, "name": "别名"}}
+        given = await client.post(PATH, json=body, headers={"agreement": world.agreement, "purpose": "M-1"})
+    assert given.status_code == 200
+    assert (await sessions.subject(subject)).name == "周一"
+
+
+async def test_what_cannot_be_put_on_record_is_not_handed_over(world):
+    await world.propose(per_day=50)
+    await world.agree()
+    pool = world.portal.pool
+    await pool.execute("ALTER TABLE audit_entries ADD CONSTRAINT no_m2 CHECK (object NOT LIKE '%M-2')")
+    try:
+        refused = await world.ask(purpose="M-2")
+    finally:
+        await pool.execute("ALTER TABLE audit_entries DROP CONSTRAINT no_m2")
+    assert refused.status_code == 500
+    assert "part" not in refused.json()
+    assert "2026-03-02" not in refused.text
+    assert await world.uses(LIN) == [], "the ledger and the audit stand together or not at all"
+
+
+async def test_an_agreement_that_is_ended_holds_no_longer(world):
+    await world.propose(per_day=50)
+    await world.agree()
+    path = f"/v1/adapters/one/agreements/{world.agreement}/decision"
+    await world.portal.send("one", "POST", path, {"decision": "end", "why": "over"})
+
+    async def refused():
+        return (await world.ask()).status_code == 403
+
+    await world.portal.follows(refused, patience_s=20.0)
