@@ -12,8 +12,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 import msgspec
 
 from onestop.gateway.facts import Fact, fact
-from onestop.gateway.manifest import BadManifest, Operation, Paging
+from onestop.gateway.manifest import BadManifest, Operation, Paging, Tree
 from onestop.gateway.mapping.language import Codes, Value, expression
+from onestop.gateway.mapping.paths import names_of
 from onestop.outbound.models import Reply
 
 MOST_ITEMS: Final = 1000  # a mapping reads no more records of one list; what is beyond is never cut off silently
@@ -149,7 +150,7 @@ def with_page(operation: Operation) -> Operation:
     paging, request = operation.paging, operation.request
     if paging is None:
         return operation
-    told: dict[str, Any] = {}
+    told: dict[str, str] = {}
     if paging.style in ("page", "offset", "cursor"):
         told[paging.parameter] = "page.value"
     if paging.size_parameter:
@@ -157,5 +158,19 @@ def with_page(operation: Operation) -> Operation:
     if paging.place == "query":
         changed = msgspec.structs.replace(request, query={**request.query, **told})
     else:
-        changed = msgspec.structs.replace(request, body={**(request.body or {}), **told})
+        changed = msgspec.structs.replace(request, body=_within_body(request.body or {}, told))
     return msgspec.structs.replace(operation, request=changed)
+
+
+def _within_body(body: Tree, told: dict[str, str]) -> Tree:
+    """Return a body with further members, each by its path: `page.no` stands in the table `page`."""
+    body = dict(body)
+    for place, source in told.items():
+        *parents, last = names_of(place) or [place]
+        table = body
+        for step in parents:
+            inner = table.get(step)
+            table[step] = dict(inner) if isinstance(inner, dict) else {}
+            table = table[step]
+        table[last] = source
+    return body

@@ -10,6 +10,7 @@ from onestop.onboarding.importing import choosing, outcomes
 from onestop.onboarding.importing.drafts import Draft, success
 from onestop.onboarding.importing.interview import Interview
 from onestop.onboarding.importing.notes import Notes
+from onestop.onboarding.importing.pages import PageFinder
 from onestop.onboarding.importing.replies import Place, ReplyMaker, place_of
 from onestop.onboarding.importing.requests import RequestMaker
 from onestop.onboarding.importing.rules_names import words_of
@@ -95,6 +96,7 @@ class Drafting:
             "method": draft.described.method,
             "path": draft.described.path[:_LONGEST_PATH],
         }
+        PageFinder(draft, self.interview, self.notes, self.spot).find()
         RequestMaker(draft, self.interview, self.notes, self.spot, self.spoken_for).make()
         replies = ReplyMaker(draft, self.notes, self.spot, self.codes)
         replies.make()

@@ -25,6 +25,7 @@ class Draft(msgspec.Struct, kw_only=True):
     table: dict[str, Any] = field(default_factory=dict)  # the operation as the manifest will have it
     whys: dict[str, str] = field(default_factory=dict)  # key of `table` to why it is so
     personal: list[PersonalField] = field(default_factory=list)
+    paged: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)  # place and path of what turns pages
     reply_media: Media | None = None
     request_media: Media | None = None
     answer: Answer | None = None

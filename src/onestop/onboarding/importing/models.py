@@ -106,6 +106,7 @@ class Shape(msgspec.Struct, kw_only=True):
     enum: tuple[Any, ...] = ()
     pattern: str = ""
     least: float | None = None  # items of a list, characters of a text, or the smallest number
+    most: float | None = None  # the largest number
     nullable: bool = False
     read_only: bool = False
     write_only: bool = False
@@ -169,6 +170,7 @@ class Described(msgspec.Struct, kw_only=True):
     path: str
     name: str  # operationId, or made from method and path
     text: str  # summary, else the first sentence of the description
+    about: str = ""  # the whole description
     tags: tuple[str, ...] = ()
     deprecated: bool = False
     security: tuple[Mapping[str, tuple[str, ...]], ...] | None = None  # alternatives; None: the document's

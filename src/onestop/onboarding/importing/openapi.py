@@ -150,6 +150,7 @@ class OpenApi:
             path=clean,
             name=name,
             text=_sentence(_one_line(text)),
+            about=_one_line(operation.get("description"))[:4000],
             tags=tuple(str(tag) for tag in tags[:5]) if isinstance(tags, list) else (),
             deprecated=operation.get("deprecated") is True,
             security=read_security(operation["security"]) if "security" in operation else None,

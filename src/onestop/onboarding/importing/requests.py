@@ -14,7 +14,7 @@ from onestop.onboarding.importing.rules_personal import Match, recognise
 from onestop.onboarding.importing.shapes import as_elements
 from onestop.onboarding.importing.vocabulary import known
 
-_BODIES: Final = ("json", "form", "multipart", "xml", "text", "csv")
+BODIES: Final = ("json", "form", "multipart", "xml", "text", "csv")
 _NEVER: Final = known("request.never")
 KEY_HEADERS: Final = known("request.key_headers")
 KEY_NAMES: Final = known("request.key_names")
@@ -46,7 +46,7 @@ class RequestMaker:
         if draft.described.soap is not None:
             codec = self._soap(request)
         else:
-            media = best_media(draft.described.bodies, _BODIES)
+            media = best_media(draft.described.bodies, BODIES)
             if media is not None and draft.described.method != "GET":
                 codec = self._body(request, media.type, media.shape)
                 draft.request_media = media
@@ -85,6 +85,10 @@ class RequestMaker:
         if parameter.place == "header" and name in _NEVER:
             return True
         if name in self._spoken_for:
+            return True
+        if self.draft.paged and parameter.place == "query" and parameter.shape.kind == "object":
+            return any((parameter.place, (member_,)) in self.draft.paged for member_ in parameter.shape.members)
+        if (parameter.place, (parameter.name,)) in self.draft.paged:
             return True
         return parameter.place == "query" and is_paging(parameter.name) and not parameter.required
 
@@ -207,8 +211,13 @@ class RequestMaker:
             self._left -= 1
             if part.read_only or self._left < 0 or (not path and name.lower() in self._spoken_for):
                 continue
+            if ("body", (*path, name)) in self.draft.paged:
+                continue
             self._optional = self._optional or name not in shape.required
-            table[name] = self._member(part, (*path, name), within=within, depth=depth)
+            made = self._member(part, (*path, name), within=within, depth=depth)
+            if made == {} and any(place == "body" and of[:-1] == (*path, name) for place, of in self.draft.paged):
+                continue  # the gateway makes the table of what turns pages
+            table[name] = made
         if self._left < 0:
             self._note("body_cut", shape.pointer, "warning", most=_MAX_MEMBERS)
         if set(table) == {"each", "fields"}:  # would be read as a list

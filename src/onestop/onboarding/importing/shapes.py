@@ -148,6 +148,9 @@ def _annotate(shape: Shape, schema: dict[str, Any]) -> None:
     told = schema.get(least)
     if isinstance(told, int | float) and not isinstance(told, bool) and abs(told) < 1e9:
         shape.least = told
+    told = schema.get("maximum")
+    if isinstance(told, int | float) and not isinstance(told, bool) and abs(told) < 1e9:
+        shape.most = told
     shape.read_only = schema.get("readOnly") is True or shape.read_only
     shape.write_only = schema.get("writeOnly") is True or shape.write_only
     xml = schema.get("xml")
