@@ -259,6 +259,7 @@ class Guard:
         places: dict[str, str] = {
             **found,
             "method": request.method,
+            "method_lower": request.method.lower(),
             "path": request.whole_path,
             "query": request.raw_query,
             "target": f"{request.whole_path}?{request.raw_query}" if request.raw_query else request.whole_path,
@@ -267,6 +268,7 @@ class Guard:
             "body_sha256": hashlib.sha256(body).hexdigest(),
             "body_sha256_b64": base64.b64encode(hashlib.sha256(body).digest()).decode(),
             "body_md5": hashlib.md5(body).hexdigest(),  # noqa: S324 - what older platforms ask for
+            "body_md5_b64": base64.b64encode(hashlib.md5(body).digest()).decode(),  # noqa: S324 - likewise
             "params": _params(auth, request),
         }
         missing = False

@@ -192,6 +192,7 @@ class Scheme(msgspec.Struct, kw_only=True, frozen=True):
     flows: Mapping[str, str] = {}  # flow to token address
     scopes: tuple[str, ...] = ()
     says: str = ""  # bearerFormat, http scheme
+    about: str = ""  # what the document says of it
 
 
 class Description(msgspec.Struct, kw_only=True):
@@ -205,3 +206,4 @@ class Description(msgspec.Struct, kw_only=True):
     schemes: dict[str, Scheme]
     security: tuple[Mapping[str, tuple[str, ...]], ...]
     operations: list[Described]
+    about: str = ""  # what it says of itself, of its schemes and its tags

@@ -22,6 +22,7 @@ from onestop.onboarding.importing.source import At, Source
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _UNUSED: Final = ("head", "options", "trace", "query", "connect")
 _MOST_OPERATIONS: Final = 2000
+_LONGEST_ABOUT: Final = 20_000
 _OTHERS: Final = {"asyncapi": "AsyncAPI", "swaggerVersion": "Swagger 1.x", "raml": "RAML", "arazzo": "Arazzo"}
 _PLACES: Final[Mapping[str, Place]] = {"path": "path", "query": "query", "header": "header", "cookie": "cookie"}
 
@@ -54,15 +55,20 @@ class OpenApi:
             raise DocumentUnusable("no_operations", file=self.source.main)
         if isinstance(self.root.get("webhooks"), dict) and self.root["webhooks"]:
             self._note("webhooks", At((self.source.main, "/webhooks")))
+        schemes = read_schemes(self.source, self.root, old=self.old)
+        tags = self.root.get("tags")
+        said = [info, *(tag for tag in tags if isinstance(tag, dict))] if isinstance(tags, list) else [info]
+        about = [_one_line(one.get("description")) for one in said] + [scheme.about for scheme in schemes.values()]
         return Description(
             format=self.format,
             title=_one_line(info.get("title"))[:80],
             version=_one_line(info.get("version"))[:40],
             contact=_one_line(contact.get("email") or contact.get("url") or contact.get("name"))[:120],
             servers=self._servers(),
-            schemes=read_schemes(self.source, self.root, old=self.old),
+            schemes=schemes,
             security=read_security(self.root.get("security")) or (),
             operations=operations,
+            about=" ".join(about)[:_LONGEST_ABOUT],
         )
 
     def _format(self) -> Format:

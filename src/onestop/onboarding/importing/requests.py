@@ -59,7 +59,8 @@ class RequestMaker:
 
     def _parameters(self, request: dict[str, Any]) -> None:
         optional = 0
-        signed = {p.name for p in self.draft.described.parameters if "".join(words_of(p.name)) in _SIGNS}
+        unknown = [p for p in self.draft.described.parameters if not self._is_credential(p.name, p.place)]
+        signed = {p.name for p in unknown if "".join(words_of(p.name)) in _SIGNS}
         signed = (
             signed if len({"".join(words_of(n)) for n in signed} & {"sign", "signature"}) and len(signed) > 2 else set()
         )
@@ -84,13 +85,16 @@ class RequestMaker:
         name = parameter.name.lower()
         if parameter.place == "header" and name in _NEVER:
             return True
-        if name in self._spoken_for:
+        if self._is_credential(name, parameter.place):
             return True
         if self.draft.paged and parameter.place == "query" and parameter.shape.kind == "object":
             return any((parameter.place, (member_,)) in self.draft.paged for member_ in parameter.shape.members)
         if (parameter.place, (parameter.name,)) in self.draft.paged:
             return True
         return parameter.place == "query" and is_paging(parameter.name) and not parameter.required
+
+    def _is_credential(self, name: str, place: str) -> bool:
+        return bool({name.lower(), f"{place}:{name.lower()}"} & self._spoken_for)
 
     def _wanted(self, parameter: Parameter) -> bool:
         """Tell whether an optional parameter is worth its place."""
@@ -209,7 +213,7 @@ class RequestMaker:
         table: dict[str, Any] = {}
         for name, part in shape.members.items():
             self._left -= 1
-            if part.read_only or self._left < 0 or (not path and name.lower() in self._spoken_for):
+            if part.read_only or self._left < 0 or (not path and self._is_credential(name, "body")):
                 continue
             if ("body", (*path, name)) in self.draft.paged:
                 continue
