@@ -14,6 +14,7 @@ from onestop.onboarding.importing.pages import PageFinder
 from onestop.onboarding.importing.replies import Place, ReplyMaker, place_of
 from onestop.onboarding.importing.requests import RequestMaker
 from onestop.onboarding.importing.rules_names import words_of
+from onestop.onboarding.importing.sealed import SealFinder, outer, with_protection
 
 _KINDS: Final = ("query", "submit", "status", "lookup", "cancel")
 _OUTCOMES: Final = ("completed", "pending", "declined", "correction", "extended", "transferred")
@@ -39,9 +40,12 @@ class Drafting:
         notes: Notes,
         spot: Any,
         spoken_for: set[str],
+        about: str = "",
     ) -> None:
         self.taken, self.every = taken, every
         self.interview, self.notes, self.spot, self.spoken_for = interview, notes, spot, spoken_for
+        self.about = about
+        self.secrets: dict[str, str] = {}  # that opening answers needs
         self.codes: dict[str, dict[str, str]] = {}
         self._places: dict[str, Place | None] = {}
         self._forget_absent()
@@ -96,12 +100,16 @@ class Drafting:
             "method": draft.described.method,
             "path": draft.described.path[:_LONGEST_PATH],
         }
+        self.secrets |= SealFinder(draft, self.interview, self.notes, self.spot, self.about).find()
         PageFinder(draft, self.interview, self.notes, self.spot).find()
         RequestMaker(draft, self.interview, self.notes, self.spot, self.spoken_for).make()
         replies = ReplyMaker(draft, self.notes, self.spot, self.codes)
         replies.make()
+        with_protection(draft)
         self._places[draft.id] = replies.place
-        table["errors"] = outcomes.error_cases(draft, replies.place, self.interview, self.notes, self.spot)
+        around = outer(draft)
+        told_by = place_of(around) if around is not None else replies.place
+        table["errors"] = outcomes.error_cases(draft, told_by, self.interview, self.notes, self.spot)
         if draft.kind == "query":
             table["want"] = self.interview.ask(
                 f"want.{draft.id}", "text", about=draft.described.pointer, default=draft.id,

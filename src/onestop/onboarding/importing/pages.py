@@ -3,7 +3,7 @@
 from typing import Any, Final, Literal
 
 from onestop.onboarding.importing import rules_paging as rules
-from onestop.onboarding.importing.drafts import Draft, best_media, media_kind, success
+from onestop.onboarding.importing.drafts import Draft, best_media, media_kind, reply_kind, success
 from onestop.onboarding.importing.interview import Interview
 from onestop.onboarding.importing.models import Shape
 from onestop.onboarding.importing.notes import Notes
@@ -28,7 +28,7 @@ class PageFinder:
         media = best_media(answer.media, ORDER) if answer is not None else None
         if draft.kind != "query" or draft.soap or media is None or answer is None:
             return
-        if media_kind(media.type) not in ("json", "xml"):
+        if reply_kind(draft, media) not in ("json", "xml"):
             return
         root = root_of(draft, media)
         items = self._items(root, place_of(root))

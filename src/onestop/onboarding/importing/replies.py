@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from onestop.onboarding.importing.drafts import Draft, best_media, media_kind, success
+from onestop.onboarding.importing.drafts import Draft, best_media, media_kind, reply_kind, success
 from onestop.onboarding.importing.models import Media, Shape
 from onestop.onboarding.importing.notes import Notes
 from onestop.onboarding.importing.requests import personal
@@ -60,7 +60,7 @@ class ReplyMaker:
             draft.table["response_codec"] = "none"
             draft.table["reply"] = {}
             return
-        kind = "soap" if draft.soap else media_kind(media.type)
+        kind = reply_kind(draft, media)
         draft.table["response_codec"] = kind
         plain = media.type.partition(";")[0].strip()
         if kind == "json" and plain not in ("application/json", "*/*", "application/*", ""):
@@ -69,7 +69,7 @@ class ReplyMaker:
             draft.table["reply"] = {"fields": {"content": "."}}
             return
         self.root = root_of(draft, media)
-        if media.shape.kind == "any" and self.root.kind != "any":
+        if media.shape.kind == "any" and self.root.kind != "any" and draft.sealed is None:
             self._note("shape_from_example", media.shape.pointer or draft.described.pointer, "note")
         if kind == "xml" and not draft.soap:
             media.shape = self.root
@@ -206,6 +206,8 @@ class ReplyMaker:
 
 def root_of(draft: Draft, media: Media) -> Shape:
     """Return the shape of a reply as its codec reads it: of its schema, or of an example where it has none."""
+    if draft.sealed is not None:
+        return draft.sealed.inner
     root = media.shape
     if root.kind == "any" and not root.members and media.examples:
         root = of_value(media.examples[0][1])

@@ -88,11 +88,14 @@ class _Import:
         self._look(taken)
         id_ = self._id()
         found = authentication(self.description, taken, self.interview, self.notes, self.spot)
-        drafting = Drafting(taken, drafts, self.interview, self.notes, self.spot, found.spoken_for)
+        drafting = Drafting(
+            taken, drafts, self.interview, self.notes, self.spot, found.spoken_for, self.description.about
+        )
         for count, draft in enumerate(taken):
             self.progress("operation", count, len(taken))
             drafting.draft(draft)
         drafting.join()
+        found.secrets |= drafting.secrets
         head, department = self._department(id_)
         drafting.grounds()
         self.interview.close()

@@ -42,6 +42,8 @@ class Shaper:
         shape = self._own(schema, here, depth, (*stack, *passed))
         shape = self._joined(shape, schema, here, depth, (*stack, *passed))
         _annotate(shape, schema)
+        if isinstance(schema.get("contentSchema"), dict):
+            shape.content = self._shape(schema["contentSchema"], here / "contentSchema", depth + 1, (*stack, *passed))
         return shape
 
     def _own(self, schema: dict[str, Any], at: At, depth: int, stack: tuple[At, ...]) -> Shape:
@@ -140,7 +142,7 @@ def _copied(shape: Shape) -> Shape:
 
 def _annotate(shape: Shape, schema: dict[str, Any]) -> None:
     shape.text = _words(schema) or shape.text
-    for word, name in (("format", "format"), ("pattern", "pattern")):
+    for word, name in (("format", "format"), ("pattern", "pattern"), ("contentMediaType", "content_type")):
         told = schema.get(word)
         if isinstance(told, str):
             setattr(shape, name, told[:200])
