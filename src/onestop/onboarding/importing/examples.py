@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 from onestop.onboarding.importing.drafts import Draft, best_media, refusals
 from onestop.onboarding.importing.models import Media, Shape
@@ -236,7 +236,7 @@ def _body(draft: Draft, media: Media) -> str:
         return value
     if kind == "text":
         return str(value)
-    inner = _xml(value) if kind == "soap" else f"<response>{_xml(value)}</response>"
+    inner = _xml(value) if kind == "soap" else f"<response{_attributes(value, '@')}>{_xml(value)}</response>"
     if kind == "soap":
         soap = draft.described.soap
         space = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -247,15 +247,35 @@ def _body(draft: Draft, media: Media) -> str:
 
 
 def _xml(value: Any, depth: int = 0) -> str:
+    """Return the inside of an element, of the tables as which the gateway reads it."""
     if isinstance(value, Mapping) and depth < 20:
-        parts = []
-        for name, part in value.items():
-            listed = part if isinstance(part, list) else [part]
-            parts += [f"<{name}>{_xml(one, depth + 1)}</{name}>" for one in listed]
-        return "".join(parts)
+        names = dict.fromkeys(str(name).partition("@")[0] for name in value)
+        return "".join(_elements(name, value, depth) for name in names if name)
     if value is None:
         return ""
     return escape(("true" if value else "false") if isinstance(value, bool) else str(value))
+
+
+def _elements(name: str, above: Mapping[str, Any], depth: int) -> str:
+    """Return an element, or one for each of a list, with the attributes that stand in it or beside it."""
+    part, parts = above.get(name, ""), []
+    beside = {key.partition("@")[2]: told for key, told in above.items() if key.startswith(f"{name}@")}
+    longest = max([len(told) for told in beside.values() if isinstance(told, list)], default=1)
+    for i, one in enumerate(part if isinstance(part, list) else [part] * longest):
+        own = {told: _at(listed, i) for told, listed in beside.items()}
+        parts.append(f"<{name}{_attributes(own)}{_attributes(one, '@')}>{_xml(one, depth + 1)}</{name}>")
+    return "".join(parts)
+
+
+def _at(listed: Any, i: int) -> Any:
+    return (listed[i] if i < len(listed) else None) if isinstance(listed, list) else listed
+
+
+def _attributes(told: Any, mark: str = "") -> str:
+    if not isinstance(told, Mapping):
+        return ""
+    named = {key[len(mark) :]: part for key, part in told.items() if key.startswith(mark) and part is not None}
+    return "".join(f" {name}={quoteattr(_xml(part))}" for name, part in named.items() if not isinstance(part, Mapping))
 
 
 def without_nulls(value: Any) -> Any:

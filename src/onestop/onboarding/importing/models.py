@@ -118,7 +118,9 @@ class Shape(msgspec.Struct, kw_only=True):
     pointer: str = ""
     cut: bool = False  # a circle or the bound ended it here
     namespace: str = ""  # XML: of the element; empty: unqualified
+    prefix: str = ""  # XML: as the document declares it
     attribute: bool = False  # XML
+    xml_text: bool = False  # XML: what stands in the element beside its attributes
     xml_name: str = ""  # XML: of the element, where it is not the member's own
     wrapped: bool = False  # XML: a list has an element around it
 

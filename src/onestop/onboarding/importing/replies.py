@@ -15,14 +15,16 @@ from onestop.onboarding.importing.rules_personal import recognise
 from onestop.onboarding.importing.schemas import schema_of
 from onestop.onboarding.importing.shapes import as_elements
 from onestop.onboarding.importing.vocabulary import known
+from onestop.onboarding.importing.xml_shapes import is_leaf, renamed, with_attributes
 
 ORDER: Final = ("json", "xml", "csv", "text", "form", "binary")
 _DATA: Final = known("reply.data")
 CODES: Final = known("reply.codes")
 MESSAGES: Final = known("reply.messages")
 _TOLD_AT: Final = known("reply.told_at")
-_STEP: Final = re.compile(r"[\w-]+")
-_HEAD: Final = re.compile(r"[^\W\d][\w-]*")
+# In XML `@name` is an attribute, and `element@name` that of an element without children.
+_STEP: Final = re.compile(r"@?[\w-]+(?:@[\w-]+)?")
+_HEAD: Final = re.compile(r"@[\w-]+|[^\W\d][\w-]*(?:@[\w-]+)?")
 _MOST_FIELDS: Final = 100
 _MAX_DEPTH: Final = 4
 _MOST_CODES: Final = 15
@@ -71,9 +73,12 @@ class ReplyMaker:
         self.root = root_of(draft, media)
         if media.shape.kind == "any" and self.root.kind != "any" and draft.sealed is None:
             self._note("shape_from_example", media.shape.pointer or draft.described.pointer, "note")
-        if kind == "xml" and not draft.soap:
+        if kind in ("xml", "soap"):
+            media.examples = [(name, renamed(told, media.shape)) for name, told in media.examples]
+            if is_leaf(media.shape):
+                self._note("xml_root_attributes", media.shape.pointer, "warning")
             media.shape = self.root
-            self._xml = True
+            self._xml = kind == "xml"
         draft.table["reply"] = self._reply()
         schema = schema_of(self.root, xml=kind in ("soap", "xml"))
         if schema:
@@ -211,7 +216,9 @@ def root_of(draft: Draft, media: Media) -> Shape:
     root = media.shape
     if root.kind == "any" and not root.members and media.examples:
         root = of_value(media.examples[0][1])
-    return as_elements(root) if media_kind(media.type) == "xml" and not draft.soap else root
+    if draft.soap:
+        return with_attributes(root)
+    return with_attributes(as_elements(root)) if media_kind(media.type) == "xml" else root
 
 
 def place_of(root: Shape) -> Place:

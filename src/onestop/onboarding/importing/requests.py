@@ -13,6 +13,7 @@ from onestop.onboarding.importing.rules_paging import is_paging
 from onestop.onboarding.importing.rules_personal import Match, recognise
 from onestop.onboarding.importing.shapes import as_elements
 from onestop.onboarding.importing.vocabulary import known
+from onestop.onboarding.importing.xml_shapes import qualified
 
 BODIES: Final = ("json", "form", "multipart", "xml", "text", "csv")
 _NEVER: Final = known("request.never")
@@ -191,7 +192,10 @@ class RequestMaker:
             return "none"
         if codec == "xml":
             name = shape.xml_name or shape.pointer.rpartition("/")[2] or "request"
-            request["template"] = soap.template(name, "", as_elements(shape), self._filled)
+            told, unknown = qualified(shape)
+            if unknown:
+                self._note("xml_prefix", shape.pointer, "warning", names=", ".join(sorted(set(unknown))))
+            request["template"] = soap.template(name, told.namespace, as_elements(told), self._filled)
             return "xml"
         if codec == "text":
             request["body"] = {"text": "payload.text"}
@@ -277,7 +281,8 @@ class RequestMaker:
         if self._left < 0:
             return None
         plain = tuple(step for step in path if step != "0")
-        match = recognise(plain[-1], shape, plain[-2] if len(plain) > 1 else "")
+        named = plain[:-1] if shape.xml_text and len(plain) > 1 else plain  # its element says what a text is
+        match = recognise(named[-1], shape, named[-2] if len(named) > 1 else "")
         required = self._required(path)
         free = shape.kind == "value" and shape.type == "string" and not (shape.enum or shape.pattern or shape.format)
         if not required and not free and (match is None or match.what != "id_number") and len(shape.enum) != 1:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from onestop.onboarding.importing.models import Shape
 from onestop.onboarding.importing.source import At, Source
+from onestop.onboarding.importing.xml_shapes import element_name
 
 _MAX_DEPTH: Final = 10
 _MAX_MEMBERS: Final = 1500  # of one body
@@ -159,6 +160,11 @@ def _annotate(shape: Shape, schema: dict[str, Any]) -> None:
     if isinstance(xml, dict):
         shape.xml_name = xml["name"][:200] if isinstance(xml.get("name"), str) else shape.xml_name
         shape.wrapped = xml.get("wrapped") is True
+        shape.attribute = xml.get("attribute") is True or xml.get("nodeType") == "attribute"
+        shape.xml_text = xml.get("nodeType") in ("text", "cdata") or xml.get("x-text") is True
+        shape.namespace, shape.prefix = (
+            xml[word][:200] if isinstance(xml.get(word), str) else "" for word in ("namespace", "prefix")
+        )
     told = schema.get("enum")
     if isinstance(told, list) and shape.kind in ("value", "any"):
         shape.enum = tuple(v for v in told if isinstance(v, str | int | float | bool))[:_MAX_ENUM]
@@ -217,10 +223,11 @@ def as_elements(shape: Shape, name: str = "") -> Shape:
     made = _copied(shape)
     made.members = {}
     for told, part in shape.members.items():
-        bare = part.kind == "list" and not part.wrapped and part.item is not None
-        element = (part.item.xml_name if bare and part.item else part.xml_name if part.kind != "object" else "") or told
+        element = element_name(told, part)
         made.members[element] = as_elements(part, told)
-    made.required = shape.required & made.members.keys()
+        if told in shape.required:
+            made.required |= {element}
+    made.required &= made.members.keys()
     return made
 
 
