@@ -82,7 +82,9 @@ class Drafting:
             if draft.kind != "submit":
                 continue
             draft.key_header = choosing.key_header(draft)
-            found = None if draft.key_header else choosing.lookup_candidate(draft, self.taken)
+            draft.key_member = None if draft.key_header else choosing.key_member(draft)
+            draft.key_told = bool(draft.key_header or draft.key_member)
+            found = None if draft.key_told else choosing.lookup_candidate(draft, self.taken)
             if found is not None and found[0].kind == "query":
                 other, parameter, member = found
                 other.kind, other.partner, other.key_member = "lookup", draft.id, parameter
@@ -220,9 +222,11 @@ class Drafting:
     def _idempotent(self, draft: Draft) -> None:
         table, lookups = draft.table, [d for d in self.taken if d.kind == "lookup" and d.partner == draft.id]
         about = draft.described.pointer
-        if draft.key_header is not None:
-            table["idempotent"] = "key"
-            draft.whys["idempotent"] = f"the document declares the header {draft.key_header}"
+        if draft.key_told:
+            told = self.interview.told(f"idempotent.{draft.id}", "text")
+            table["idempotent"] = told if told in ("key", "none") else "key"
+            named = f"the header {draft.key_header}" if draft.key_header else f"of `{draft.key_member}`"
+            draft.whys["idempotent"] = f"the document says so {named}: the same key twice is one effect"
             return
         choices = ("key", "lookup", "none") if lookups else ("key", "none")
         default, say = ("lookup", "idempotent_lookup") if lookups else (None, "idempotent")

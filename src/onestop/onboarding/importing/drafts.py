@@ -28,6 +28,7 @@ class Draft(msgspec.Struct, kw_only=True):
     partner: str | None = None  # of a status, look-up or cancellation: the submission it belongs to
     key_member: str | None = None  # the parameter or member that carries our key
     key_header: str | None = None
+    key_told: bool = False  # the document says that the same key twice is one effect
     reference_name: str | None = None  # of a status or cancellation: what it calls the department's own number
     table: dict[str, Any] = field(default_factory=dict)  # the operation as the manifest will have it
     whys: dict[str, str] = field(default_factory=dict)  # key of `table` to why it is so

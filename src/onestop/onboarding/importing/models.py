@@ -152,6 +152,7 @@ class Answer(msgspec.Struct, kw_only=True):
     headers: tuple[str, ...]
     text: str
     pointer: str
+    header_notes: dict[str, str] = field(default_factory=dict)  # what is said and shown of each header
 
 
 class Soap(msgspec.Struct, kw_only=True, frozen=True):
@@ -175,6 +176,7 @@ class Described(msgspec.Struct, kw_only=True):
     name: str  # operationId, or made from method and path
     text: str  # summary, else the first sentence of the description
     about: str = ""  # the whole description
+    extensions: str = ""  # what `x-…` members say of limits
     tags: tuple[str, ...] = ()
     deprecated: bool = False
     security: tuple[Mapping[str, tuple[str, ...]], ...] | None = None  # alternatives; None: the document's

@@ -59,6 +59,7 @@ class OpenApi:
         tags = self.root.get("tags")
         said = [info, *(tag for tag in tags if isinstance(tag, dict))] if isinstance(tags, list) else [info]
         about = [_one_line(one.get("description")) for one in said] + [scheme.about for scheme in schemes.values()]
+        about += [_limits_told(self.root), _limits_told(info)]
         return Description(
             format=self.format,
             title=_one_line(info.get("title"))[:80],
@@ -157,6 +158,7 @@ class OpenApi:
             name=name,
             text=_sentence(_one_line(text)),
             about=_one_line(operation.get("description"))[:4000],
+            extensions=_limits_told(operation),
             tags=tuple(str(tag) for tag in tags[:5]) if isinstance(tags, list) else (),
             deprecated=operation.get("deprecated") is True,
             security=read_security(operation["security"]) if "security" in operation else None,
@@ -283,9 +285,19 @@ class OpenApi:
                 status=str(status).upper() if str(status)[-2:].lower() == "xx" else str(status).lower(),
                 media=media,
                 headers=tuple(str(name) for name in self._table(answer.get("headers"))),
+                header_notes=self._header_notes(answer, here),
                 text=_one_line(answer.get("description"))[:200],
                 pointer=here.pointer,
             )
+
+    def _header_notes(self, answer: dict[str, Any], at: At) -> dict[str, str]:
+        notes = {}
+        for name, told in list(self._table(answer.get("headers")).items())[:40]:
+            header, _, _ = self.source.follow(told, at / "headers" / str(name))
+            if isinstance(header, dict):
+                shown = _first_example(header) or _first_example(self._table(header.get("schema")))
+                notes[str(name)] = f"{_one_line(header.get('description'))} {_one_line(shown)}"[:400]
+        return notes
 
     def _old_answer(self, operation: dict[str, Any], answer: dict[str, Any], at: At) -> list[Media]:
         types = _types(operation.get("produces", self.root.get("produces"))) or ["application/json"]
@@ -359,6 +371,16 @@ def _filled(url: str, variables: dict[str, Any]) -> str:
         return match[0] if value is None else str(value)
 
     return re.sub(r"\{([^{}]+)\}", default, url)[:300]
+
+
+def _limits_told(owner: dict[str, Any]) -> str:
+    """Return what extensions say of limits as one text: `x-rate-limit: {limit: 10, period: second}` and the like."""
+    parts = []
+    for name, told in owner.items():
+        if str(name).startswith("x-") and re.search(r"(?i)rate|throttl|limit|quota", str(name)):
+            inner = told.values() if isinstance(told, dict) else [told]
+            parts.append("limit " + " per ".join(_one_line(one) for one in inner if _one_line(one)))
+    return " . ".join(parts)[:400]
 
 
 def _one_line(value: Any) -> str:

@@ -109,7 +109,9 @@ class RequestMaker:
 
     def _is_key(self, name: str, place: str) -> bool:
         plain = "".join(words_of(name))
-        return (place == "header" and name.lower() in KEY_HEADERS) or plain in KEY_NAMES
+        if place == "header" and (name == self.draft.key_header or name.lower() in KEY_HEADERS):
+            return True
+        return plain in KEY_NAMES
 
     def _parameter(self, parameter: Parameter) -> str:
         draft, shape = self.draft, parameter.shape
@@ -143,13 +145,12 @@ class RequestMaker:
         if len(shape.enum) == 1 and _literal(shape.enum[0]) is not None:
             return str(_literal(shape.enum[0]))
         draft, name = self.draft, path[-1]
+        key = "key | uuid" if shape.format == "uuid" else "key"
         if draft.key_member is not None and (name == draft.key_member or ".".join(path) == draft.key_member):
-            return "key"
+            return key
         if draft.kind == "submit" and len(path) <= 2 and self._is_key(name, place) and not within:
             draft.key_member = draft.key_member or (".".join(path) if place != "header" else None)
-            if place == "header":
-                draft.key_header = name
-            return "key"
+            return key
         if draft.kind == "query" and not within and match is not None:
             if match.what == "id_number":
                 return "subject.number"

@@ -15,6 +15,7 @@ from onestop.onboarding.importing.interview import Interview, is_open
 from onestop.onboarding.importing.models import Description, Finding, FoundOperation, Imported, Question, Spot
 from onestop.onboarding.importing.notes import Notes, words
 from onestop.onboarding.importing.openapi import OpenApi
+from onestop.onboarding.importing.pace import limits, trace_headers
 from onestop.onboarding.importing.reading_xml import read as read_xml
 from onestop.onboarding.importing.rules_names import snake
 from onestop.onboarding.importing.source import At, Source, read_value
@@ -91,6 +92,10 @@ class _Import:
         drafting = Drafting(
             taken, drafts, self.interview, self.notes, self.spot, found.spoken_for, self.description.about
         )
+        named = trace_headers(taken)
+        if named:
+            found.always.setdefault("headers", {}).update(named)
+            found.spoken_for |= {f"header:{name.lower()}" for name in named}
         for count, draft in enumerate(taken):
             self.progress("operation", count, len(taken))
             drafting.draft(draft)
@@ -98,13 +103,14 @@ class _Import:
         found.secrets |= drafting.secrets
         head, department = self._department(id_)
         drafting.grounds()
+        pace = limits(self.description.about, taken, self.interview, self.notes, self.spot)
         self.interview.close()
         questions = self.interview.all()
         left = tuple(question.id for question in questions if is_open(question))
         probe = next((d.described.path for d in drafts if d.kind == "probe" and "{" not in d.described.path), None)
         toml_text = None
         if not left:
-            toml_text = self._written(head, department, found, drafting, taken, probe)
+            toml_text = self._written(head, department, found, drafting, taken, probe, pace)
         return self._imported(id_, department, found, drafts, taken, questions, left, toml_text)
 
     def _look(self, drafts: list[Draft]) -> None:
@@ -166,10 +172,11 @@ class _Import:
         drafting: Drafting,
         taken: list[Draft],
         probe: str | None,
+        pace: tuple[dict[str, Any], str],
     ) -> str | None:
         for draft in taken:
             draft.table["examples"] = examples.recorded(draft)
-        text = assembling.manifest(head, department, found, drafting.codes, taken, probe, self._origin())
+        text = assembling.manifest(head, department, found, drafting.codes, taken, probe, self._origin(), pace)
         try:
             compile_all(parse(text.encode("utf-8"), f"{head['id']}/manifest.toml"))
         except BadManifest as fault:
