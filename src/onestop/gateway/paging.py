@@ -18,7 +18,6 @@ from onestop.gateway.mapping.paths import names_of
 from onestop.outbound.models import Reply
 
 MOST_ITEMS: Final = 1000  # a mapping reads no more records of one list; what is beyond is never cut off silently
-_PATH: Final = re.compile(r"[\w-]+(\.[\w-]+)*|\.")
 _LINK: Final = re.compile(r'<([^<>]{1,2000})>[^,<]{0,200};\s*rel="?next"?', re.IGNORECASE)
 
 
@@ -47,7 +46,7 @@ class Turner:
     """Turns the pages of one operation."""
 
     def __init__(self, spec: Paging, codes: Codes) -> None:
-        if not _PATH.fullmatch(spec.items):
+        if names_of(spec.items) is None:
             raise BadManifest(f"paging.items is a plain path, not {spec.items!r}")
         self.spec = spec
         self._items = expression(spec.items, codes)
@@ -93,7 +92,7 @@ class Turner:
         """Return the first page's body with everybody's items in their place."""
         if self.spec.items == ".":
             return pages.items
-        *parents, last = self.spec.items.split(".")
+        *parents, last = names_of(self.spec.items) or []
         body = pages.first
         for step in parents:
             body = body.get(step) if isinstance(body, dict) else None

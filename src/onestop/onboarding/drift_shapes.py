@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from onestop.gateway.manifest import Operation
-from onestop.onboarding.simulator_wire import place_of
+from onestop.onboarding.simulator_paths import member_of
 
 FindingKind = Literal["vanished", "type_changed", "null_new", "enum_new", "member_new", "format_changed"]
 
@@ -227,7 +227,7 @@ def mapped_paths(operation: Operation) -> set[str]:
 
 def _reads(source: Any, below: str, found: set[str]) -> None:
     if isinstance(source, dict) and set(source) == {"each", "fields"}:
-        place = place_of(source["each"])
+        place = member_of(source["each"])
         for base in (place, f"{place}[]") if place else ():
             _reads(source["fields"], f"{below}{base}.", found)
         if place:
@@ -238,7 +238,7 @@ def _reads(source: Any, below: str, found: set[str]) -> None:
     elif isinstance(source, list):
         for part in source:
             _reads(part, below, found)
-    elif isinstance(source, str) and (place := place_of(source)) is not None:
+    elif isinstance(source, str) and (place := member_of(source)) is not None:
         _add(below + re.sub(r"\.\d+(?=\.|$)", "[]", place), found)
 
 
@@ -254,10 +254,10 @@ def breaking(operation: Operation, finding: Finding) -> bool:
         return False
     if finding.kind == "enum_new":
         rule = operation.reply.outcome
-        return rule is not None and rule.default is None and place_of(rule.path) == finding.path
+        return rule is not None and rule.default is None and member_of(rule.path) == finding.path
     if finding.kind == "format_changed":
         return any(
-            place_of(source) == finding.path for source in _clocked(operation.reply.as_of, operation.reply.fields)
+            member_of(source) == finding.path for source in _clocked(operation.reply.as_of, operation.reply.fields)
         )
     return True
 

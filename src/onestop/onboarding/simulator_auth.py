@@ -31,6 +31,7 @@ from onestop.gateway.manifest import (
     WsSecurity,
 )
 from onestop.gateway.manifest_base import BadManifest
+from onestop.gateway.mapping.language import path_of
 from onestop.onboarding.simulator_requests import Difference, Request
 from onestop.onboarding.simulator_wire import flat
 
@@ -391,7 +392,7 @@ def _unb64url(text: str) -> bytes:
 
 
 def _grow(tree: dict[str, Any], source: str, value: Any) -> None:
-    *parents, last = source.partition("|")[0].strip().split(".")
+    *parents, last = path_of(source) or [source]
     for step in parents:
         tree = tree.setdefault(step, {})
     tree[last] = value
