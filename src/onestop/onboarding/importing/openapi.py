@@ -23,6 +23,8 @@ _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _UNUSED: Final = ("head", "options", "trace", "query", "connect")
 _MOST_OPERATIONS: Final = 2000
 _LONGEST_ABOUT: Final = 20_000
+_GLANCED: Final = 120  # members of a body
+_GLANCED_DEEP: Final = 3  # else the first of its members could use all of it
 _OTHERS: Final = {"asyncapi": "AsyncAPI", "swaggerVersion": "Swagger 1.x", "raml": "RAML", "arazzo": "Arazzo"}
 _PLACES: Final[Mapping[str, Place]] = {"path": "path", "query": "query", "header": "header", "cookie": "cookie"}
 
@@ -176,8 +178,21 @@ class OpenApi:
 
     # --- what one operation takes and gives -----------------------------------------------------------------------
 
+    def glance(self, described: Described) -> None:
+        """Read what choosing among operations needs: the first members of each body. `detail` reads the rest.
+
+        Whole bodies of many operations would cost seconds and hundreds of megabytes, and most are not taken.
+        """
+        self.shaper.begin(_GLANCED, _GLANCED_DEEP)
+        self._read(described)
+
     def detail(self, described: Described) -> None:
-        """Read parameters, bodies and answers of one operation into it."""
+        """Read parameters, bodies and answers of one operation into it, whole."""
+        described.parameters, described.bodies, described.answers = [], [], []
+        self.shaper.begin()
+        self._read(described)
+
+    def _read(self, described: Described) -> None:
         item, operation, at = described.raw
         old_body: list[tuple[dict[str, Any], At]] = []
         fields: list[tuple[dict[str, Any], At]] = []

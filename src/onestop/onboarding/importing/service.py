@@ -84,9 +84,9 @@ class _Import:
 
     def run(self) -> Imported:
         drafts = choosing.drafts_of(self.description.operations)
-        self._look(sorted(drafts, key=choosing.worth, reverse=True)[: choosing.LOOKED_AT])
+        self._look(sorted(drafts, key=choosing.worth, reverse=True)[: choosing.LOOKED_AT], whole=False)
         taken = self._choose(drafts)
-        self._look(taken)
+        self._look(taken, whole=True)
         id_ = self._id()
         found = authentication(self.description, taken, self.interview, self.notes, self.spot)
         drafting = Drafting(
@@ -113,13 +113,13 @@ class _Import:
             toml_text = self._written(head, department, found, drafting, taken, probe, pace)
         return self._imported(id_, department, found, drafts, taken, questions, left, toml_text)
 
-    def _look(self, drafts: list[Draft]) -> None:
-        """Read the bodies of these operations, once each."""
+    def _look(self, drafts: list[Draft], *, whole: bool) -> None:
+        """Read the bodies of these operations: enough to choose among them, or whole."""
+        reader = self.open_api
         for count, draft in enumerate(drafts):
-            if self.open_api is not None and draft.described.raw is not None and not draft.described.answers:
+            if reader is not None and draft.described.raw is not None:
                 self.progress("look", count, len(drafts))
-                if not draft.described.parameters and not draft.described.bodies:
-                    self.open_api.detail(draft.described)
+                (reader.detail if whole else reader.glance)(draft.described)
 
     def _choose(self, drafts: list[Draft]) -> list[Draft]:
         able = [draft for draft in drafts if draft.kind != "probe"] or drafts

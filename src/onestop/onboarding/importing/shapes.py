@@ -8,22 +8,30 @@ from onestop.onboarding.importing.source import At, Source
 from onestop.onboarding.importing.xml_shapes import element_name
 
 _MAX_DEPTH: Final = 10
-_MAX_MEMBERS: Final = 1500  # of one body
+MAX_MEMBERS: Final = 1500  # of one body
+_BODIES: Final = 4  # of that size in one operation; documents list many refusals, each with its own
 _SCALARS: Final = {"string", "integer", "number", "boolean"}
 _MAX_ENUM: Final = 200
 
 
 class Shaper:
-    """Reads schemas of one source; each call of `shape` has a budget of its own."""
+    """Reads schemas of one source; each call of `shape` has a budget of its own, within that of its operation."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._left = 0
+        self._most = self._left = MAX_MEMBERS
+        self._of_all, self._deepest = 0, _MAX_DEPTH
+
+    def begin(self, most: int = MAX_MEMBERS, deepest: int = _MAX_DEPTH) -> None:
+        """Begin another operation: `most` members of each body, and four times as many of all of them."""
+        self._most, self._of_all, self._deepest = most, most * _BODIES, deepest
 
     def shape(self, schema: Any, at: At) -> Shape:
         """Return the shape of one schema."""
-        self._left = _MAX_MEMBERS
-        return self._shape(schema, at, 0, ())
+        self._left = given = min(self._most, self._of_all)
+        shape = self._shape(schema, at, 0, ())
+        self._of_all -= given - max(self._left, 0)
+        return shape
 
     def _shape(self, schema: Any, at: At, depth: int, stack: tuple[At, ...]) -> Shape:
         if schema is True or schema is None:
@@ -31,15 +39,15 @@ class Shaper:
         if not isinstance(schema, dict):
             self.source.notes.add("schema_odd", self.source.spot(at), "warning")
             return Shape(pointer=at.pointer)
+        if self._left <= 0 or depth > self._deepest:  # before a reference is followed: a fan of them costs as much
+            return Shape(pointer=at.pointer, cut=True, text=_words(schema))
+        self._left -= 1
         schema, here, passed = self.source.follow(schema, at)
         if not isinstance(schema, dict):
             return Shape(pointer=at.pointer)
         if any(place in stack for place in passed):
             self.source.notes.add("schema_circle", self.source.spot(at), "note")
             return Shape(pointer=at.pointer, cut=True, text=_words(schema))
-        if depth > _MAX_DEPTH or self._left <= 0:
-            return Shape(pointer=at.pointer, cut=True, text=_words(schema))
-        self._left -= 1
         shape = self._own(schema, here, depth, (*stack, *passed))
         shape = self._joined(shape, schema, here, depth, (*stack, *passed))
         _annotate(shape, schema)
@@ -54,8 +62,10 @@ class Shaper:
             shape.kind = "object"
             members = schema.get("properties")
             for name, part in members.items() if isinstance(members, dict) else ():
+                if self._left <= 0 and self._most < MAX_MEMBERS:
+                    break  # it is only glanced at
                 if self._left <= 0:
-                    self.source.notes.add("schema_cut", self.source.spot(at), "note", most=_MAX_MEMBERS)
+                    self.source.notes.add("schema_cut", self.source.spot(at), "note", most=MAX_MEMBERS)
                     break
                 shape.members[str(name)] = self._shape(part, at / "properties" / str(name), depth + 1, stack)
             shape.required = _names(schema.get("required"))
