@@ -138,6 +138,7 @@ def test_a_request_id_is_the_key_only_where_the_document_says_so() -> None:
     made_untold = manifest(read(parameters=[header("X-Request-Id", "For our logs", required=True)], **SURE))
     assert made_untold.always.headers == {"X-Request-Id": "{uuid}"}
     assert made_untold.operations[0].request.headers == {}
+    assert "trace_header" in {finding.code for finding in untold.findings}
 
 
 def test_a_key_that_must_be_a_uuid_is_made_one() -> None:

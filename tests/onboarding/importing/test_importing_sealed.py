@@ -107,6 +107,13 @@ def test_a_token_is_carried_on_and_not_opened() -> None:
     assert not [question for question in found.questions if question.id.startswith("protection")]
 
 
+def test_a_member_is_a_token_by_its_own_name_and_not_by_that_of_its_schema() -> None:
+    there = "#/paths/~1r/get/responses/200/content/application~1json/schema/$defs/Token"
+    schema = {"$defs": {"Token": TEXT | {"example": JWS}}, "type": "object", "properties": {"payload": {"$ref": there}}}
+    found = read(schema)
+    assert jose(found).member == "payload"
+
+
 def test_shared_secrets_are_never_listed_beside_key_pairs() -> None:
     found = read(TEXT, "application/jwt", "Signed JWT, HS256 or ES256")
     assert jose(found).algorithms == ("ES256",)

@@ -56,7 +56,7 @@ class SealFinder:
         if media_kind(media.type) != "json":
             return {}
         for member in _members(media.shape):
-            if _is_compact(member.shape):
+            if _is_compact(member.shape, member.path[-1]):
                 shown = str(member.shape.example or "")
                 text = f"{member.shape.text} {told}"
                 return self._sealed(member.shape, member.path, text, shown, likely=member.alone)
@@ -103,9 +103,8 @@ def _members(shape: Shape, path: tuple[str, ...] = ()) -> Iterator[_Member]:
             yield from _members(part, (*path, name))
 
 
-def _is_compact(shape: Shape) -> bool:
+def _is_compact(shape: Shape, name: str) -> bool:
     """Tell whether a member is said or shown to be a compact text; a token to be carried on is none of ours to open."""
-    name = shape.pointer.rpartition("/")[2]
     if "token" in words_of(name) or "assertion" in words_of(name):
         return False
     shown = isinstance(shape.example, str) and _COMPACT.fullmatch(shape.example) is not None

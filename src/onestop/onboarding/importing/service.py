@@ -96,6 +96,7 @@ class _Import:
         if named:
             found.always.setdefault("headers", {}).update(named)
             found.spoken_for |= {f"header:{name.lower()}" for name in named}
+            self.notes.add("trace_header", Spot(file=self.main), "note", names=", ".join(named))
         for count, draft in enumerate(taken):
             self.progress("operation", count, len(taken))
             drafting.draft(draft)
