@@ -152,6 +152,14 @@ def test_the_next_pages_address_is_read_where_the_document_has_it(
     assert expression(source)(page) == address
 
 
+@pytest.mark.parametrize("following", ["/b", {"href": "/b"}])
+def test_a_link_that_may_be_a_text_or_a_table_is_read_as_either(following: Any) -> None:
+    link = {"oneOf": [TEXT, HREF, {"type": "null"}]}
+    told = paging(listing(table(data=ROWS, links=table(next=link)), {"page[number]": NUMBER}))
+    assert expression(told.next or "")({"links": {"next": following}}) == "/b"
+    assert expression(told.next or "")({"links": {"next": None}}) is None
+
+
 @pytest.mark.parametrize(("headers", "about"), [(("link",), ""), ((), "The `Link` header leads to the next page.")])
 def test_a_bare_list_goes_on_by_its_link_header(headers: tuple[str, ...], about: str) -> None:
     size = {"type": "integer", "maximum": 10}

@@ -214,6 +214,14 @@ def test_an_http_signature_of_the_draft_is_a_recipe() -> None:
     assert set(found.environment) >= {"key_id", "sign_key"}
 
 
+def test_a_signed_header_that_names_the_call_is_sent_once() -> None:
+    shown = 'keyId="k",algorithm="rsa-sha256",headers="digest x-request-id"'
+    found = read([parameter("Signature", about=shown), parameter("X-Request-ID", format="uuid")])
+    assert signed(found).headers["X-Request-ID"] == "{uuid}"
+    assert manifest(found).always.headers == {}
+    assert manifest(found).operations[0].request.headers == {}
+
+
 def test_message_signatures_are_known_by_their_input() -> None:
     shown = 'sig2=("@method" "@path" "content-digest");created=1;keyid="k";alg="ed25519"'
     found = read([parameter("Signature-Input", about=shown), parameter("Signature"), parameter("Content-Digest")])

@@ -63,7 +63,7 @@ def authentication(
 def _signed(found: Authentication, signature: Signature) -> None:
     found.auth, secrets, spoken_for = signature.taken()
     found.secrets |= secrets
-    found.spoken_for |= spoken_for
+    found.spoken_for |= spoken_for | {f"header:{name.lower()}" for name in found.auth.get("headers", {})}
     found.why = "a signature, by the names of parameters and what the document says of them; compare with the recipe"
 
 

@@ -171,6 +171,9 @@ def _of_links(path: tuple[str, ...], links: Shape, *, hal: bool) -> str | None:
         return f"{here}.next.href" if hal and not links.members and links.kind in ("object", "any") else None
     part = links.members[following]
     within = next((name for name in _ADDRESSES if name in part.members), "href")
+    if part.kind == "any" and not hal:  # JSON:API lets it be an address or a table that holds one
+        either = path_to((*path, following))
+        return f"{either}.{within} | or({either})"
     of_hal = part.kind == "object" or (hal and part.kind == "any")
     return path_to((*path, following, within) if of_hal else (*path, following))
 

@@ -92,7 +92,8 @@ class _Import:
         drafting = Drafting(
             taken, drafts, self.interview, self.notes, self.spot, found.spoken_for, self.description.about
         )
-        named = trace_headers(taken)
+        signed = {name.lower() for name in found.auth.get("headers", {})}
+        named = {name: recipe for name, recipe in trace_headers(taken).items() if name.lower() not in signed}
         if named:
             found.always.setdefault("headers", {}).update(named)
             found.spoken_for |= {f"header:{name.lower()}" for name in named}
