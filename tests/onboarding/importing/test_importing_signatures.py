@@ -236,7 +236,7 @@ def test_message_signatures_are_known_by_their_input() -> None:
     [
         ("x-tif-paasid", True, "app"), ("X-Ca-Signature-Headers", True, "covered"), ("signType", False, "method"),
         ("noncestr", False, "nonce"), ("X-Content-SHA256", True, "digest"), ("billSign", False, None),
-        ("contractTimestamp", False, None), ("X-Request-Id", True, None),
+        ("contractTimestamp", False, None), ("X-Request-Id", True, None), ("a-" * 40_000 + "sign", True, None),
     ],
 )  # fmt: skip
 def test_a_role_is_known_by_the_whole_name_or_a_headers_end(name: str, header: bool, role: str | None) -> None:

@@ -154,6 +154,24 @@ def test_a_prefix_that_the_root_declares_serves_below_and_one_that_nothing_decla
     assert "xml_prefix" in {finding.code for finding in found.findings}
 
 
+def test_a_name_that_no_element_can_have_is_left_out_and_named() -> None:
+    schema = table(
+        xml={"name": "no root"}, good=TEXT, bad=TEXT | {"xml": {"name": "x y"}}, lang=attribute(name="xml:lang"),
+        worse=attribute(name="a b"),
+    )  # fmt: skip
+    found = asking(schema)
+    root = written(found, good="1", xml_lang="zh")
+    assert [one.tag for one in root.iter()] == ["request", "good"]
+    assert dict(root.attrib) == {"{http://www.w3.org/XML/1998/namespace}lang": "zh"}
+    assert "xml_name" in {finding.code for finding in found.findings}
+
+
+def test_prefixes_within_names_are_none_in_what_is_read() -> None:
+    found = answering(table(permit=table(lang=attribute(name="xml:lang"), owner=TEXT | {"xml": {"name": "p:owner"}})))
+    body = '<r><permit xml:lang="zh" xmlns:p="urn:p"><p:owner>o</p:owner></permit></r>'
+    assert answer(found, body) == {"lang": "zh", "owner": "o"}
+
+
 # --- WSDL -------------------------------------------------------------------------------------------------------------
 
 

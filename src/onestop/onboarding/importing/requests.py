@@ -13,7 +13,7 @@ from onestop.onboarding.importing.rules_paging import is_paging
 from onestop.onboarding.importing.rules_personal import Match, recognise
 from onestop.onboarding.importing.shapes import as_elements
 from onestop.onboarding.importing.vocabulary import known
-from onestop.onboarding.importing.xml_shapes import qualified
+from onestop.onboarding.importing.xml_shapes import nameable, qualified
 
 BODIES: Final = ("json", "form", "multipart", "xml", "text", "csv")
 _NEVER: Final = known("request.never")
@@ -196,7 +196,11 @@ class RequestMaker:
             told, unknown = qualified(shape)
             if unknown:
                 self._note("xml_prefix", shape.pointer, "warning", names=", ".join(sorted(set(unknown))))
-            request["template"] = soap.template(name, told.namespace, as_elements(told), self._filled)
+            elements, refused = nameable(as_elements(told), soap.is_name)
+            for one in refused:
+                self.notes.add("xml_name", self._spot(shape.pointer), "warning", name=one)
+            name = name if soap.is_name(name) else "request"
+            request["template"] = soap.template(name, told.namespace, elements, self._filled)
             return "xml"
         if codec == "text":
             request["body"] = {"text": "payload.text"}

@@ -60,6 +60,7 @@ _NAMED: Final = re.compile(
     r"\s*[:：=＝]?\s*((?:[^。；;，\n.]|\.(?!\s|$)){3,200})",
     re.I,
 )
+_LONGEST_NAME: Final = 100
 _PLUS: Final = re.compile(r"\s*(?:\+|＋|\|\|)\s*")
 _TERMS: Final[Mapping[str, frozenset[str]]] = {
     place: known(f"signing.terms.{place}") for place in
@@ -76,6 +77,8 @@ class Formula(NamedTuple):
 
 def role_of(name: str, *, header: bool) -> Role | None:
     """Return what a value does in a signature, by its name; a header's may begin with words of the house."""
+    if len(name) > _LONGEST_NAME:
+        return None
     words = [word for word in words_of(name) if word != "x"]
     endings = range(len(words)) if header else range(1)
     for start in endings:

@@ -5,12 +5,13 @@ one without is text and its attributes stand beside it as `element@name`.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from onestop.onboarding.importing.models import Shape
 
 _MAX_DEPTH: Final = 12
+_OF_XML: Final = ("xml:lang", "xml:space", "xml:id")
 TEXT: Final = "#text"
 
 
@@ -42,6 +43,25 @@ def qualified(
     return made, unknown + [prefix for _, more in inner.values() for prefix in more]
 
 
+def nameable(shape: Shape, fits: Callable[[str], bool], depth: int = 0) -> tuple[Shape, list[str]]:
+    """Return a shape of elements without those that nothing can be called, and their names."""
+    made = copy.copy(shape)
+    refused: list[str] = []
+    if depth > _MAX_DEPTH:
+        return made, refused
+    if made.item is not None:
+        made.item, refused = nameable(made.item, fits, depth + 1)
+    made.members = {}
+    for name, part in shape.members.items():
+        if not (fits(name) or (part.attribute and name in _OF_XML)):
+            refused.append(name)
+            continue
+        made.members[name], more = nameable(part, fits, depth + 1)
+        refused += more
+    made.required = shape.required & made.members.keys()
+    return made, refused
+
+
 def with_attributes(shape: Shape, depth: int = 0) -> Shape:
     """Return a shape of elements with its attributes where the gateway reads them."""
     if shape.kind == "list" and shape.item is not None and depth <= _MAX_DEPTH:
@@ -53,11 +73,11 @@ def with_attributes(shape: Shape, depth: int = 0) -> Shape:
     if depth == 0 and is_leaf(shape):  # its attributes have nothing to stand beside
         return next((_plain(part) for part in shape.members.values() if part.xml_text), Shape(pointer=shape.pointer))
     made = copy.copy(shape)
-    own = {f"@{name}": _plain(part) for name, part in shape.members.items() if part.attribute}
+    own = {f"@{_local(name)}": _plain(part) for name, part in shape.members.items() if part.attribute}
     made.members = {**own}
     for name, part in shape.members.items():
         if not part.attribute and not part.xml_text:
-            made.members |= _element(name, part, depth)
+            made.members |= _element(_local(name), part, depth)
     made.required = shape.required & made.members.keys()
     return made
 
@@ -68,13 +88,18 @@ def _element(name: str, part: Shape, depth: int) -> dict[str, Shape]:
     if not is_leaf(inner):
         return {name: with_attributes(part, depth + 1)}
     text = next((one for one in inner.members.values() if one.xml_text), None)
-    beside = {f"{name}@{told}": one for told, one in inner.members.items() if one.attribute}
+    beside = {f"{name}@{_local(told)}": one for told, one in inner.members.items() if one.attribute}
     found = ({name: text} if text is not None else {}) | beside
     several = part.kind == "list"
     return {
         told: Shape(kind="list", item=_plain(one), pointer=one.pointer) if several else _plain(one)
         for told, one in found.items()
     }
+
+
+def _local(name: str) -> str:
+    """Return a name as replies are read: without the prefix that documents write into it."""
+    return name.rpartition(":")[2] or name
 
 
 def is_leaf(shape: Shape) -> bool:
@@ -112,9 +137,9 @@ def renamed(value: Any, shape: Shape, name: str = "", depth: int = 0) -> Any:
         elif known.xml_text:
             made[TEXT] = part
         elif known.attribute:
-            made[f"@{known.xml_name or told}"] = part
+            made[f"@{_local(known.xml_name or told)}"] = part
         else:
-            made |= _placed(element_name(told, known), renamed(part, known, told, depth + 1))
+            made |= _placed(_local(element_name(told, known)), renamed(part, known, told, depth + 1))
     return made
 
 
