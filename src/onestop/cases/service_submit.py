@@ -21,6 +21,7 @@ from onestop.cases.views import Answers, CaseView, Operation, Resubmit, Submit
 from onestop.db import Connection
 from onestop.errors import FieldError
 from onestop.gateway import effects
+from onestop.gateway.mapping.language import path_of
 from onestop.http.idempotency import Keyed, Reply
 from onestop.http.models import Context
 from onestop.identity.models import Session
@@ -249,8 +250,8 @@ async def _corrected(
 def inputs_of(office: Office, item: str, code: str) -> set[str]:
     """Return the codes of the fields a step hands to its department."""
     part = office.catalogue.get(item).components[code].spec
-    paths = [source.split("|")[0].strip().split(".") for source in part.inputs.values()]
-    return {".".join(path[1:3]) for path in paths if path[0] == "answers"}
+    paths = [path_of(source) for source in part.inputs.values()]
+    return {".".join(path[1:3]) for path in paths if path and path[0] == "answers"}
 
 
 async def withdraw(office: Office, session: Session, context: Context, keyed: Keyed, case_id: str) -> Reply:

@@ -2,11 +2,11 @@
 
 Every secret is named here and told per environment, never in the manifest. A recipe's {places} are: {secret.<name>}
 any secret, {config.<name>} any constant of the environment, {timestamp} seconds, {timestamp_ms}, {time(<strftime>)}
-China Standard Time, {time_utc(<strftime>)}, {date} as HTTP writes it, {nonce} 24 hex digits, {uuid}, {method}, {path},
-{query} as sent, {target} path and query, {host}, {url} scheme, host and path, {body} as it is when it is signed,
-{body_sha256} {body_sha256_b64} {body_md5} {body_md5_b64} {body_sm3}, {params} see `Params`, {token} of a login, and in
-what is sent, {signature}. The words {app_key} and {secret} stand for {secret.app_key} and {secret.app_secret}. A brace
-that means itself is written twice.
+China Standard Time, {time_utc(<strftime>)}, {date} as HTTP writes it, {nonce} 24 hex digits, {uuid}, {method},
+{method_lower}, {path}, {query} as sent, {target} path and query, {host}, {url} scheme, host and path, {body} as it is
+when it is signed, {body_sha256} {body_sha256_b64} {body_md5} {body_md5_b64} {body_sm3}, {params} see `Params`, {token}
+of a login, and in what is sent, {signature}. The words {app_key} and {secret} stand for {secret.app_key} and
+{secret.app_secret}. A brace that means itself is written twice.
 """
 
 from typing import Annotated, Literal

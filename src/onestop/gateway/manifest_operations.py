@@ -84,7 +84,8 @@ class Poll(Strict, frozen=True, kw_only=True):
 class Paging(Strict, frozen=True, kw_only=True):
     """How a long answer is asked for page by page; the pages' items are read as one list.
 
-    page, offset, cursor: `parameter` carries the page's number, the count of items so far, or `next`.
+    page, offset, cursor: `parameter` carries the page's number, the count of items so far, or `next`; in a body both
+    parameters may be paths, such as `page.no`.
     next: `next` gives the next page's address. link: the Link header does (RFC 8288). An address of another host, or
     above the system's own path, is a bad reply.
     """

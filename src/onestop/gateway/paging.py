@@ -5,7 +5,6 @@ comes twice, or one that lies elsewhere spoils the answer.
 """
 
 import hashlib
-import re
 from typing import Any, Final
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
@@ -13,12 +12,12 @@ import msgspec
 
 from onestop.gateway.facts import Fact, fact
 from onestop.gateway.links import LinkUnreadable, next_targets
-from onestop.gateway.manifest import BadManifest, Operation, Paging
+from onestop.gateway.manifest import BadManifest, Operation, Paging, Tree
 from onestop.gateway.mapping.language import Codes, Value, expression
+from onestop.gateway.mapping.paths import names_of
 from onestop.outbound.models import Reply
 
 MOST_ITEMS: Final = 1000  # a mapping reads no more records of one list; what is beyond is never cut off silently
-_PATH: Final = re.compile(r"[\w-]+(\.[\w-]+)*|\.")
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -47,7 +46,7 @@ class Turner:
     """Turns the pages of one operation."""
 
     def __init__(self, spec: Paging, codes: Codes) -> None:
-        if not _PATH.fullmatch(spec.items):
+        if names_of(spec.items) is None:
             raise BadManifest(f"paging.items is a plain path, not {spec.items!r}")
         self.spec = spec
         self._items = expression(spec.items, codes)
@@ -93,7 +92,7 @@ class Turner:
         """Return the first page's body with everybody's items in their place."""
         if self.spec.items == ".":
             return pages.items
-        *parents, last = self.spec.items.split(".")
+        *parents, last = names_of(self.spec.items) or []
         body = pages.first
         for step in parents:
             body = body.get(step) if isinstance(body, dict) else None
@@ -171,7 +170,7 @@ def with_page(operation: Operation) -> Operation:
     paging, request = operation.paging, operation.request
     if paging is None:
         return operation
-    told: dict[str, Any] = {}
+    told: dict[str, str] = {}
     if paging.style in ("page", "offset", "cursor"):
         told[paging.parameter] = "page.value"
     if paging.size_parameter:
@@ -179,5 +178,19 @@ def with_page(operation: Operation) -> Operation:
     if paging.place == "query":
         changed = msgspec.structs.replace(request, query={**request.query, **told})
     else:
-        changed = msgspec.structs.replace(request, body={**(request.body or {}), **told})
+        changed = msgspec.structs.replace(request, body=_within_body(request.body or {}, told))
     return msgspec.structs.replace(operation, request=changed)
+
+
+def _within_body(body: Tree, told: dict[str, str]) -> Tree:
+    """Return a body with further members, each by its path: `page.no` stands in the table `page`."""
+    body = dict(body)
+    for place, source in told.items():
+        *parents, last = names_of(place) or [place]
+        table = body
+        for step in parents:
+            inner = table.get(step)
+            table[step] = dict(inner) if isinstance(inner, dict) else {}
+            table = table[step]
+        table[last] = source
+    return body

@@ -1,11 +1,12 @@
 """Decisions about items: whether a file fits together, what a search finds."""
 
-import re
 from collections.abc import Container, Iterable
 
+from onestop.gateway.manifest_base import BadManifest
+from onestop.gateway.mapping.language import path_of
 from onestop.items.models import Item
 
-_ROOT = re.compile(r"^(answers|results|applicant|case)\.")
+_ROOTS = ("answers", "results", "applicant", "case")
 _FILLS = ("boolean",)
 
 
@@ -49,11 +50,14 @@ def _yes_or_no(item: Item) -> Iterable[str]:
 
 
 def _input_fault(source: str, needs: tuple[str, ...], fields: Container[str]) -> str | None:
-    if source.startswith("'"):
+    try:
+        path = path_of(source)
+    except BadManifest as fault:
+        return f"is no expression: {fault}"
+    if path is None and source.strip().startswith("'"):
         return None
-    if not _ROOT.match(source):
+    if path is None or len(path) < 2 or path[0] not in _ROOTS:
         return "begins with none of answers., results., applicant., case. and is no literal"
-    path = source.split("|")[0].strip().split(".")
     if path[0] == "answers" and ".".join(path[1:3]) not in fields:
         return f"takes {'.'.join(path[1:])}, which the form does not ask"
     if path[0] == "results" and path[1] not in needs:

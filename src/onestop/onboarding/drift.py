@@ -26,7 +26,7 @@ from onestop.onboarding.errors import NothingToReturnTo
 from onestop.onboarding.models import Actor, Moving
 from onestop.onboarding.service import Life
 from onestop.onboarding.simulator import Simulator
-from onestop.onboarding.simulator_wire import place_of
+from onestop.onboarding.simulator_paths import member_of
 from onestop.outbound.errors import BadBody
 
 log = structlog.get_logger(__name__)
@@ -96,7 +96,7 @@ def _firm(operation: Operation) -> frozenset[str]:
     """Return the paths without which no answer can be read."""
     reply = operation.reply
     told = (reply.subject, reply.as_of, reply.key, reply.outcome.path if reply.outcome else None)
-    return frozenset(place for source in told if (place := place_of(source)) is not None)
+    return frozenset(place for source in told if (place := member_of(source)) is not None)
 
 
 def known_shape(line: Line, operation: Operation, examples: Path | None) -> Shape | None:

@@ -13,7 +13,7 @@ import msgspec
 
 from onestop.gateway.manifest import Operation
 from onestop.gateway.mapping.paths import outwards
-from onestop.onboarding.simulator_wire import place_of
+from onestop.onboarding.simulator_paths import member_of
 
 FindingKind = Literal["vanished", "type_changed", "null_new", "enum_new", "member_new", "format_changed"]
 
@@ -230,7 +230,7 @@ def _reads(source: Any, below: list[str], found: set[str]) -> None:
     """Add what an expression reads; `below` is where its record stands, the last, and those around it."""
     if isinstance(source, dict) and set(source) == {"each", "fields"}:
         levels, rest = outwards(source["each"].strip())
-        base, place = below[-1 - levels], place_of(rest)
+        base, place = below[-1 - levels], member_of(rest)
         for record in (place, f"{place}[]") if place else ():
             _reads(source["fields"], [*below, f"{base}{record}."], found)
         if place:
@@ -243,7 +243,7 @@ def _reads(source: Any, below: list[str], found: set[str]) -> None:
             _reads(part, below, found)
     elif isinstance(source, str):
         levels, rest = outwards(source.strip())
-        if (place := place_of(rest)) is not None:
+        if (place := member_of(rest)) is not None:
             _add(below[-1 - levels] + re.sub(r"\.\d+(?=\.|$)", "[]", place), found)
 
 
@@ -259,10 +259,10 @@ def breaking(operation: Operation, finding: Finding) -> bool:
         return False
     if finding.kind == "enum_new":
         rule = operation.reply.outcome
-        return rule is not None and rule.default is None and place_of(rule.path) == finding.path
+        return rule is not None and rule.default is None and member_of(rule.path) == finding.path
     if finding.kind == "format_changed":
         return any(
-            place_of(source) == finding.path for source in _clocked(operation.reply.as_of, operation.reply.fields)
+            member_of(source) == finding.path for source in _clocked(operation.reply.as_of, operation.reply.fields)
         )
     return True
 

@@ -17,12 +17,13 @@ from onestop.onboarding.simulator_auth import Guard
 from onestop.onboarding.simulator_bodies import written_moment
 from onestop.onboarding.simulator_examples import Book, Recorded, inline, read_folder, reading
 from onestop.onboarding.simulator_memory import Memory, Remembered
+from onestop.onboarding.simulator_paths import place_of
 from onestop.onboarding.simulator_people import SLOW_S, STALE, Wish, real_numbers, wish_of
 from onestop.onboarding.simulator_requests import Difference, Form, Request, nearest_path
 from onestop.onboarding.simulator_scenario import Fault, Scenario
 from onestop.onboarding.simulator_secrets import sandbox_config, sandbox_secrets
 from onestop.onboarding.simulator_steps import stepwise
-from onestop.onboarding.simulator_wire import exchange, place_of, put, write_reply
+from onestop.onboarding.simulator_wire import exchange, put, write_reply
 from onestop.outbound.errors import BadBody
 
 log = structlog.get_logger(__name__)

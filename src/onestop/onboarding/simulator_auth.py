@@ -31,6 +31,7 @@ from onestop.gateway.manifest import (
     WsSecurity,
 )
 from onestop.gateway.manifest_base import BadManifest
+from onestop.gateway.mapping.language import path_of
 from onestop.onboarding.simulator_requests import Difference, Request
 from onestop.onboarding.simulator_wire import flat
 
@@ -269,6 +270,7 @@ class Guard:
         places: dict[str, str] = {
             **found,
             "method": request.method,
+            "method_lower": request.method.lower(),
             "path": request.whole_path,
             "query": request.raw_query,
             "target": f"{request.whole_path}?{request.raw_query}" if request.raw_query else request.whole_path,
@@ -277,6 +279,7 @@ class Guard:
             "body_sha256": hashlib.sha256(body).hexdigest(),
             "body_sha256_b64": base64.b64encode(hashlib.sha256(body).digest()).decode(),
             "body_md5": hashlib.md5(body).hexdigest(),  # noqa: S324 - what older platforms ask for
+            "body_md5_b64": base64.b64encode(hashlib.md5(body).digest()).decode(),  # noqa: S324 - likewise
             "params": _params(auth, request),
         }
         missing = False
@@ -403,7 +406,7 @@ def _unb64url(text: str) -> bytes:
 
 
 def _grow(tree: dict[str, Any], source: str, value: Any) -> None:
-    *parents, last = source.partition("|")[0].strip().split(".")
+    *parents, last = path_of(source) or [source]
     for step in parents:
         tree = tree.setdefault(step, {})
     tree[last] = value

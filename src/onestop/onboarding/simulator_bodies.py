@@ -4,7 +4,9 @@ import re
 from typing import Any
 
 from onestop.gateway.manifest import Manifest, Operation
-from onestop.onboarding.simulator_wire import place_of, plain, write_reply
+from onestop.gateway.mapping.language import calls_of
+from onestop.onboarding.simulator_paths import place_of, split
+from onestop.onboarding.simulator_wire import plain, write_reply
 
 PERSON = "990102199203140221"
 MOMENT = "2025-12-01T09:30:00+08:00"
@@ -110,7 +112,7 @@ def _from_mapping(manifest: Manifest, operation: Operation, tree: dict[str, Any]
     _fields(manifest, reply.fields, tree, 0)
     found = place_of(reply.found)
     if found is not None:
-        _set(tree, reply.found, "[]" if "| json" in str(reply.found) else "x")
+        _set(tree, reply.found, "[]" if "json" in calls_of(reply.found or ".") else "x")
 
 
 def _fields(manifest: Manifest, fields: Any, tree: dict[str, Any], depth: int) -> None:
@@ -119,7 +121,7 @@ def _fields(manifest: Manifest, fields: Any, tree: dict[str, Any], depth: int) -
     if set(fields) == {"each", "fields"}:
         record: dict[str, Any] = {}
         _fields(manifest, fields["fields"], record, depth + 1)
-        _set(tree, fields["each"], "[]" if "| json" in fields["each"] else [record])
+        _set(tree, fields["each"], "[]" if "json" in calls_of(fields["each"]) else [record])
         return
     for name, source in fields.items():
         if isinstance(source, str):
@@ -129,7 +131,7 @@ def _fields(manifest: Manifest, fields: Any, tree: dict[str, Any], depth: int) -
 
 
 def _sample(manifest: Manifest, name: str, source: str) -> Any:
-    calls = [part.strip() for part in source.split("|")[1:]]
+    calls = calls_of(source)
     first = calls[0] if calls else ""
     if first.startswith("code("):
         return next(iter(manifest.codes.get(first[5:-1], {})), "x")
@@ -147,7 +149,7 @@ def written_moment(source: str, moment: Any = None) -> str:
     from datetime import datetime
 
     at = moment or datetime.fromisoformat(MOMENT)
-    for call in (part.strip() for part in source.split("|")[1:]):
+    for call in calls_of(source):
         found = _CLOCK.fullmatch(call)
         if found is not None:
             pattern = found[2]
@@ -161,7 +163,7 @@ def _set(tree: dict[str, Any], source: str | None, value: Any, *, force: bool = 
     place = place_of(source)
     if place is None:
         return
-    *parents, last = place.split(".")
+    *parents, last = split(place)
     inner: Any = tree
     for step in parents:
         if isinstance(inner, list):

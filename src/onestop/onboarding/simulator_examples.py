@@ -13,8 +13,9 @@ from onestop.gateway.manifest import ErrorCase, Example, Manifest, Operation
 from onestop.gateway.mapping.language import MappingFailed, expression
 from onestop.gateway.operations import Prepared
 from onestop.onboarding.simulator_bodies import made_body
+from onestop.onboarding.simulator_paths import place_of, split
 from onestop.onboarding.simulator_requests import Form, Request
-from onestop.onboarding.simulator_wire import flat, media_type, place_of, plain, put, write_reply
+from onestop.onboarding.simulator_wire import flat, media_type, plain, put, write_reply
 from onestop.outbound.errors import BadBody
 from onestop.outbound.models import Reply
 
@@ -203,7 +204,7 @@ _PERSON = re.compile(r"99\d{15}[\dX]")
 
 
 def _grow(tree: dict[str, Any], path: str, value: Any) -> None:
-    *parents, last = path.split(".")
+    *parents, last = split(path)
     for step in parents:
         inner = tree.setdefault(step, {})
         if not isinstance(inner, dict):

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from onestop.gateway.manifest import Operation
-from onestop.onboarding.simulator_wire import place_of, write_reply
+from onestop.gateway.manifest import Operation, Paging
+from onestop.gateway.mapping.paths import names_of
+from onestop.onboarding.simulator_paths import joined, place_of, split, step
+from onestop.onboarding.simulator_wire import write_reply
 from onestop.outbound.decoding import decode_json
 
 
@@ -19,8 +21,10 @@ def page_of(operation: Operation, body: bytes, facts: Mapping[str, str]) -> byte
     items = holder.get(last) if isinstance(holder, dict) else None
     if not isinstance(items, list):
         return body
-    size = _number(facts.get(f"{rules.place}.{rules.size_parameter}") if rules.size_parameter else None, rules.size)
-    asked = facts.get(f"{rules.place}.{rules.parameter}")
+    size = _number(
+        facts.get(place_of_parameter(rules, rules.size_parameter)) if rules.size_parameter else None, rules.size
+    )
+    asked = facts.get(place_of_parameter(rules, rules.parameter))
     start = _number(asked, 0 if rules.style != "page" else rules.first)
     begin = (start - rules.first) * size if rules.style == "page" else start
     holder[last] = items[max(begin, 0) : begin + size]
@@ -36,14 +40,19 @@ def page_of(operation: Operation, body: bytes, facts: Mapping[str, str]) -> byte
     return write_reply(operation, tree)
 
 
+def place_of_parameter(rules: Paging, name: str) -> str:
+    """Return where in a request a parameter of the pages stands: in a body by its path, in the address by its name."""
+    return f"{rules.place}.{step(name) if rules.place == 'query' else joined(names_of(name) or [name])}"
+
+
 def _number(text: str | None, usual: int) -> int:
     return int(text) if text is not None and text.isdigit() and len(text) < 8 else usual
 
 
 def _holder(tree: Any, path: str) -> tuple[Any, str]:
-    *parents, last = path.split(".")
-    for step in parents:
-        tree = tree.get(step) if isinstance(tree, dict) else None
+    *parents, last = split(path)
+    for parent in parents:
+        tree = tree.get(parent) if isinstance(tree, dict) else None
     return tree, last
 
 

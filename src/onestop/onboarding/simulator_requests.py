@@ -13,7 +13,9 @@ import msgspec
 
 from onestop.gateway.bodies import codecs
 from onestop.gateway.manifest import ApiKey, Login, Manifest, Operation, Signed
-from onestop.gateway.mapping.language import expression
+from onestop.gateway.mapping.language import calls_of, expression, path_of
+from onestop.onboarding.simulator_pages import place_of_parameter
+from onestop.onboarding.simulator_paths import joined, step
 from onestop.onboarding.simulator_wire import flat, plain, read_request
 from onestop.outbound.errors import BadBody
 
@@ -147,7 +149,9 @@ class Form:
         if place not in ("body", "query") or where in self.leaves or rest in self._members:
             return False
         paging = self.operation.paging
-        if paging is not None and rest in (paging.parameter, paging.size_parameter):
+        if paging is not None and where in [
+            place_of_parameter(paging, name) for name in (paging.parameter, paging.size_parameter) if name
+        ]:
             return False
         return not any(leaf.whole and where.startswith(name + ".") for name, leaf in self.leaves.items())
 
@@ -156,8 +160,9 @@ class Form:
         if not isinstance(source, str):
             self.leaves[where] = Leaf(plain(source), None)
             return
-        head, *calls = [part.strip() for part in source.split("|")]
-        if head.startswith("'"):
+        names, calls = path_of(source), calls_of(source)
+        head = joined(names) if names else "."
+        if names is None:
             self.leaves[where] = Leaf(plain(expression(source, self._codes)({})), None)
         elif head == "now" or (set(calls) - _SHAPELESS and (back := self._way_back(calls)) is None):
             self.leaves[where] = Leaf(None, None, whole=True, optional=optional)
@@ -184,7 +189,7 @@ class Form:
     def _tree(self, where: str, source: Any) -> None:
         if isinstance(source, dict) and set(source) != {"each", "fields"}:
             for name, part in source.items():
-                self._tree(f"{where}.{name}", part)
+                self._tree(f"{where}.{step(name)}", part)
         elif isinstance(source, list):
             for index, part in enumerate(source):
                 self._tree(f"{where}.{index}", part)

@@ -15,6 +15,8 @@ from lxml import etree
 
 from onestop.gateway.bodies import codecs
 from onestop.gateway.manifest import Operation
+from onestop.onboarding.simulator_paths import split, step
+from onestop.onboarding.xml_writing import attributes, inside
 from onestop.outbound.decoding import decode_json, decode_xml
 from onestop.outbound.errors import BadBody
 
@@ -31,7 +33,6 @@ _TYPES = {
     "text": "text/plain",
     "binary": "application/octet-stream",
 }
-_TAG = re.compile(r"[A-Za-z_][\w.-]*")
 _MOST_FACTS = 5000
 
 
@@ -85,7 +86,7 @@ def flat(value: Any, prefix: str = "") -> dict[str, str]:
             return
         if isinstance(part, dict) and part:
             for key, inner in part.items():
-                walk(inner, f"{name}.{key}" if name else str(key))
+                walk(inner, f"{name}.{step(str(key))}" if name else step(str(key)))
         elif isinstance(part, list) and part:
             for index, inner in enumerate(part):
                 walk(inner, f"{name}.{index}" if name else str(index))
@@ -100,10 +101,10 @@ def nested(values: dict[str, str]) -> dict[str, Any]:
     """Return `payload.a` → x as {"payload": {"a": x}}."""
     tree: dict[str, Any] = {}
     for name, value in values.items():
-        *parents, last = name.split(".")
+        *parents, last = split(name)
         inner = tree
-        for step in parents:
-            inner = inner.setdefault(step, {})
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
         inner[last] = value
     return tree
 
@@ -138,22 +139,12 @@ def write_reply(operation: Operation, tree: Any) -> bytes:
 
 
 def _write_xml(tree: Any, codec: str, charset: str) -> bytes:
-    inner = _elements(tree)
+    inner = inside(tree)
     if codec == "soap":
         inner = f'<soap:Envelope xmlns:soap="{_SOAP["soap"]}"><soap:Body>{inner}</soap:Body></soap:Envelope>'
     else:
-        inner = f"<response>{inner}</response>"
+        inner = f"<response{attributes(tree, '@')}>{inner}</response>"
     return f'<?xml version="1.0" encoding="{charset.upper()}"?>{inner}'.encode(charset)
-
-
-def _elements(tree: Any) -> str:
-    if not isinstance(tree, dict):
-        return escape(plain(tree))
-    parts = []
-    for name, value in tree.items():
-        if _TAG.fullmatch(name):
-            parts += [f"<{name}>{_elements(item)}</{name}>" for item in (value if isinstance(value, list) else [value])]
-    return "".join(parts)
 
 
 def _write_csv(tree: Any) -> str:
@@ -166,13 +157,7 @@ def _write_csv(tree: Any) -> str:
     return out.getvalue()
 
 
-# --- places in a recorded reply ---------------------------------------------------------------------------------------
-
-
-def place_of(expression: str | None) -> str | None:
-    """Return the path an expression reads; None where it reads a literal, the whole body, or outside its record."""
-    head = (expression or "").partition("|")[0].strip()
-    return None if not head or head == "." or head.startswith(("'", "../")) else head
+# --- other values in a recorded reply ---------------------------------------------------------------------------------
 
 
 def put(operation: Operation, body: bytes, changes: dict[str, Any]) -> bytes:
@@ -188,7 +173,7 @@ def put(operation: Operation, body: bytes, changes: dict[str, Any]) -> bytes:
     if operation.response_codec == "json":
         tree = decode_json(body, charset=operation.charset)
         for path, value in changes.items():
-            _put_value(tree, path.split("."), value)
+            _put_value(tree, split(path), value)
         return write_reply(operation, tree)
     if operation.response_codec in ("xml", "soap"):
         return _put_xml(operation, body, changes)
@@ -196,15 +181,15 @@ def put(operation: Operation, body: bytes, changes: dict[str, Any]) -> bytes:
 
 
 def _put_value(tree: Any, steps: list[str], value: Any) -> None:
-    for step, following in pairwise(steps):
+    for name, following in pairwise(steps):
         if isinstance(tree, list):
             if not tree:
                 return
-            tree = tree[min(int(step), len(tree) - 1) if step.isdigit() else 0]
+            tree = tree[min(int(name), len(tree) - 1) if name.isdigit() else 0]
         elif isinstance(tree, dict):
-            if not isinstance(tree.get(step), (dict, list)):
-                tree[step] = [] if following.isdigit() else {}
-            tree = tree[step]
+            if not isinstance(tree.get(name), (dict, list)):
+                tree[name] = [] if following.isdigit() else {}
+            tree = tree[name]
     if isinstance(tree, dict):
         old = tree.get(steps[-1])
         tree[steps[-1]] = int(value) if type(old) is int and plain(value).isdigit() else value
@@ -217,8 +202,14 @@ def _put_xml(operation: Operation, body: bytes, changes: dict[str, Any]) -> byte
         top = next((part for part in root if etree.QName(part).localname == "Body"), root)
     for path, value in changes.items():
         element = top
-        for step in path.split("."):
-            element = _child(element, step)
+        *parents, last = split(path)
+        for name in parents:
+            element = _child(element, name)
+        tag, mark, attribute = last.partition("@")
+        element = _child(element, tag) if tag else element
+        if mark:
+            element.set(attribute, "" if value is None else plain(value))
+            continue
         for child in list(element):
             element.remove(child)
         element.text = None if value is None else plain(value)

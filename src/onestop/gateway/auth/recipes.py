@@ -90,6 +90,7 @@ PLACES: dict[str, Callable[[Attempt], str]] = {
     "nonce": Attempt.nonce,
     "uuid": Attempt.uuid,
     "method": lambda at: at.out.method,
+    "method_lower": lambda at: at.out.method.lower(),
     "path": lambda at: at.out.path,
     "query": lambda at: at.out.query,
     "target": lambda at: at.out.target,

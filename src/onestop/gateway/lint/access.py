@@ -4,16 +4,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from onestop.gateway.auth.recipes import PLACES
 from onestop.gateway.lint.findings import Hit, Path, Subject, hit
 from onestop.gateway.lint.requests import sent
 from onestop.gateway.manifest import ApiKey, ClientCredentials, Jose, Login, SelfSigned, Signed, Sm4, WsSecurity
 from onestop.outbound.message import RESERVED
 
 _PLACE: Final = re.compile(r"\{([^{}\n]*)\}")
-_PLACES: Final = frozenset((
-    "app_key", "secret", "timestamp", "timestamp_ms", "nonce", "uuid", "method", "path", "query", "target", "host",
-    "body", "body_sha256", "body_sha256_b64", "body_md5", "body_sm3", "params", "token",
-))  # fmt: skip
+_PLACES: Final = {*PLACES, "app_key", "secret"} - {"signature"}
 _SECRET: Final = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY|eyJ[\w-]{10,}\.eyJ|\b(?:sk|ak|pk|key|token)[-_][A-Za-z0-9]{16,}\b"
     r"|(?<![\w./-])(?=[A-Za-z0-9+/_-]*\d)(?=[A-Za-z0-9+/_-]*[A-Za-z])[A-Za-z0-9+_-]{32,}={0,2}(?![\w.-])"
@@ -65,7 +63,7 @@ def recipes(s: Subject) -> Iterator[Hit]:
 def _is_place(place: str, *, signed: bool) -> bool:
     if place == "signature":
         return signed
-    if re.fullmatch(r"(?:secret|config)\.[A-Za-z_][\w-]*|time\(.+\)", place):
+    if re.fullmatch(r"(?:secret|config)\.[A-Za-z_][\w-]*|time(?:_utc)?\(.+\)", place):
         return True
     return place in _PLACES
 

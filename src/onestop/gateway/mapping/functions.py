@@ -63,6 +63,7 @@ FUNCTIONS: Final[dict[str, Maker]] = {
     "unb64": formats.unb64,
     "unique": lists.unique,
     "upper": texts.on_text(str.upper),
+    "uuid": texts.uuid,
     "where": lists.where,
     "xml": formats.xml,
     "yes": texts.yes,

@@ -28,7 +28,7 @@ from onestop.gateway.mapping.values import (
 from onestop.identity.rules import mask_number
 
 __all__ = (
-    "Codes", "Compiler", "Getter", "MappingFailed", "Value", "check_size", "expression", "is_literal",
+    "Codes", "Compiler", "Getter", "MappingFailed", "Value", "calls_of", "check_size", "expression", "is_literal",
     "masked", "path_of", "tree",
 )  # fmt: skip
 
@@ -65,6 +65,11 @@ def path_of(source: str) -> list[str] | None:
     """Return the names of the path that an expression begins with; None where it begins with a literal."""
     head = _split(source)[0][0]
     return None if is_quoted(head) else names_of(head)
+
+
+def calls_of(source: str) -> list[str]:
+    """Return the functions of an expression as they are written, in order."""
+    return [call for call, _ in _split(source)[1:]]
 
 
 def is_literal(source: Any) -> str | None:

@@ -11,8 +11,8 @@ from onestop.onboarding.importing.models import Description
 
 _ORDER = (
     "id", "kind", "want", "title", "method", "path", "purpose", "basis", "idempotent", "lookup", "total_s",
-    "authenticate", "sensitivity", "request_codec", "response_codec", "content_type", "accept_type", "accept", "answer",
-    "poll", "paging", "errors", "request", "reply", "schema",
+    "per_second", "concurrency", "authenticate", "sensitivity", "request_codec", "response_codec", "content_type",
+    "accept_type", "accept", "answer", "poll", "paging", "errors", "request", "reply", "schema",
 )  # fmt: skip
 _DEFAULTS = {"request_codec": "json", "response_codec": "json", "accept": [200], "sensitivity": "personal"}
 
@@ -25,6 +25,7 @@ def manifest(
     drafts: list[Draft],
     probe: str | None,
     origin: str,
+    limits: tuple[Mapping[str, Any], str] = ({}, ""),
 ) -> str:
     """Return the manifest; the same import gives the same text."""
     parts: list[str] = [
@@ -40,6 +41,8 @@ def manifest(
         parts += ["", "[always]", *_table(found.always)]
     if found.tls:
         parts += ["", "[tls]", *_table(found.tls)]
+    if limits[0]:
+        parts += ["", "[limits]", f"# {limits[1]}", *_table(limits[0])]
     if probe is not None:
         parts += ["", "[probe]", "# the document names it as a health check", f"path = {toml.text(probe)}"]
     for name, listed in codes.items():

@@ -9,6 +9,7 @@ from onestop.onboarding.importing.interview import Interview
 from onestop.onboarding.importing.models import Description, Scheme
 from onestop.onboarding.importing.notes import Notes
 from onestop.onboarding.importing.rules_names import words_of
+from onestop.onboarding.importing.signatures import Signature, stands_alone
 from onestop.onboarding.importing.vocabulary import known
 
 _KEY_HEADERS: Final = known("auth.key_names")
@@ -33,12 +34,23 @@ def authentication(
     """Infer how the chosen operations want the caller proved; ask where nothing is declared."""
     found = Authentication()
     requirement = _requirement(description, drafts, notes)
-    if interview.told("auth", "text") is not None:
+    signature = Signature(description, drafts, interview, notes)
+    told = interview.told("auth", "text")
+    if told == "signed" and signature.found:
+        _signed(found, signature)
+    elif told is not None:
         _asked(found, interview)
+    elif signature.found and stands_alone({description.schemes[name].kind for name in requirement or ()}):
+        for name, scopes in (requirement or {}).items():
+            if description.schemes[name].kind == "mutual_tls":
+                _take(found, description, description.schemes[name], scopes, interview, notes, spot)
+        _signed(found, signature)
     elif requirement:
         for name, scopes in requirement.items():
             _take(found, description, description.schemes[name], scopes, interview, notes, spot)
         found.why = f"declared by the document: {', '.join(requirement)}"
+        if found.auth["kind"] == "none" and not found.tls:  # declared, but as nothing that a manifest can say
+            _asked(found, interview)
     elif requirement is None:
         _by_parameters(found, drafts)
         if found.auth["kind"] == "none":
@@ -46,6 +58,13 @@ def authentication(
     _into_form(found.auth, drafts)
     _open_operations(description, drafts)
     return found
+
+
+def _signed(found: Authentication, signature: Signature) -> None:
+    found.auth, secrets, spoken_for = signature.taken()
+    found.secrets |= secrets
+    found.spoken_for |= spoken_for | {f"header:{name.lower()}" for name in found.auth.get("headers", {})}
+    found.why = "a signature, by the names of parameters and what the document says of them; compare with the recipe"
 
 
 def _into_form(auth: dict[str, Any], drafts: list[Draft]) -> None:

@@ -8,6 +8,7 @@ from onestop.onboarding.importing.models import Described
 from onestop.onboarding.importing.requests import KEY_HEADERS, KEY_NAMES
 from onestop.onboarding.importing.rules_kind import guess
 from onestop.onboarding.importing.rules_names import snake, unique, words_of
+from onestop.onboarding.importing.rules_pace import keeps_from_repeating
 from onestop.onboarding.importing.rules_personal import recognise
 from onestop.onboarding.importing.vocabulary import known
 
@@ -91,11 +92,26 @@ def lookup_candidate(submit: Draft, drafts: list[Draft]) -> tuple[Draft, str, st
 
 
 def key_header(draft: Draft) -> str | None:
-    """Return the header in which an operation takes an idempotency key."""
-    for parameter in draft.described.parameters:
-        if parameter.place == "header" and parameter.name.lower() in KEY_HEADERS:
+    """Return the header in which an operation takes an idempotency key: by its name, or by what is said of it."""
+    headers = [parameter for parameter in draft.described.parameters if parameter.place == "header"]
+    for parameter in headers:
+        if parameter.name.lower() in KEY_HEADERS:
+            return parameter.name
+    for parameter in headers:
+        if keeps_from_repeating(f"{parameter.text} {parameter.shape.text}"):
             return parameter.name
     return None
+
+
+def key_member(draft: Draft) -> str | None:
+    """Return the member or parameter of which the document says that the same value twice is one effect."""
+    told = [(p.name, p.shape, p.text) for p in draft.described.parameters if p.place == "query"]
+    for media in draft.described.bodies[:1]:
+        told += [(name, part, "") for name, part in media.shape.members.items() if part.kind == "value"]
+    named = next((name for name, shape, text in told if keeps_from_repeating(f"{text} {shape.text}")), None)
+    if named is None and keeps_from_repeating(draft.described.about):
+        named = next((name for name, _, _ in told if "".join(words_of(name)) in KEY_NAMES), None)
+    return named
 
 
 # --- the choice that is proposed ------------------------------------------------------------------------------------

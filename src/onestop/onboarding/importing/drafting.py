@@ -10,9 +10,11 @@ from onestop.onboarding.importing import choosing, outcomes
 from onestop.onboarding.importing.drafts import Draft, success
 from onestop.onboarding.importing.interview import Interview
 from onestop.onboarding.importing.notes import Notes
+from onestop.onboarding.importing.pages import PageFinder
 from onestop.onboarding.importing.replies import Place, ReplyMaker, place_of
 from onestop.onboarding.importing.requests import RequestMaker
 from onestop.onboarding.importing.rules_names import words_of
+from onestop.onboarding.importing.sealed import SealFinder, outer, with_protection
 
 _KINDS: Final = ("query", "submit", "status", "lookup", "cancel")
 _OUTCOMES: Final = ("completed", "pending", "declined", "correction", "extended", "transferred")
@@ -38,9 +40,12 @@ class Drafting:
         notes: Notes,
         spot: Any,
         spoken_for: set[str],
+        about: str = "",
     ) -> None:
         self.taken, self.every = taken, every
         self.interview, self.notes, self.spot, self.spoken_for = interview, notes, spot, spoken_for
+        self.about = about
+        self.secrets: dict[str, str] = {}  # that opening answers needs
         self.codes: dict[str, dict[str, str]] = {}
         self._places: dict[str, Place | None] = {}
         self._forget_absent()
@@ -77,7 +82,9 @@ class Drafting:
             if draft.kind != "submit":
                 continue
             draft.key_header = choosing.key_header(draft)
-            found = None if draft.key_header else choosing.lookup_candidate(draft, self.taken)
+            draft.key_member = None if draft.key_header else choosing.key_member(draft)
+            draft.key_told = bool(draft.key_header or draft.key_member)
+            found = None if draft.key_told else choosing.lookup_candidate(draft, self.taken)
             if found is not None and found[0].kind == "query":
                 other, parameter, member = found
                 other.kind, other.partner, other.key_member = "lookup", draft.id, parameter
@@ -95,11 +102,16 @@ class Drafting:
             "method": draft.described.method,
             "path": draft.described.path[:_LONGEST_PATH],
         }
+        self.secrets |= SealFinder(draft, self.interview, self.notes, self.spot, self.about).find()
+        PageFinder(draft, self.interview, self.notes, self.spot).find()
         RequestMaker(draft, self.interview, self.notes, self.spot, self.spoken_for).make()
         replies = ReplyMaker(draft, self.notes, self.spot, self.codes)
         replies.make()
+        with_protection(draft)
         self._places[draft.id] = replies.place
-        table["errors"] = outcomes.error_cases(draft, replies.place, self.interview, self.notes, self.spot)
+        around = outer(draft)
+        told_by = place_of(around) if around is not None else replies.place
+        table["errors"] = outcomes.error_cases(draft, told_by, self.interview, self.notes, self.spot)
         if draft.kind == "query":
             table["want"] = self.interview.ask(
                 f"want.{draft.id}", "text", about=draft.described.pointer, default=draft.id,
@@ -210,9 +222,11 @@ class Drafting:
     def _idempotent(self, draft: Draft) -> None:
         table, lookups = draft.table, [d for d in self.taken if d.kind == "lookup" and d.partner == draft.id]
         about = draft.described.pointer
-        if draft.key_header is not None:
-            table["idempotent"] = "key"
-            draft.whys["idempotent"] = f"the document declares the header {draft.key_header}"
+        if draft.key_told:
+            told = self.interview.told(f"idempotent.{draft.id}", "text")
+            table["idempotent"] = told if told in ("key", "none") else "key"
+            named = f"the header {draft.key_header}" if draft.key_header else f"of `{draft.key_member}`"
+            draft.whys["idempotent"] = f"the document says so {named}: the same key twice is one effect"
             return
         choices = ("key", "lookup", "none") if lookups else ("key", "none")
         default, say = ("lookup", "idempotent_lookup") if lookups else (None, "idempotent")

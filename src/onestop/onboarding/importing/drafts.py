@@ -10,6 +10,13 @@ from onestop.onboarding.importing.models import Answer, Described, Media, Operat
 from onestop.onboarding.importing.rules_kind import Guess
 
 
+class Sealed(msgspec.Struct, kw_only=True):
+    """An answer that is opened before it is read."""
+
+    protection: dict[str, Any]  # as the manifest has it
+    inner: Shape  # what is inside
+
+
 class Draft(msgspec.Struct, kw_only=True):
     """One operation: what the document says, what it is taken for, and what its table in the manifest will hold."""
 
@@ -21,10 +28,13 @@ class Draft(msgspec.Struct, kw_only=True):
     partner: str | None = None  # of a status, look-up or cancellation: the submission it belongs to
     key_member: str | None = None  # the parameter or member that carries our key
     key_header: str | None = None
+    key_told: bool = False  # the document says that the same key twice is one effect
     reference_name: str | None = None  # of a status or cancellation: what it calls the department's own number
     table: dict[str, Any] = field(default_factory=dict)  # the operation as the manifest will have it
     whys: dict[str, str] = field(default_factory=dict)  # key of `table` to why it is so
     personal: list[PersonalField] = field(default_factory=list)
+    paged: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)  # place and path of what turns pages
+    sealed: Sealed | None = None
     reply_media: Media | None = None
     request_media: Media | None = None
     answer: Answer | None = None
@@ -70,6 +80,11 @@ def media_kind(type_: str) -> str:
     if plain == "text/csv":
         return "csv"
     return "text" if plain.startswith("text/") else "binary"
+
+
+def reply_kind(draft: Draft, media: Media) -> str:
+    """Return which codec reads an answer: of what is sealed, that of what is inside."""
+    return "soap" if draft.soap else "json" if draft.sealed is not None else media_kind(media.type)
 
 
 def best_media(media: list[Media], order: tuple[str, ...]) -> Media | None:

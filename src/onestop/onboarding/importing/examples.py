@@ -4,12 +4,14 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
-from xml.sax.saxutils import escape
 
+from onestop.gateway.manifest_base import BadManifest
+from onestop.gateway.mapping.language import calls_of, path_of
 from onestop.onboarding.importing.drafts import Draft, best_media, refusals
 from onestop.onboarding.importing.models import Media, Shape
 from onestop.onboarding.importing.rules_names import snake, unique
 from onestop.onboarding.importing.rules_personal import recognise
+from onestop.onboarding.xml_writing import attributes, inside
 
 _MAX_BODY: Final = 16_384
 _MAX_DEPTH: Final = 8
@@ -89,19 +91,26 @@ def values_of(draft: Draft) -> dict[str, Any]:
         values["key"] = "eff-0190a1b2c3d4"
     given = _given_body(draft)
     for expression, shape in draft.places:
-        source = expression.partition("|")[0].strip()
-        if source == "reference":
+        steps = _steps(expression)
+        if steps == ["reference"]:
             values["reference"] = str(invented(sample(shape)))
-        elif source == "subject.number" and shape.has_example and isinstance(shape.example, str | int):
+        elif steps == ["subject", "number"] and shape.has_example and isinstance(shape.example, str | int):
             values["subject"]["number"] = str(invented(str(shape.example)))
-        elif source.startswith("payload."):
-            name = source.rpartition(".")[2]
-            _set(values, source.split("."), invented(sample(shape, 1, reply=False, name=name)))
+        elif steps[:1] == ["payload"] and len(steps) > 1:
+            _set(values, steps, invented(sample(shape, 1, reply=False, name=steps[-1])))
     lists = draft.table.get("request", {}).get("body")
     if draft.request_media is not None and isinstance(lists, dict):
         body = given if given is not None else sample(draft.request_media.shape, reply=False)
         _invert(lists, invented(body), values)
     return values
+
+
+def _steps(source: Any) -> list[str]:
+    """Return the names of the path that an expression begins with; none where it is a literal, or no expression."""
+    try:
+        return (path_of(source) if isinstance(source, str) else None) or []
+    except BadManifest:  # an answer to a question may be anything; the manifest is refused for it later
+        return []
 
 
 def _given_body(draft: Draft) -> Any:
@@ -114,20 +123,21 @@ def _given_body(draft: Draft) -> Any:
 def _invert(tree: Any, body: Any, values: dict[str, Any]) -> None:
     """Put a body's values where the request's tree would read them."""
     if isinstance(tree, str):
-        source, _, functions = tree.partition("|")
-        if source.strip().startswith("payload.") and body is not None:
+        steps = _steps(tree)
+        if steps[:1] == ["payload"] and len(steps) > 1 and body is not None:
             text = str(body)
-            if "day(" in functions and re.fullmatch(r"\d{8}", text):
+            if any(call.startswith("day(") for call in calls_of(tree)) and re.fullmatch(r"\d{8}", text):
                 body = f"{text[:4]}-{text[4:6]}-{text[6:]}"
-            _set(values, source.strip().split("."), body)
+            _set(values, steps, body)
     elif isinstance(tree, dict) and set(tree) == {"each", "fields"}:
-        if isinstance(body, list) and str(tree["each"]).startswith("payload."):
+        steps = _steps(tree["each"])
+        if isinstance(body, list) and steps[:1] == ["payload"] and len(steps) > 1:
             records = []
             for item in body[:3]:
                 record: dict[str, Any] = {}
                 _invert_record(tree["fields"], item, record)
                 records.append(record)
-            _set(values, str(tree["each"]).split("."), records)
+            _set(values, steps, records)
     elif isinstance(tree, dict):
         for name, part in tree.items():
             _invert(part, body.get(name) if isinstance(body, Mapping) else None, values)
@@ -136,8 +146,8 @@ def _invert(tree: Any, body: Any, values: dict[str, Any]) -> None:
 def _invert_record(tree: Any, item: Any, record: dict[str, Any]) -> None:
     for name, part in tree.items() if isinstance(tree, dict) else ():
         value = item.get(name) if isinstance(item, Mapping) else None
-        if isinstance(part, str) and value is not None:
-            _set(record, part.partition("|")[0].strip().split("."), value)
+        if isinstance(part, str) and value is not None and _steps(part):
+            _set(record, _steps(part), value)
         elif isinstance(part, dict) and {"each", "fields"} != set(part):
             _invert_record(part, value, record)
 
@@ -181,6 +191,8 @@ def recorded(draft: Draft) -> list[dict[str, Any]]:
         status = int(draft.answer.status)
     if draft.table["response_codec"] == "none":
         add("ok", status, "", "ok")
+    elif draft.sealed is not None:
+        pass  # nobody but the department can seal an example
     elif draft.reply_media is not None and draft.table["response_codec"] in ("json", "xml", "soap", "text"):
         add("ok", status, _body(draft, draft.reply_media), "ok")
     for code, answer in refusals(draft.described.answers):
@@ -210,10 +222,10 @@ def _json(media: Media, draft: Draft | None = None) -> str:
 
 def _about(value: Any, draft: Draft) -> None:
     """Make a recorded answer be about the person who is asked for."""
-    path, person = draft.table["reply"].get("subject"), values_of(draft).get("subject")
-    if path is None or person is None or not isinstance(value, dict):
+    steps, person = _steps(draft.table["reply"].get("subject")), values_of(draft).get("subject")
+    if not steps or person is None or not isinstance(value, dict):
         return
-    *above, last = path.split(".")
+    *above, last = steps
     for step in above:
         if isinstance(value, list):
             value = value[int(step)] if step.isdigit() and int(step) < len(value) else None
@@ -234,7 +246,7 @@ def _body(draft: Draft, media: Media) -> str:
         return value
     if kind == "text":
         return str(value)
-    inner = _xml(value) if kind == "soap" else f"<response>{_xml(value)}</response>"
+    inner = inside(value) if kind == "soap" else f"<response{attributes(value, '@')}>{inside(value)}</response>"
     if kind == "soap":
         soap = draft.described.soap
         space = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -242,18 +254,6 @@ def _body(draft: Draft, media: Media) -> str:
             space = "http://www.w3.org/2003/05/soap-envelope"
         return f'<soap:Envelope xmlns:soap="{space}"><soap:Body>{inner}</soap:Body></soap:Envelope>'
     return inner
-
-
-def _xml(value: Any, depth: int = 0) -> str:
-    if isinstance(value, Mapping) and depth < 20:
-        parts = []
-        for name, part in value.items():
-            listed = part if isinstance(part, list) else [part]
-            parts += [f"<{name}>{_xml(one, depth + 1)}</{name}>" for one in listed]
-        return "".join(parts)
-    if value is None:
-        return ""
-    return escape(("true" if value else "false") if isinstance(value, bool) else str(value))
 
 
 def without_nulls(value: Any) -> Any:

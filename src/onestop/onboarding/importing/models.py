@@ -106,16 +106,21 @@ class Shape(msgspec.Struct, kw_only=True):
     enum: tuple[Any, ...] = ()
     pattern: str = ""
     least: float | None = None  # items of a list, characters of a text, or the smallest number
+    most: float | None = None  # the largest number
     nullable: bool = False
     read_only: bool = False
     write_only: bool = False
     text: str = ""  # title and description
+    content_type: str = ""  # of a text that holds something else
+    content: "Shape | None" = None  # what such a text holds
     example: Any = None
     has_example: bool = False
     pointer: str = ""
     cut: bool = False  # a circle or the bound ended it here
     namespace: str = ""  # XML: of the element; empty: unqualified
+    prefix: str = ""  # XML: as the document declares it
     attribute: bool = False  # XML
+    xml_text: bool = False  # XML: what stands in the element beside its attributes
     xml_name: str = ""  # XML: of the element, where it is not the member's own
     wrapped: bool = False  # XML: a list has an element around it
 
@@ -147,6 +152,7 @@ class Answer(msgspec.Struct, kw_only=True):
     headers: tuple[str, ...]
     text: str
     pointer: str
+    header_notes: dict[str, str] = field(default_factory=dict)  # what is said and shown of each header
 
 
 class Soap(msgspec.Struct, kw_only=True, frozen=True):
@@ -169,6 +175,8 @@ class Described(msgspec.Struct, kw_only=True):
     path: str
     name: str  # operationId, or made from method and path
     text: str  # summary, else the first sentence of the description
+    about: str = ""  # the whole description
+    extensions: str = ""  # what `x-…` members say of limits
     tags: tuple[str, ...] = ()
     deprecated: bool = False
     security: tuple[Mapping[str, tuple[str, ...]], ...] | None = None  # alternatives; None: the document's
@@ -190,6 +198,7 @@ class Scheme(msgspec.Struct, kw_only=True, frozen=True):
     flows: Mapping[str, str] = {}  # flow to token address
     scopes: tuple[str, ...] = ()
     says: str = ""  # bearerFormat, http scheme
+    about: str = ""  # what the document says of it
 
 
 class Description(msgspec.Struct, kw_only=True):
@@ -203,3 +212,4 @@ class Description(msgspec.Struct, kw_only=True):
     schemes: dict[str, Scheme]
     security: tuple[Mapping[str, tuple[str, ...]], ...]
     operations: list[Described]
+    about: str = ""  # what it says of itself, of its schemes and its tags

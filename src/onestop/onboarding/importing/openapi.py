@@ -22,6 +22,9 @@ from onestop.onboarding.importing.source import At, Source
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _UNUSED: Final = ("head", "options", "trace", "query", "connect")
 _MOST_OPERATIONS: Final = 2000
+_LONGEST_ABOUT: Final = 20_000
+_GLANCED: Final = 120  # members of a body
+_GLANCED_DEEP: Final = 3  # else the first of its members could use all of it
 _OTHERS: Final = {"asyncapi": "AsyncAPI", "swaggerVersion": "Swagger 1.x", "raml": "RAML", "arazzo": "Arazzo"}
 _PLACES: Final[Mapping[str, Place]] = {"path": "path", "query": "query", "header": "header", "cookie": "cookie"}
 
@@ -54,15 +57,21 @@ class OpenApi:
             raise DocumentUnusable("no_operations", file=self.source.main)
         if isinstance(self.root.get("webhooks"), dict) and self.root["webhooks"]:
             self._note("webhooks", At((self.source.main, "/webhooks")))
+        schemes = read_schemes(self.source, self.root, old=self.old)
+        tags = self.root.get("tags")
+        said = [info, *(tag for tag in tags if isinstance(tag, dict))] if isinstance(tags, list) else [info]
+        about = [_one_line(one.get("description")) for one in said] + [scheme.about for scheme in schemes.values()]
+        about += [_limits_told(self.root), _limits_told(info)]
         return Description(
             format=self.format,
             title=_one_line(info.get("title"))[:80],
             version=_one_line(info.get("version"))[:40],
             contact=_one_line(contact.get("email") or contact.get("url") or contact.get("name"))[:120],
             servers=self._servers(),
-            schemes=read_schemes(self.source, self.root, old=self.old),
+            schemes=schemes,
             security=read_security(self.root.get("security")) or (),
             operations=operations,
+            about=" ".join(about)[:_LONGEST_ABOUT],
         )
 
     def _format(self) -> Format:
@@ -150,6 +159,8 @@ class OpenApi:
             path=clean,
             name=name,
             text=_sentence(_one_line(text)),
+            about=_one_line(operation.get("description"))[:4000],
+            extensions=_limits_told(operation),
             tags=tuple(str(tag) for tag in tags[:5]) if isinstance(tags, list) else (),
             deprecated=operation.get("deprecated") is True,
             security=read_security(operation["security"]) if "security" in operation else None,
@@ -167,8 +178,21 @@ class OpenApi:
 
     # --- what one operation takes and gives -----------------------------------------------------------------------
 
+    def glance(self, described: Described) -> None:
+        """Read what choosing among operations needs: the first members of each body. `detail` reads the rest.
+
+        Whole bodies of many operations would cost seconds and hundreds of megabytes, and most are not taken.
+        """
+        self.shaper.begin(_GLANCED, _GLANCED_DEEP)
+        self._read(described)
+
     def detail(self, described: Described) -> None:
-        """Read parameters, bodies and answers of one operation into it."""
+        """Read parameters, bodies and answers of one operation into it, whole."""
+        described.parameters, described.bodies, described.answers = [], [], []
+        self.shaper.begin()
+        self._read(described)
+
+    def _read(self, described: Described) -> None:
         item, operation, at = described.raw
         old_body: list[tuple[dict[str, Any], At]] = []
         fields: list[tuple[dict[str, Any], At]] = []
@@ -276,9 +300,19 @@ class OpenApi:
                 status=str(status).upper() if str(status)[-2:].lower() == "xx" else str(status).lower(),
                 media=media,
                 headers=tuple(str(name) for name in self._table(answer.get("headers"))),
+                header_notes=self._header_notes(answer, here),
                 text=_one_line(answer.get("description"))[:200],
                 pointer=here.pointer,
             )
+
+    def _header_notes(self, answer: dict[str, Any], at: At) -> dict[str, str]:
+        notes = {}
+        for name, told in list(self._table(answer.get("headers")).items())[:40]:
+            header, _, _ = self.source.follow(told, at / "headers" / str(name))
+            if isinstance(header, dict):
+                shown = _first_example(header) or _first_example(self._table(header.get("schema")))
+                notes[str(name)] = f"{_one_line(header.get('description'))} {_one_line(shown)}"[:400]
+        return notes
 
     def _old_answer(self, operation: dict[str, Any], answer: dict[str, Any], at: At) -> list[Media]:
         types = _types(operation.get("produces", self.root.get("produces"))) or ["application/json"]
@@ -352,6 +386,16 @@ def _filled(url: str, variables: dict[str, Any]) -> str:
         return match[0] if value is None else str(value)
 
     return re.sub(r"\{([^{}]+)\}", default, url)[:300]
+
+
+def _limits_told(owner: dict[str, Any]) -> str:
+    """Return what extensions say of limits as one text: `x-rate-limit: {limit: 10, period: second}` and the like."""
+    parts = []
+    for name, told in owner.items():
+        if str(name).startswith("x-") and re.search(r"(?i)rate|throttl|limit|quota", str(name)):
+            inner = told.values() if isinstance(told, dict) else [told]
+            parts.append("limit " + " per ".join(_one_line(one) for one in inner if _one_line(one)))
+    return " . ".join(parts)[:400]
 
 
 def _one_line(value: Any) -> str:

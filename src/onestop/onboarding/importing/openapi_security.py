@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import msgspec
+
 from onestop.onboarding.importing.models import Scheme
 from onestop.onboarding.importing.source import At, Source
 
@@ -29,7 +31,8 @@ def read_schemes(source: Source, root: Mapping[str, Any], *, old: bool) -> dict[
     for name, value in told.items() if isinstance(told, dict) else ():
         scheme, at, _ = source.follow(value, where / name)
         if isinstance(scheme, dict):
-            found[name] = _scheme(source, name, scheme, at)
+            about = " ".join(str(scheme.get("description") or "").split())[:2000]
+            found[name] = msgspec.structs.replace(_scheme(source, name, scheme, at), about=about)
         else:
             source.notes.add("scheme_odd", source.spot(at), "warning", name=name)
     return found

@@ -2,14 +2,16 @@
 
 from typing import Any, Final
 
-from onestop.onboarding.importing.drafts import Draft, best_media, refusals
+from onestop.onboarding.importing.drafts import Draft, best_media, media_kind, refusals
 from onestop.onboarding.importing.interview import Interview
-from onestop.onboarding.importing.models import Shape
+from onestop.onboarding.importing.models import Media, Shape
 from onestop.onboarding.importing.notes import Notes
 from onestop.onboarding.importing.replies import CODES, MESSAGES, Place
 from onestop.onboarding.importing.rules_codes import meanings
 from onestop.onboarding.importing.rules_names import words_of
+from onestop.onboarding.importing.shapes import as_elements
 from onestop.onboarding.importing.vocabulary import known
+from onestop.onboarding.importing.xml_shapes import with_attributes
 
 _REASONS: Final = (
     "detail",
@@ -73,12 +75,16 @@ def error_cases(
             continue
         case: dict[str, Any] = {"status": status, "outcome": outcome}
         media = best_media(answer.media, ("json", "xml"))
-        reason = _reason(media.shape) if media is not None else None
+        reason = _reason(_as_read(media)) if media is not None else None
         if reason is not None:
             case["reason"] = reason
         if reason is not None or outcome != _default(status):
             cases.append(case)
     return cases
+
+
+def _as_read(media: Media) -> Shape:
+    return with_attributes(as_elements(media.shape)) if media_kind(media.type) == "xml" else media.shape
 
 
 def _by_status(draft: Draft, status: int) -> str | None:

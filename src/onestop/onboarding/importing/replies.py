@@ -4,25 +4,27 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from onestop.onboarding.importing.drafts import Draft, best_media, media_kind, success
-from onestop.onboarding.importing.models import Shape
+from onestop.onboarding.importing.drafts import Draft, best_media, media_kind, reply_kind, success
+from onestop.onboarding.importing.models import Media, Shape
 from onestop.onboarding.importing.notes import Notes
 from onestop.onboarding.importing.requests import personal
 from onestop.onboarding.importing.rules_codes import code_list
 from onestop.onboarding.importing.rules_names import member, unique, words_of
-from onestop.onboarding.importing.rules_paging import is_paging_word, paging
+from onestop.onboarding.importing.rules_paging import is_paging_word
 from onestop.onboarding.importing.rules_personal import recognise
 from onestop.onboarding.importing.schemas import schema_of
 from onestop.onboarding.importing.shapes import as_elements
 from onestop.onboarding.importing.vocabulary import known
+from onestop.onboarding.importing.xml_shapes import is_leaf, renamed, with_attributes
 
-_ORDER: Final = ("json", "xml", "csv", "text", "form", "binary")
+ORDER: Final = ("json", "xml", "csv", "text", "form", "binary")
 _DATA: Final = known("reply.data")
 CODES: Final = known("reply.codes")
 MESSAGES: Final = known("reply.messages")
 _TOLD_AT: Final = known("reply.told_at")
-_STEP: Final = re.compile(r"[\w-]+")
-_HEAD: Final = re.compile(r"[^\W\d][\w-]*")
+# In XML `@name` is an attribute, and `element@name` that of an element without children.
+_STEP: Final = re.compile(r"@?[\w-]+(?:@[\w-]+)?")
+_HEAD: Final = re.compile(r"@[\w-]+|[^\W\d][\w-]*(?:@[\w-]+)?")
 _MOST_FIELDS: Final = 100
 _MAX_DEPTH: Final = 4
 _MOST_CODES: Final = 15
@@ -54,13 +56,13 @@ class ReplyMaker:
         answer, accept = success(draft.described.answers)
         draft.answer = answer
         draft.table["accept"] = accept
-        media = best_media(answer.media, _ORDER) if answer is not None else None
+        media = best_media(answer.media, ORDER) if answer is not None else None
         draft.reply_media = media
         if media is None:
             draft.table["response_codec"] = "none"
             draft.table["reply"] = {}
             return
-        kind = "soap" if draft.soap else media_kind(media.type)
+        kind = reply_kind(draft, media)
         draft.table["response_codec"] = kind
         plain = media.type.partition(";")[0].strip()
         if kind == "json" and plain not in ("application/json", "*/*", "application/*", ""):
@@ -68,19 +70,21 @@ class ReplyMaker:
         if kind in ("binary", "text"):
             draft.table["reply"] = {"fields": {"content": "."}}
             return
-        self.root = media.shape
-        if self.root.kind == "any" and not self.root.members and media.examples:
-            self.root = of_value(media.examples[0][1])
+        self.root = root_of(draft, media)
+        if media.shape.kind == "any" and self.root.kind != "any" and draft.sealed is None:
             self._note("shape_from_example", media.shape.pointer or draft.described.pointer, "note")
-        if kind == "xml" and not draft.soap:
-            media.shape = self.root = as_elements(self.root)
-            self._xml = True
-        draft.table["reply"] = self._reply(answer.headers if answer else ())
+        if kind in ("xml", "soap"):
+            media.examples = [(name, renamed(told, media.shape)) for name, told in media.examples]
+            if is_leaf(media.shape):
+                self._note("xml_root_attributes", media.shape.pointer, "warning")
+            media.shape = self.root
+            self._xml = kind == "xml"
+        draft.table["reply"] = self._reply()
         schema = schema_of(self.root, xml=kind in ("soap", "xml"))
         if schema:
             draft.table["schema"] = schema
 
-    def _reply(self, headers: tuple[str, ...]) -> dict[str, Any]:
+    def _reply(self) -> dict[str, Any]:
         self.place = place_of(self.root)
         reply: dict[str, Any] = {}
         record, path = self.place.shape, self.place.path
@@ -107,7 +111,6 @@ class ReplyMaker:
         if told_at is not None and self.draft.kind == "query":
             reply["as_of"] = told_at
         reply["fields"] = fields
-        self._pages(headers)
         self._subject(reply, record, path)
         numbers = tuple(dict.fromkeys(self._numbers))
         if numbers and numbers != ("id_number",):
@@ -183,8 +186,8 @@ class ReplyMaker:
         """Bind the reply to the person asked about, where it repeats the number; in a list, its first record does."""
         asked = any(expression == "subject.number" for expression, _ in self.draft.places)
         if asked and not self._repeats(reply, record, path):
-            lists = [(path, record)] if record.kind == "list" else _lists(record, path) if record.members else []
-            for where, listed in lists[:1] if len(lists) == 1 and _expressible(lists[0][0] or ("x",)) else ():
+            lists = [(path, record)] if record.kind == "list" else lists_in(record, path) if record.members else []
+            for where, listed in lists[:1] if len(lists) == 1 and expressible(lists[0][0] or ("x",)) else ():
                 if listed.item is not None and where and self._repeats(reply, listed.item, (*where, "0")):
                     reply["found"] = ".".join(where)  # an empty list is the department's word for "none"
 
@@ -202,26 +205,20 @@ class ReplyMaker:
                 return True
         return False
 
-    def _pages(self, headers: tuple[str, ...]) -> None:
-        place = self.place
-        if place is None or self.draft.kind != "query" or self.draft.soap:
-            return
-        items, name = None, ""
-        if place.shape.kind == "list":
-            items = ".".join(place.path) or "."
-        else:
-            lists = [(path, part) for path, part in _lists(place.shape, place.path) if _expressible(path)]
-            if len(lists) == 1:
-                items, name = ".".join(lists[0][0]), lists[0][0][-1]
-        if items is None:
-            return
-        found = paging(self.draft.described.parameters, headers, self.root, items)
-        if found is not None and found["items"] != ".":
-            self.draft.table["paging"] = found
-            self.draft.whys["paging"] = f"the list {name or items} is asked for by parts"
-
     def _note(self, code: str, pointer: str, level: Any, **params: object) -> None:
         self.notes.add(code, self._spot(pointer), level, operation=self.draft.id, **params)
+
+
+def root_of(draft: Draft, media: Media) -> Shape:
+    """Return the shape of a reply as its codec reads it: of its schema, or of an example where it has none."""
+    if draft.sealed is not None:
+        return draft.sealed.inner
+    root = media.shape
+    if root.kind == "any" and not root.members and media.examples:
+        root = of_value(media.examples[0][1])
+    if draft.soap:
+        return with_attributes(root)
+    return with_attributes(as_elements(root)) if media_kind(media.type) == "xml" else root
 
 
 def place_of(root: Shape) -> Place:
@@ -260,17 +257,17 @@ def _only_list(shape: Shape) -> str | None:
     return lists[0] if plain else None
 
 
-def _lists(shape: Shape, path: tuple[str, ...]) -> list[tuple[tuple[str, ...], Shape]]:
+def lists_in(shape: Shape, path: tuple[str, ...]) -> list[tuple[tuple[str, ...], Shape]]:
     found = []
     for name, part in shape.members.items():
         if part.kind == "list" and part.item is not None and part.item.kind != "value":
             found.append(((*path, name), part))
         elif name == "_embedded" and part.kind == "object":
-            found += _lists(part, (*path, name))
+            found += lists_in(part, (*path, name))
     return found
 
 
-def _expressible(path: tuple[str, ...]) -> bool:
+def expressible(path: tuple[str, ...]) -> bool:
     return bool(_HEAD.fullmatch(path[0])) and all(_STEP.fullmatch(step) for step in path)
 
 

@@ -13,8 +13,9 @@ from onestop.onboarding.importing.rules_paging import is_paging
 from onestop.onboarding.importing.rules_personal import Match, recognise
 from onestop.onboarding.importing.shapes import as_elements
 from onestop.onboarding.importing.vocabulary import known
+from onestop.onboarding.importing.xml_shapes import nameable, qualified
 
-_BODIES: Final = ("json", "form", "multipart", "xml", "text", "csv")
+BODIES: Final = ("json", "form", "multipart", "xml", "text", "csv")
 _NEVER: Final = known("request.never")
 KEY_HEADERS: Final = known("request.key_headers")
 KEY_NAMES: Final = known("request.key_names")
@@ -46,7 +47,7 @@ class RequestMaker:
         if draft.described.soap is not None:
             codec = self._soap(request)
         else:
-            media = best_media(draft.described.bodies, _BODIES)
+            media = best_media(draft.described.bodies, BODIES)
             if media is not None and draft.described.method != "GET":
                 codec = self._body(request, media.type, media.shape)
                 draft.request_media = media
@@ -59,7 +60,8 @@ class RequestMaker:
 
     def _parameters(self, request: dict[str, Any]) -> None:
         optional = 0
-        signed = {p.name for p in self.draft.described.parameters if "".join(words_of(p.name)) in _SIGNS}
+        unknown = [p for p in self.draft.described.parameters if not self._is_credential(p.name, p.place)]
+        signed = {p.name for p in unknown if "".join(words_of(p.name)) in _SIGNS}
         signed = (
             signed if len({"".join(words_of(n)) for n in signed} & {"sign", "signature"}) and len(signed) > 2 else set()
         )
@@ -84,9 +86,16 @@ class RequestMaker:
         name = parameter.name.lower()
         if parameter.place == "header" and name in _NEVER:
             return True
-        if name in self._spoken_for:
+        if self._is_credential(name, parameter.place):
+            return True
+        if self.draft.paged and parameter.place == "query" and parameter.shape.kind == "object":
+            return any((parameter.place, (member_,)) in self.draft.paged for member_ in parameter.shape.members)
+        if (parameter.place, (parameter.name,)) in self.draft.paged:
             return True
         return parameter.place == "query" and is_paging(parameter.name) and not parameter.required
+
+    def _is_credential(self, name: str, place: str) -> bool:
+        return bool({name.lower(), f"{place}:{name.lower()}"} & self._spoken_for)
 
     def _wanted(self, parameter: Parameter) -> bool:
         """Tell whether an optional parameter is worth its place."""
@@ -100,7 +109,9 @@ class RequestMaker:
 
     def _is_key(self, name: str, place: str) -> bool:
         plain = "".join(words_of(name))
-        return (place == "header" and name.lower() in KEY_HEADERS) or plain in KEY_NAMES
+        if place == "header" and (name == self.draft.key_header or name.lower() in KEY_HEADERS):
+            return True
+        return plain in KEY_NAMES
 
     def _parameter(self, parameter: Parameter) -> str:
         draft, shape = self.draft, parameter.shape
@@ -134,13 +145,12 @@ class RequestMaker:
         if len(shape.enum) == 1 and _literal(shape.enum[0]) is not None:
             return str(_literal(shape.enum[0]))
         draft, name = self.draft, path[-1]
+        key = "key | uuid" if shape.format == "uuid" else "key"
         if draft.key_member is not None and (name == draft.key_member or ".".join(path) == draft.key_member):
-            return "key"
+            return key
         if draft.kind == "submit" and len(path) <= 2 and self._is_key(name, place) and not within:
             draft.key_member = draft.key_member or (".".join(path) if place != "header" else None)
-            if place == "header":
-                draft.key_header = name
-            return "key"
+            return key
         if draft.kind == "query" and not within and match is not None:
             if match.what == "id_number":
                 return "subject.number"
@@ -183,7 +193,14 @@ class RequestMaker:
             return "none"
         if codec == "xml":
             name = shape.xml_name or shape.pointer.rpartition("/")[2] or "request"
-            request["template"] = soap.template(name, "", as_elements(shape), self._filled)
+            told, unknown = qualified(shape)
+            if unknown:
+                self._note("xml_prefix", shape.pointer, "warning", names=", ".join(sorted(set(unknown))))
+            elements, refused = nameable(as_elements(told), soap.is_name)
+            for one in refused:
+                self.notes.add("xml_name", self._spot(shape.pointer), "warning", name=one)
+            name = name if soap.is_name(name) else "request"
+            request["template"] = soap.template(name, told.namespace, elements, self._filled)
             return "xml"
         if codec == "text":
             request["body"] = {"text": "payload.text"}
@@ -205,10 +222,15 @@ class RequestMaker:
         table: dict[str, Any] = {}
         for name, part in shape.members.items():
             self._left -= 1
-            if part.read_only or self._left < 0 or (not path and name.lower() in self._spoken_for):
+            if part.read_only or self._left < 0 or (not path and self._is_credential(name, "body")):
+                continue
+            if ("body", (*path, name)) in self.draft.paged:
                 continue
             self._optional = self._optional or name not in shape.required
-            table[name] = self._member(part, (*path, name), within=within, depth=depth)
+            made = self._member(part, (*path, name), within=within, depth=depth)
+            if made == {} and any(place == "body" and of[:-1] == (*path, name) for place, of in self.draft.paged):
+                continue  # the gateway makes the table of what turns pages
+            table[name] = made
         if self._left < 0:
             self._note("body_cut", shape.pointer, "warning", most=_MAX_MEMBERS)
         if set(table) == {"each", "fields"}:  # would be read as a list
@@ -264,7 +286,8 @@ class RequestMaker:
         if self._left < 0:
             return None
         plain = tuple(step for step in path if step != "0")
-        match = recognise(plain[-1], shape, plain[-2] if len(plain) > 1 else "")
+        named = plain[:-1] if shape.xml_text and len(plain) > 1 else plain  # its element says what a text is
+        match = recognise(named[-1], shape, named[-2] if len(named) > 1 else "")
         required = self._required(path)
         free = shape.kind == "value" and shape.type == "string" and not (shape.enum or shape.pattern or shape.format)
         if not required and not free and (match is None or match.what != "id_number") and len(shape.enum) != 1:

@@ -15,6 +15,7 @@ from onestop.onboarding.importing.interview import Interview, is_open
 from onestop.onboarding.importing.models import Description, Finding, FoundOperation, Imported, Question, Spot
 from onestop.onboarding.importing.notes import Notes, words
 from onestop.onboarding.importing.openapi import OpenApi
+from onestop.onboarding.importing.pace import limits, trace_headers
 from onestop.onboarding.importing.reading_xml import read as read_xml
 from onestop.onboarding.importing.rules_names import snake
 from onestop.onboarding.importing.source import At, Source, read_value
@@ -83,34 +84,44 @@ class _Import:
 
     def run(self) -> Imported:
         drafts = choosing.drafts_of(self.description.operations)
-        self._look(sorted(drafts, key=choosing.worth, reverse=True)[: choosing.LOOKED_AT])
+        self._look(sorted(drafts, key=choosing.worth, reverse=True)[: choosing.LOOKED_AT], whole=False)
         taken = self._choose(drafts)
-        self._look(taken)
+        self._look(taken, whole=True)
         id_ = self._id()
         found = authentication(self.description, taken, self.interview, self.notes, self.spot)
-        drafting = Drafting(taken, drafts, self.interview, self.notes, self.spot, found.spoken_for)
+        drafting = Drafting(
+            taken, drafts, self.interview, self.notes, self.spot, found.spoken_for, self.description.about
+        )
+        signed = {name.lower() for name in found.auth.get("headers", {})}
+        named = {name: recipe for name, recipe in trace_headers(taken).items() if name.lower() not in signed}
+        if named:
+            found.always.setdefault("headers", {}).update(named)
+            found.spoken_for |= {f"header:{name.lower()}" for name in named}
+            self.notes.add("trace_header", Spot(file=self.main), "note", names=", ".join(named))
         for count, draft in enumerate(taken):
             self.progress("operation", count, len(taken))
             drafting.draft(draft)
         drafting.join()
+        found.secrets |= drafting.secrets
         head, department = self._department(id_)
         drafting.grounds()
+        pace = limits(self.description.about, taken, self.interview, self.notes, self.spot)
         self.interview.close()
         questions = self.interview.all()
         left = tuple(question.id for question in questions if is_open(question))
         probe = next((d.described.path for d in drafts if d.kind == "probe" and "{" not in d.described.path), None)
         toml_text = None
         if not left:
-            toml_text = self._written(head, department, found, drafting, taken, probe)
+            toml_text = self._written(head, department, found, drafting, taken, probe, pace)
         return self._imported(id_, department, found, drafts, taken, questions, left, toml_text)
 
-    def _look(self, drafts: list[Draft]) -> None:
-        """Read the bodies of these operations, once each."""
+    def _look(self, drafts: list[Draft], *, whole: bool) -> None:
+        """Read the bodies of these operations: enough to choose among them, or whole."""
+        reader = self.open_api
         for count, draft in enumerate(drafts):
-            if self.open_api is not None and draft.described.raw is not None and not draft.described.answers:
+            if reader is not None and draft.described.raw is not None:
                 self.progress("look", count, len(drafts))
-                if not draft.described.parameters and not draft.described.bodies:
-                    self.open_api.detail(draft.described)
+                (reader.detail if whole else reader.glance)(draft.described)
 
     def _choose(self, drafts: list[Draft]) -> list[Draft]:
         able = [draft for draft in drafts if draft.kind != "probe"] or drafts
@@ -163,10 +174,11 @@ class _Import:
         drafting: Drafting,
         taken: list[Draft],
         probe: str | None,
+        pace: tuple[dict[str, Any], str],
     ) -> str | None:
         for draft in taken:
             draft.table["examples"] = examples.recorded(draft)
-        text = assembling.manifest(head, department, found, drafting.codes, taken, probe, self._origin())
+        text = assembling.manifest(head, department, found, drafting.codes, taken, probe, self._origin(), pace)
         try:
             compile_all(parse(text.encode("utf-8"), f"{head['id']}/manifest.toml"))
         except BadManifest as fault:

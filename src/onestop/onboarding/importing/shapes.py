@@ -5,24 +5,33 @@ from typing import Any, Final
 
 from onestop.onboarding.importing.models import Shape
 from onestop.onboarding.importing.source import At, Source
+from onestop.onboarding.importing.xml_shapes import element_name
 
 _MAX_DEPTH: Final = 10
-_MAX_MEMBERS: Final = 1500  # of one body
+MAX_MEMBERS: Final = 1500  # of one body
+_BODIES: Final = 4  # of that size in one operation; documents list many refusals, each with its own
 _SCALARS: Final = {"string", "integer", "number", "boolean"}
 _MAX_ENUM: Final = 200
 
 
 class Shaper:
-    """Reads schemas of one source; each call of `shape` has a budget of its own."""
+    """Reads schemas of one source; each call of `shape` has a budget of its own, within that of its operation."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._left = 0
+        self._most = self._left = MAX_MEMBERS
+        self._of_all, self._deepest = 0, _MAX_DEPTH
+
+    def begin(self, most: int = MAX_MEMBERS, deepest: int = _MAX_DEPTH) -> None:
+        """Begin another operation: `most` members of each body, and four times as many of all of them."""
+        self._most, self._of_all, self._deepest = most, most * _BODIES, deepest
 
     def shape(self, schema: Any, at: At) -> Shape:
         """Return the shape of one schema."""
-        self._left = _MAX_MEMBERS
-        return self._shape(schema, at, 0, ())
+        self._left = given = min(self._most, self._of_all)
+        shape = self._shape(schema, at, 0, ())
+        self._of_all -= given - max(self._left, 0)
+        return shape
 
     def _shape(self, schema: Any, at: At, depth: int, stack: tuple[At, ...]) -> Shape:
         if schema is True or schema is None:
@@ -30,18 +39,20 @@ class Shaper:
         if not isinstance(schema, dict):
             self.source.notes.add("schema_odd", self.source.spot(at), "warning")
             return Shape(pointer=at.pointer)
+        if self._left <= 0 or depth > self._deepest:  # before a reference is followed: a fan of them costs as much
+            return Shape(pointer=at.pointer, cut=True, text=_words(schema))
+        self._left -= 1
         schema, here, passed = self.source.follow(schema, at)
         if not isinstance(schema, dict):
             return Shape(pointer=at.pointer)
         if any(place in stack for place in passed):
             self.source.notes.add("schema_circle", self.source.spot(at), "note")
             return Shape(pointer=at.pointer, cut=True, text=_words(schema))
-        if depth > _MAX_DEPTH or self._left <= 0:
-            return Shape(pointer=at.pointer, cut=True, text=_words(schema))
-        self._left -= 1
         shape = self._own(schema, here, depth, (*stack, *passed))
         shape = self._joined(shape, schema, here, depth, (*stack, *passed))
         _annotate(shape, schema)
+        if isinstance(schema.get("contentSchema"), dict):
+            shape.content = self._shape(schema["contentSchema"], here / "contentSchema", depth + 1, (*stack, *passed))
         return shape
 
     def _own(self, schema: dict[str, Any], at: At, depth: int, stack: tuple[At, ...]) -> Shape:
@@ -51,8 +62,10 @@ class Shaper:
             shape.kind = "object"
             members = schema.get("properties")
             for name, part in members.items() if isinstance(members, dict) else ():
+                if self._left <= 0 and self._most < MAX_MEMBERS:
+                    break  # it is only glanced at
                 if self._left <= 0:
-                    self.source.notes.add("schema_cut", self.source.spot(at), "note", most=_MAX_MEMBERS)
+                    self.source.notes.add("schema_cut", self.source.spot(at), "note", most=MAX_MEMBERS)
                     break
                 shape.members[str(name)] = self._shape(part, at / "properties" / str(name), depth + 1, stack)
             shape.required = _names(schema.get("required"))
@@ -140,7 +153,7 @@ def _copied(shape: Shape) -> Shape:
 
 def _annotate(shape: Shape, schema: dict[str, Any]) -> None:
     shape.text = _words(schema) or shape.text
-    for word, name in (("format", "format"), ("pattern", "pattern")):
+    for word, name in (("format", "format"), ("pattern", "pattern"), ("contentMediaType", "content_type")):
         told = schema.get(word)
         if isinstance(told, str):
             setattr(shape, name, told[:200])
@@ -148,12 +161,20 @@ def _annotate(shape: Shape, schema: dict[str, Any]) -> None:
     told = schema.get(least)
     if isinstance(told, int | float) and not isinstance(told, bool) and abs(told) < 1e9:
         shape.least = told
+    told = schema.get("maximum")
+    if isinstance(told, int | float) and not isinstance(told, bool) and abs(told) < 1e9:
+        shape.most = told
     shape.read_only = schema.get("readOnly") is True or shape.read_only
     shape.write_only = schema.get("writeOnly") is True or shape.write_only
     xml = schema.get("xml")
     if isinstance(xml, dict):
         shape.xml_name = xml["name"][:200] if isinstance(xml.get("name"), str) else shape.xml_name
         shape.wrapped = xml.get("wrapped") is True
+        shape.attribute = xml.get("attribute") is True or xml.get("nodeType") == "attribute"
+        shape.xml_text = xml.get("nodeType") in ("text", "cdata") or xml.get("x-text") is True
+        shape.namespace, shape.prefix = (
+            xml[word][:200] if isinstance(xml.get(word), str) else "" for word in ("namespace", "prefix")
+        )
     told = schema.get("enum")
     if isinstance(told, list) and shape.kind in ("value", "any"):
         shape.enum = tuple(v for v in told if isinstance(v, str | int | float | bool))[:_MAX_ENUM]
@@ -212,10 +233,11 @@ def as_elements(shape: Shape, name: str = "") -> Shape:
     made = _copied(shape)
     made.members = {}
     for told, part in shape.members.items():
-        bare = part.kind == "list" and not part.wrapped and part.item is not None
-        element = (part.item.xml_name if bare and part.item else part.xml_name if part.kind != "object" else "") or told
+        element = element_name(told, part)
         made.members[element] = as_elements(part, told)
-    made.required = shape.required & made.members.keys()
+        if told in shape.required:
+            made.required |= {element}
+    made.required &= made.members.keys()
     return made
 
 

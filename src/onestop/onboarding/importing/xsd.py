@@ -174,7 +174,7 @@ class Schemas:
                 return shape
             base = qname(owner, owner.get("base"), target)
             if local(content) == "simpleContent":
-                return self._named(base, depth, stack) if base else Shape(kind="value")
+                return self._text_with_attributes(owner, base, target, depth, stack)
             if base is not None and "soap/encoding" in base[0]:
                 return self._encoded_array(owner, target, depth, stack)
             if base is not None and local(owner) == "extension" and base != (XSD, "anyType"):
@@ -182,6 +182,20 @@ class Schemas:
                 shape.members, shape.required = dict(above.members), above.required
         self._particles(owner, schema, target, shape, depth, stack, optional=False)
         self._attributes(owner, target, shape, depth, stack)
+        return shape
+
+    def _text_with_attributes(
+        self, owner: Any, base: Name | None, target: str, depth: int, stack: tuple[Name, ...]
+    ) -> Shape:
+        """Return a text, or where attributes stand beside it a table of both."""
+        text = self._named(base, depth, stack) if base else Shape(kind="value")
+        shape = Shape(kind="object") if text.kind != "object" else text  # a base may have attributes of its own
+        self._attributes(owner, target, shape, depth, stack)
+        if not shape.members:
+            return text
+        if text is not shape:
+            text.xml_text = True
+            shape.members, shape.required = {"value": text, **shape.members}, shape.required | {"value"}
         return shape
 
     def _encoded_array(self, owner: Any, target: str, depth: int, stack: tuple[Name, ...]) -> Shape:
@@ -249,12 +263,16 @@ class Schemas:
             shape.required |= {name}
 
     def _attributes(self, owner: Any, target: str, shape: Shape, depth: int, stack: tuple[Name, ...]) -> None:
-        """Take what a request must say as attributes; replies are read without theirs."""
-        if not self._asking:
-            return
+        """Take attributes: of a request those that it must have, of a reply all."""
+        for group in children(owner, "attributeGroup"):
+            found = self._find("attributeGroup", qname(group, group.get("ref"), target) or ("", ""))
+            if found is not None and depth < _MAX_DEPTH:
+                self._attributes(found[0], found[2], shape, depth + 1, stack)
+        wanted = ("required",) if self._asking else ("required", "optional")
         for attribute in children(owner, "attribute"):
             name = attribute.get("name")
-            if name and attribute.get("use") == "required" and name not in shape.members:
+            if name and attribute.get("use", "optional") in wanted and name not in shape.members and self._left > 0:
+                self._left -= 1
                 type_ = qname(attribute, attribute.get("type"), target)
                 member = self._named(type_, depth + 1, stack) if type_ else Shape(kind="value")
                 member.attribute, member.pointer = True, path_of(attribute)
