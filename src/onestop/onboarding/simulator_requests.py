@@ -96,13 +96,22 @@ class Form:
         """
         found = self._path.fullmatch(request.path)
         facts = {f"path.{name}": unquote(value) for name, value in (found.groupdict() if found else {}).items()}
-        facts |= {f"query.{name}": value for name, value in request.query.items()}
+        facts |= {self._member(name): value for name, value in request.query.items()}
         for where in self.leaves:
             name = where.removeprefix("header.")
             if where.startswith("header.") and name in request.headers:
                 facts[where] = request.headers[name]
         body = read_request(self.operation, request.body, request.headers.get("content-type", ""))
         return facts if body is None else facts | flat(body, "body")
+
+    def _member(self, name: str) -> str:
+        """Return what a name of a query is compared as: `a[b]` is a member of the table `a` where one was declared."""
+        nested = "query." + name.replace("[", ".").replace("]", "")
+        if f"query.{name}" in self.leaves or not (
+            nested in self.leaves or f"query.{name.partition('[')[0]}" in self.leaves
+        ):
+            return f"query.{name}"
+        return nested
 
     def differences(self, request: Request, facts: dict[str, str]) -> list[Difference]:
         """Return what differs in the parts that are not the caller's to choose."""

@@ -91,7 +91,7 @@ def values_of(draft: Draft) -> dict[str, Any]:
     for expression, shape in draft.places:
         source = expression.partition("|")[0].strip()
         if source == "reference":
-            values["reference"] = str(invented(sample(shape)))
+            values["reference"] = str(invented(sample(shape.item if shape.kind == "list" and shape.item else shape)))
         elif source == "subject.number" and shape.has_example and isinstance(shape.example, str | int):
             values["subject"]["number"] = str(invented(str(shape.example)))
         elif source.startswith("payload."):

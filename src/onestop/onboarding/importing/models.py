@@ -7,6 +7,7 @@ import msgspec
 from msgspec import field
 
 from onestop.gateway.manifest import Words
+from onestop.onboarding.importing.rules_styles import Style
 
 Format = Literal["openapi-2.0", "openapi-3.0", "openapi-3.1", "wsdl-1.1"]
 Level = Literal[
@@ -118,6 +119,7 @@ class Shape(msgspec.Struct, kw_only=True):
     attribute: bool = False  # XML
     xml_name: str = ""  # XML: of the element, where it is not the member's own
     wrapped: bool = False  # XML: a list has an element around it
+    style: Style = ""  # of a parameter or a form's member: how a list or a table is written
 
 
 class Parameter(msgspec.Struct, kw_only=True):

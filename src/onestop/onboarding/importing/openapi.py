@@ -16,6 +16,7 @@ from onestop.onboarding.importing.models import (
     Shape,
 )
 from onestop.onboarding.importing.openapi_security import read_schemes, read_security
+from onestop.onboarding.importing.rules_styles import style_of
 from onestop.onboarding.importing.shapes import Shaper
 from onestop.onboarding.importing.source import At, Source
 
@@ -215,6 +216,7 @@ class OpenApi:
         given = _first_example(told)
         if given is not None:
             shape.example, shape.has_example = given, True
+        shape.style = style_of(told, old=self.old)
         text = _one_line(told.get("description"))[:300]
         required = told.get("required") is True or place == "path"
         return Parameter(name=told["name"], place=place, required=required, shape=shape, pointer=at.pointer, text=text)
