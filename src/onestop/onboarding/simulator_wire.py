@@ -96,15 +96,20 @@ def flat(value: Any, prefix: str = "") -> dict[str, str]:
     return found
 
 
-def nested(values: dict[str, str]) -> dict[str, Any]:
-    """Return `payload.a` → x as {"payload": {"a": x}}."""
-    tree: dict[str, Any] = {}
-    for name, value in values.items():
+def nested(values: dict[str, str], onto: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return `payload.a` → x as {"payload": {"a": x}}, written into `onto` where that is given.
+
+    Where both `payload.a` and `payload.a.b` have a value, the longer name holds.
+    """
+    tree: dict[str, Any] = {} if onto is None else onto
+    for name in sorted(values, key=lambda name: name.count(".")):
         *parents, last = name.split(".")
         inner = tree
         for step in parents:
-            inner = inner.setdefault(step, {})
-        inner[last] = value
+            if not isinstance(inner.get(step), dict):
+                inner[step] = {}
+            inner = inner[step]
+        inner[last] = values[name]
     return tree
 
 
