@@ -7,11 +7,13 @@ import pytest
 
 from onestop.gateway.manifest import Manifest, Operation, parse
 from onestop.gateway.operations import Prepared
+from onestop.onboarding.conformance_reads import schema_faults
 from onestop.onboarding.importing.models import Imported
 from onestop.outbound.models import Reply
 from tests.onboarding.importing.conftest import imported, read
 
 SURE = {"idempotent.apply": "none"}
+YES = {"type": "object", "properties": {"yes": {"type": "boolean"}}}
 
 
 def manifest(found: Imported) -> Manifest:
@@ -367,3 +369,22 @@ def test_a_made_up_request_keeps_the_bounds_of_its_schema() -> None:
     operation = answers({"type": "object"}) | {"requestBody": body}
     example = operations(one(operation, method="post"))["do_it"].examples[0]
     assert example.values["payload"] == {"at": [1, 1], "code": "999999", "words": "textxxxxxx", "amount": 500}
+
+
+def test_an_example_that_contradicts_its_schema_is_named_and_the_schema_says_nothing_there() -> None:
+    schema = {
+        "type": "object",
+        "required": ["no", "gone"],
+        "properties": {"no": {"type": "integer"}, "gone": {"type": "string"}, "list": {"type": "array", "items": YES}},
+        "example": {"no": "12", "list": [{"yes": "perhaps"}]},
+    }
+    found = one(answers(schema))
+    told = [finding.says.en for finding in found.findings if finding.code == "example_contradicts"]
+    assert len(told) == 1
+    assert "/no" in told[0]
+    assert "/list/0/yes" in told[0]
+    made = operations(found)["do_it"]
+    assert made.schema is not None
+    assert schema_faults(made.schema, [json.loads(made.examples[0].body)]) == []
+    assert made.schema["properties"]["no"] == {}
+    assert made.schema["required"] == ["no"]

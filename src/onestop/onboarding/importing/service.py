@@ -1,6 +1,7 @@
 """One document in, findings, operations, questions and, when all is answered, a manifest out. Pure: bytes to values."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from onestop.onboarding.importing.notes import Notes, words
 from onestop.onboarding.importing.openapi import OpenApi
 from onestop.onboarding.importing.reading_xml import read as read_xml
 from onestop.onboarding.importing.rules_names import snake
+from onestop.onboarding.importing.schemas import loosened
 from onestop.onboarding.importing.source import At, Source, read_value
 from onestop.onboarding.importing.unpacking import to_text, unpack
 from onestop.onboarding.importing.wsdl import Wsdl
@@ -166,6 +168,7 @@ class _Import:
     ) -> str | None:
         for draft in taken:
             draft.table["examples"] = examples.recorded(draft)
+            self._agree(draft)
         text = assembling.manifest(head, department, found, drafting.codes, taken, probe, self._origin())
         try:
             compile_all(parse(text.encode("utf-8"), f"{head['id']}/manifest.toml"))
@@ -173,6 +176,16 @@ class _Import:
             self.notes.add("manifest_unusable", Spot(file="manifest.toml"), "error", fault=str(fault))
             return None
         return text
+
+    def _agree(self, draft: Draft) -> None:
+        """Let the schema of a reply say nothing that the document's own example contradicts."""
+        shown = next((one["body"] for one in draft.table["examples"] if one["name"] == "ok"), "")
+        if draft.table["response_codec"] != "json" or not shown or not draft.table.get("schema"):
+            return
+        places = loosened(draft.table["schema"], json.loads(shown))
+        if places:
+            spot, named = self.spot(draft.described.pointer), ", ".join(places[:6])
+            self.notes.add("example_contradicts", spot, "warning", operation=draft.id, places=named)
 
     def _origin(self) -> str:
         told = self.description
