@@ -108,7 +108,7 @@ def _given_body(draft: Draft) -> Any:
     if draft.request_media is None or not draft.request_media.examples:
         return None
     value = _parsed(draft.request_media.examples[0][1])
-    return value if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping | list) else None
 
 
 def _invert(tree: Any, body: Any, values: dict[str, Any]) -> None:
@@ -122,8 +122,11 @@ def _invert(tree: Any, body: Any, values: dict[str, Any]) -> None:
             _set(values, source.strip().split("."), body)
     elif isinstance(tree, dict) and set(tree) == {"each", "fields"}:
         if isinstance(body, list) and str(tree["each"]).startswith("payload."):
-            records = []
+            records: list[Any] = []
             for item in body[:3]:
+                if tree["fields"] == ".":
+                    records.append(item)
+                    continue
                 record: dict[str, Any] = {}
                 _invert_record(tree["fields"], item, record)
                 records.append(record)

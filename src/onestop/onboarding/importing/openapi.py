@@ -158,6 +158,9 @@ class OpenApi:
         )
 
     def _path(self, path: str, at: At) -> str:
+        # As RFC 6570 writes them: {.format}, {id*} and {+path} are places, {?page,size} is what the parameters say.
+        path = re.sub(r"\{[?&;#][^{}]*\}", "", path)
+        path = re.sub(r"\{([./+]?)([^{}*:]+)[^{}]*\}", lambda m: m[1].replace("+", "") + "{" + m[2] + "}", path)
         clean, _, query = path.partition("?")
         if query:
             self._note("path_query", at, "warning", path=path)

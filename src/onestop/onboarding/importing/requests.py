@@ -216,9 +216,9 @@ class RequestMaker:
             return "text"
         if shape.kind == "object":
             request["body"] = self._table(shape, (), within=False, depth=0)
-        elif shape.kind == "list" and codec == "json":
-            self._note("body_list", shape.pointer, "warning")
-            request["body"] = {}
+        elif shape.kind == "list" and shape.item is not None and codec == "json":
+            self._note("body_list", shape.pointer, "note")
+            request["body"] = self._records(shape.item)
         else:
             request["body"] = {}
             self._note("body_unknown", shape.pointer or self.draft.described.pointer, "warning")
@@ -226,6 +226,13 @@ class RequestMaker:
         if codec == "json" and plain not in ("application/json", "*/*", "application/*", ""):
             self.draft.table["content_type"] = type_
         return codec
+
+    def _records(self, item: Shape) -> dict[str, Any]:
+        """Return a body that is a list: of records that are handed over, each written as one of theirs."""
+        self._within = ("items", "*")
+        fields = self._table(item, (), within=True, depth=1) if item.kind == "object" and item.members else "."
+        self._within = ()
+        return {"each": "payload.items", "fields": fields}
 
     def _table(self, shape: Shape, path: tuple[str, ...], *, within: bool, depth: int) -> dict[str, Any]:
         table: dict[str, Any] = {}
