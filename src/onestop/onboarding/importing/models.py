@@ -179,6 +179,7 @@ class Described(msgspec.Struct, kw_only=True):
     bodies: list[Media] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     raw: Any = None  # the reader's own note
+    server: str = ""  # its own address, where it does not stand at the document's
 
 
 class Scheme(msgspec.Struct, kw_only=True, frozen=True):

@@ -99,7 +99,11 @@ class OpenApi:
             scheme = schemes[0] if isinstance(schemes, list) and schemes else "https"
             path = base if isinstance(base, str) and base != "/" else ""
             return [f"{scheme}://{host}{path}"] if isinstance(host, str) else ([path] if path else [])
-        told = self.root.get("servers")
+        return self._addresses(self.root)
+
+    def _addresses(self, owner: Mapping[str, Any]) -> list[str]:
+        """Return the addresses that a document, a path or an operation names."""
+        told = owner.get("servers")
         servers = [s for s in told if isinstance(s, dict)] if isinstance(told, list) else []
         return [
             _filled(server["url"], self._table(server.get("variables")))
@@ -155,6 +159,7 @@ class OpenApi:
             deprecated=operation.get("deprecated") is True,
             security=read_security(operation["security"]) if "security" in operation else None,
             raw=(item, operation, here),
+            server=next(iter(self._addresses(operation) or self._addresses(item)), ""),
         )
 
     def _path(self, path: str, at: At) -> str:

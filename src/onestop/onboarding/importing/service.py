@@ -8,7 +8,7 @@ from typing import Any, Final
 from onestop.gateway.manifest import BadManifest, Manifest, parse
 from onestop.gateway.mapping.language import expression, tree
 from onestop.gateway.mapping.templates import template
-from onestop.onboarding.importing import assembling, choosing, examples
+from onestop.onboarding.importing import assembling, choosing, examples, places
 from onestop.onboarding.importing.authentication import Authentication, authentication
 from onestop.onboarding.importing.drafting import Drafting, title_of
 from onestop.onboarding.importing.drafts import Draft
@@ -87,6 +87,7 @@ class _Import:
         drafts = choosing.drafts_of(self.description.operations)
         self._look(sorted(drafts, key=choosing.worth, reverse=True)[: choosing.LOOKED_AT])
         taken = self._choose(drafts)
+        places.settle(taken, self.description, self.notes, self.spot)
         self._look(taken)
         id_ = self._id()
         found = authentication(self.description, taken, self.interview, self.notes, self.spot)
@@ -116,10 +117,14 @@ class _Import:
 
     def _choose(self, drafts: list[Draft]) -> list[Draft]:
         able = [draft for draft in drafts if draft.kind != "probe"] or drafts
+        near = places.neighbours(able, self.description)
+        if len(near) < len(able):
+            main, others = places.server_of(near[0], self.description), len(able) - len(near)
+            self.notes.add("server_several", Spot(file=self.main), "note", main=main or "—", others=others)
         told = self.interview.ask(
             "operations",
             "choices",
-            default=choosing.propose(able),
+            default=choosing.propose(near),
             choices=tuple(draft.id for draft in able),
             count=len(able),
         )
