@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from onestop.onboarding.importing.errors import DocumentUnusable
+from onestop.onboarding.importing.foreign import refuse
 from onestop.onboarding.importing.models import (
     Answer,
     Described,
@@ -23,7 +24,7 @@ from onestop.onboarding.importing.source import At, Source
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _UNUSED: Final = ("head", "options", "trace", "query", "connect")
 _MOST_OPERATIONS: Final = 2000
-_OTHERS: Final = {"asyncapi": "AsyncAPI", "swaggerVersion": "Swagger 1.x", "raml": "RAML", "arazzo": "Arazzo"}
+_OTHERS: Final = ("asyncapi", "swaggerVersion", "raml", "arazzo")
 _PLACES: Final[Mapping[str, Place]] = {"path": "path", "query": "query", "header": "header", "cookie": "cookie"}
 
 
@@ -51,9 +52,10 @@ class OpenApi:
             self._note("info_missing", At((self.source.main, "")))
         contact = self._table(info.get("contact"))
         operations = list(self._operations())
+        webhooks = isinstance(self.root.get("webhooks"), dict) and bool(self.root["webhooks"])
         if not operations:
-            raise DocumentUnusable("no_operations", file=self.source.main)
-        if isinstance(self.root.get("webhooks"), dict) and self.root["webhooks"]:
+            raise DocumentUnusable("only_webhooks" if webhooks else "no_operations", file=self.source.main)
+        if webhooks:
             self._note("webhooks", At((self.source.main, "/webhooks")))
         return Description(
             format=self.format,
@@ -67,9 +69,8 @@ class OpenApi:
         )
 
     def _format(self) -> Format:
-        for word, name in _OTHERS.items():
-            if word in self.root:
-                raise DocumentUnusable("other_format", file=self.source.main, name=name)
+        if any(word in self.root for word in _OTHERS):
+            raise refuse(self.root, self.source.main)
         told = str(self.root.get("openapi", self.root.get("swagger", "")))
         if "swagger" in self.root and told.startswith("2"):
             return "openapi-2.0"
@@ -80,8 +81,7 @@ class OpenApi:
                 self._note("version_newer", At((self.source.main, "/openapi")), version=told)
             return "openapi-3.1"
         if not isinstance(self.root.get("paths"), dict):
-            name = "Postman" if "item" in self.root and "info" in self.root else "?"
-            raise DocumentUnusable("other_format", file=self.source.main, name=name)
+            raise refuse(self.root, self.source.main)
         self._note("version_missing", At((self.source.main, "")), version=told)
         return "openapi-2.0" if {"definitions", "basePath", "host"} & self.root.keys() else "openapi-3.0"
 

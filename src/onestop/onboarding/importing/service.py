@@ -12,6 +12,7 @@ from onestop.onboarding.importing import assembling, choosing, examples, places
 from onestop.onboarding.importing.authentication import Authentication, authentication
 from onestop.onboarding.importing.drafting import Drafting, title_of
 from onestop.onboarding.importing.drafts import Draft
+from onestop.onboarding.importing.foreign import check_bytes, check_text
 from onestop.onboarding.importing.interview import Interview, is_open
 from onestop.onboarding.importing.models import Description, Finding, FoundOperation, Imported, Question, Spot
 from onestop.onboarding.importing.notes import Notes, words
@@ -65,7 +66,9 @@ class _Import:
         self.progress("read", 0, 1)
         content, self.main, beside = unpack(data, name, companions)
         self.digest = hashlib.sha256(content).hexdigest()[:16]
+        check_bytes(content, self.main)
         text = to_text(content, self.main, self.notes)
+        check_text(text, self.main)
         self.source: Source | None = None
         self.open_api: OpenApi | None = None
         if text.lstrip("\ufeff \t\n").startswith("<"):

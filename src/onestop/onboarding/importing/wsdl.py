@@ -24,6 +24,7 @@ _SOAPS: Final[Mapping[str, Literal["1.1", "1.2"]]] = {
     "http://schemas.xmlsoap.org/wsdl/soap12/": "1.2",
 }
 _MOST_OPERATIONS: Final = 2000
+_FOREIGN: Final = {"application": "WADL", "Edmx": "OData", "Envelope": "SOAP message"}
 
 
 def _space(element: Any) -> str:
@@ -44,7 +45,7 @@ class Wsdl:
         if _space(root) == _WSDL2:
             raise DocumentUnusable("other_format", file=main, name="WSDL 2.0")
         if local(root) != "definitions":
-            name = "XML Schema" if _space(root) == XSD else local(root)
+            name = "XML Schema" if _space(root) == XSD else _FOREIGN.get(local(root), local(root))
             raise DocumentUnusable("other_format", file=main, name=name)
         self._take(root, main, set())
 
