@@ -1,6 +1,7 @@
 """The simulator of manifests without a recorded exchange: answers made, every credential, pages, steps."""
 
 import asyncio
+import re
 from typing import Any
 
 import httpx
@@ -261,3 +262,13 @@ def test_faults_are_read_as_the_command_line_writes_them():
     for wrong in ("nonsense", "error:2", "latency:x", "error:-1"):
         with pytest.raises(ValueError, match=r"."):
             parse_faults(wrong)
+
+
+async def test_a_department_that_tells_days_goes_on_telling_days():
+    body = msgspec.json.encode({"data": {"id": LIN, "at": "2025-01-15", "fee": 1, "born": "2025/12/01", "list": []}})
+    example = f"[[operations.examples]]\nname = 'ok'\nstatus = 200\noutcome = 'ok'\nbody = '{body.decode()}'\n"
+    told = QUERY.replace("instant(%Y%m%d%H%M%S)", "instant")
+    async with played(manifest_of(told + example)) as player:
+        at = msgspec.json.decode((await ask(player)).reply.body)["data"]["at"]
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", at)
+        assert at != "2025-01-15"

@@ -22,7 +22,7 @@ from onestop.onboarding.simulator_requests import Difference, Form, Request, nea
 from onestop.onboarding.simulator_scenario import Fault, Scenario
 from onestop.onboarding.simulator_secrets import sandbox_secrets
 from onestop.onboarding.simulator_steps import stepwise
-from onestop.onboarding.simulator_wire import exchange, place_of, put, write_reply
+from onestop.onboarding.simulator_wire import exchange, flat, place_of, put, write_reply
 from onestop.outbound.errors import BadBody
 
 log = structlog.get_logger(__name__)
@@ -282,15 +282,15 @@ class Simulator:
 
     def _told(self, book: Book, example: Recorded, values: dict[str, str], *, stale: bool = False) -> Told:
         """Return an example with the caller's values and today's dates in the places of the recorded ones."""
-        body = self._dated(book.operation, example.body, stale) if example.reads_as not in _REFUSALS else example.body
+        body = self._dated(book, example.body, stale) if example.reads_as not in _REFUSALS else example.body
         body = exchange(book.operation, body, _exchanged(example.values, values))
         headers = {**example.headers, "simulator-example": f"{book.operation.id}.{example.name}"}
         number = values.get("subject.number")
         headers["simulator-reads-as"] = reading(book.prepared, example.status, headers, body, number)
         return Told(status=example.status, headers=headers, body=body)
 
-    def _dated(self, operation: Operation, body: bytes, stale: bool) -> bytes:
-        source = operation.reply.as_of
+    def _dated(self, book: Book, body: bytes, stale: bool) -> bytes:
+        operation, source = book.operation, book.operation.reply.as_of
         place = place_of(source)
         if source is None or place is None or not body:
             return body
@@ -298,8 +298,11 @@ class Simulator:
             timedelta(seconds=2 * operation.fresh_s) if stale and operation.fresh_s else STALE if stale else timedelta()
         )
         moment = datetime.now(CHINA).replace(microsecond=0) - age
+        written = written_moment(source, moment)
+        if _DAY.fullmatch(flat(book.tree(body)).get(place, "")):
+            written = moment.date().isoformat()  # a department that tells days goes on telling days
         try:
-            return put(operation, body, {place: written_moment(source, moment)})
+            return put(operation, body, {place: written})
         except (BadBody, ValueError):
             return body
 
@@ -360,6 +363,7 @@ class Simulator:
         return told
 
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _REFUSALS = frozenset(("not_found", "denied", "invalid", "declined", "correction", "busy", "down", "bad_reply"))
 
 
