@@ -149,6 +149,7 @@ class Answer(msgspec.Struct, kw_only=True):
     headers: tuple[str, ...]
     text: str
     pointer: str
+    types: tuple[str, ...] = ()  # media types that the document gives to every answer, described or not
 
 
 class Soap(msgspec.Struct, kw_only=True, frozen=True):

@@ -288,6 +288,7 @@ class OpenApi:
                 headers=tuple(str(name) for name in self._table(answer.get("headers"))),
                 text=_one_line(answer.get("description"))[:200],
                 pointer=here.pointer,
+                types=tuple(_types(operation.get("produces", self.root.get("produces")))) if self.old else (),
             )
 
     def _old_answer(self, operation: dict[str, Any], answer: dict[str, Any], at: At) -> list[Media]:
