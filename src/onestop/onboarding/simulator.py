@@ -1,5 +1,6 @@
 """A department played from its manifest alone: every example it documents, its refusals, its memory, its bad days."""
 
+import hashlib
 import re
 import time
 from collections.abc import Mapping
@@ -181,8 +182,8 @@ class Simulator:
     # ---- effects
 
     def _submit(self, book: Book, values: dict[str, str], facts: dict[str, str], wish: Wish) -> Told:
-        key = values.get("key", "")
-        before = self.memory.by_key(key) if key else None
+        key = values.get("key") or self._own_key(book.operation, facts)
+        before = self.memory.by_key(key)
         if before is not None and before.operation == book.operation.id:
             return msgspec.structs.replace(before.told, delay_s=0.0, callback=None)
         word, later = wish.word, None
@@ -209,7 +210,7 @@ class Simulator:
         reference = self._reference(example, key)
         told = self._told(book, example, {**values, **({"reference": reference} if reference else {})})
         refused_by_error = not done and example.reads_as not in book.operation.reply.outcome.map.values()  # type: ignore[union-attr]
-        if refused_by_error or not key:
+        if refused_by_error:
             return told
         final = later or ("completed" if said in ("pending", "extended") else said)
         if book.operation.answer == "callback":
@@ -227,6 +228,16 @@ class Simulator:
             )
         )
         return told
+
+    def _own_key(self, operation: Operation, facts: dict[str, str]) -> str:
+        """Return what the department itself knows an effect by, where our key is not told to it.
+
+        What may be repeated without a key (PUT) is the same effect when everything about it is the same.
+        """
+        if operation.idempotent == "key":
+            told = repr((operation.id, sorted(facts.items())))
+            return hashlib.sha256(told.encode()).hexdigest()
+        return self.memory.next_key()
 
     def _reference(self, example: Recorded, key: str) -> str | None:
         told = example.values.get("reference")

@@ -105,7 +105,7 @@ class Form:
             if where.startswith("header.") and name in request.headers:
                 facts[where] = request.headers[name]
         body = read_request(self.operation, request.body, request.headers.get("content-type", ""))
-        return facts if body is None else facts | flat(body, "body")
+        return facts | flat(body, "body") if body else facts  # a body of which nothing was told has no parts
 
     def _member(self, name: str) -> str:
         """Return what a name of a query is compared as: `a[b]` is a member of the table `a` where one was declared."""

@@ -7,13 +7,13 @@ from email.parser import BytesParser
 from email.policy import HTTP
 from itertools import pairwise
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
 import msgspec
 from lxml import etree
 
-from onestop.gateway.bodies import codecs
+from onestop.gateway.bodies import codecs, forms
 from onestop.gateway.manifest import Operation
 from onestop.outbound.decoding import decode_json, decode_xml
 from onestop.outbound.errors import BadBody
@@ -45,7 +45,7 @@ def read_request(operation: Operation, body: bytes, content_type: str = "") -> A
     if codec == "none" or not body:
         return None
     if codec == "form":
-        return dict(parse_qsl(_text(body, charset), keep_blank_values=True, encoding=charset))
+        return forms.read(body, charset)
     if codec == "text":
         return {"text": _text(body, charset)}
     if codec == "csv":

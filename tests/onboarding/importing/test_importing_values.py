@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from onestop.gateway.manifest import Manifest, parse
+from onestop.gateway.manifest import Example, Manifest, parse
 from onestop.gateway.operations import Prepared
+from onestop.onboarding.importing.models import Imported
 from tests.onboarding.importing.conftest import imported
 
 TEXT: dict[str, Any] = {"type": "string"}
@@ -75,3 +76,42 @@ def test_two_names_of_theirs_are_never_one_of_ours():
     made = manifest(*({"name": name, "schema": TEXT} for name in names)).operations[0].request.query
     assert len(set(made.values())) == 5
     assert made["permitId"] == made["permit_id"] == "payload.permit_id", "one name in two spellings is one value"
+
+
+def shown(body: dict[str, Any] | None, answer: dict[str, Any]) -> Imported:
+    """Import an operation with this body and this answer, each as a media type and what stands below it."""
+    operation: dict[str, Any] = {"operationId": "sendIt", "responses": {"201": {"description": "", "content": answer}}}
+    if body is not None:
+        operation["requestBody"] = {"required": True, "content": body}
+    document = OPENAPI | {"info": {"title": "One"}, "paths": {"/x": {"post": operation}}}
+    found = imported(json.dumps(document), **{"idempotent.send_it": "none"})
+    assert found.manifest_toml is not None, found.open
+    return found
+
+
+def example(found: Imported) -> Example:
+    return parse((found.manifest_toml or "").encode()).operations[0].examples[0]
+
+
+ANSWER = {"application/json": {"schema": {"type": "object", "properties": {"no": TEXT}}}}
+
+
+def test_an_example_has_what_its_request_is_made_of():
+    text = shown({"text/plain": {"schema": TEXT, "example": "BEGIN"}}, ANSWER)
+    assert example(text).values["payload"] == {"text": "BEGIN"}
+    day = {"schema": {"type": "object", "properties": {"born": TEXT | {"description": "Date, as yyyyMMdd"}}}}
+    assert example(shown({"application/json": day}, ANSWER)).values["payload"] == {"born": "2025-01-15"}
+
+
+def test_an_example_that_cannot_be_read_is_named_and_another_made():
+    found = shown(None, {"application/xml": {"schema": TEXT, "example": "<?xml version='1.0'?>..."}})
+    assert "example_unreadable" in {finding.code for finding in found.findings}
+    assert example(found).body.startswith("<?xml")
+    assert "..." not in example(found).body
+
+
+def test_a_long_example_is_shown_with_one_record_of_each_list():
+    records = [{"no": f"P-{number}"} for number in range(3_000)]
+    schema = {"type": "object", "properties": {"permits": {"type": "array", "items": {"type": "object"}}}}
+    found = shown(None, {"application/json": {"schema": schema, "example": {"permits": records}}})
+    assert json.loads(example(found).body) == {"permits": [{"no": "P-0"}]}

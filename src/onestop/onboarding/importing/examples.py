@@ -96,10 +96,14 @@ def values_of(draft: Draft) -> dict[str, Any]:
             values["subject"]["number"] = str(invented(str(shape.example)))
         elif source.startswith("payload."):
             name = source.rpartition(".")[2]
-            _set(values, source.split("."), invented(sample(shape, 1, reply=False, name=name)))
+            value = invented(sample(shape, 1, reply=False, name=name))
+            _set(values, source.split("."), _day(str(value)) if "day(" in expression else value)
     lists = draft.table.get("request", {}).get("body")
     if draft.request_media is not None and isinstance(lists, dict):
         body = given if given is not None else sample(draft.request_media.shape, reply=False)
+        if draft.table.get("request_codec") == "text":
+            shown = draft.request_media.examples[0][1] if draft.request_media.examples else body
+            body = {"text": shown if isinstance(shown, str) and shown else "text"}
         _invert(lists, invented(body), values)
     return values
 
@@ -117,8 +121,8 @@ def _invert(tree: Any, body: Any, values: dict[str, Any]) -> None:
         source, _, functions = tree.partition("|")
         if source.strip().startswith("payload.") and body is not None:
             text = str(body)
-            if "day(" in functions and re.fullmatch(r"\d{8}", text):
-                body = f"{text[:4]}-{text[4:6]}-{text[6:]}"
+            if "day(" in functions:
+                body = f"{text[:4]}-{text[4:6]}-{text[6:]}" if re.fullmatch(r"\d{8}", text) else _day(text)
             _set(values, source.strip().split("."), body)
     elif isinstance(tree, dict) and set(tree) == {"each", "fields"}:
         if isinstance(body, list) and str(tree["each"]).startswith("payload."):
@@ -134,6 +138,11 @@ def _invert(tree: Any, body: Any, values: dict[str, Any]) -> None:
     elif isinstance(tree, dict):
         for name, part in tree.items():
             _invert(part, body.get(name) if isinstance(body, Mapping) else None, values)
+
+
+def _day(text: str) -> str:
+    """Return an example of what a day is made from: the document's, where it can be read as one."""
+    return text if re.match(r"\d{4}-\d\d-\d\d", text) else _BY_FORMAT["date"]
 
 
 def _invert_record(tree: Any, item: Any, record: dict[str, Any]) -> None:
@@ -208,7 +217,17 @@ def _json(media: Media, draft: Draft | None = None) -> str:
     value = invented(_parsed(media.examples[0][1]) if media.examples else sample(media.shape))
     if draft is not None:
         _about(value, draft)
-    return json.dumps(value, ensure_ascii=False, indent=1, default=str)
+    told = json.dumps(value, ensure_ascii=False, indent=1, default=str)
+    if len(told.encode()) <= _MAX_BODY:
+        return told
+    return json.dumps(_shortened(value), ensure_ascii=False, indent=1, default=str)
+
+
+def _shortened(value: Any) -> Any:
+    """Return a long example with one record of each list: that is still every form that it shows first."""
+    if isinstance(value, Mapping):
+        return {name: _shortened(part) for name, part in value.items()}
+    return [_shortened(part) for part in value[:1]] if isinstance(value, list) else value
 
 
 def _about(value: Any, draft: Draft) -> None:
@@ -234,7 +253,8 @@ def _body(draft: Draft, media: Media) -> str:
         return _json(media, draft)
     value = invented(media.examples[0][1] if media.examples else sample(media.shape))
     if isinstance(value, str):
-        return value
+        bare = kind == "xml" and not value.lstrip("\ufeff \t\r\n").startswith("<")
+        return f"<response>{escape(value)}</response>" if bare else value
     if kind == "text":
         return str(value)
     inner = _xml(value) if kind == "soap" else f"<response>{_xml(value)}</response>"

@@ -8,7 +8,7 @@ from typing import Any, Final
 from onestop.gateway.manifest import BadManifest, Manifest, parse
 from onestop.gateway.mapping.language import expression, tree
 from onestop.gateway.mapping.templates import template
-from onestop.onboarding.importing import assembling, choosing, examples, places
+from onestop.onboarding.importing import assembling, choosing, examples, places, readable
 from onestop.onboarding.importing.authentication import Authentication, authentication
 from onestop.onboarding.importing.drafting import Drafting, title_of
 from onestop.onboarding.importing.drafts import Draft
@@ -179,11 +179,25 @@ class _Import:
             self._agree(draft)
         text = assembling.manifest(head, department, found, drafting.codes, taken, probe, self._origin())
         try:
-            compile_all(parse(text.encode("utf-8"), f"{head['id']}/manifest.toml"))
+            manifest = parse(text.encode("utf-8"), f"{head['id']}/manifest.toml")
+            compile_all(manifest)
         except BadManifest as fault:
             self.notes.add("manifest_unusable", Spot(file="manifest.toml"), "error", fault=str(fault))
             return None
+        if self._mended(manifest, taken):
+            text = assembling.manifest(head, department, found, drafting.codes, taken, probe, self._origin())
         return text
+
+    def _mended(self, manifest: Manifest, taken: list[Draft]) -> bool:
+        """Put an answer that is made up in the place of an example that the manifest cannot read; tell whether any."""
+        mended = False
+        for draft in taken:
+            unread = readable.put_right(manifest, draft)
+            if unread:
+                mended = True
+                spot = self.spot(draft.described.pointer)
+                self.notes.add("example_unreadable", spot, "warning", operation=draft.id, reason=unread)
+        return mended
 
     def _agree(self, draft: Draft) -> None:
         """Let the schema of a reply say nothing that the document's own example contradicts."""
