@@ -431,3 +431,13 @@ def test_a_post_that_says_it_creates_is_no_query_whatever_it_is_called() -> None
     operation = answers({"type": "object", "properties": {"a": {"type": "string"}}})
     found = one(operation | {"operationId": "verifyCode", "summary": "Create an account by a code"}, method="post")
     assert [(one.kind, one.sure) for one in found.operations] == [("submit", False)]
+
+
+def test_a_header_called_cookie_is_a_cookie_and_never_sent() -> None:
+    operation = answers({"type": "object", "properties": {"a": {"type": "string"}}})
+    operation["parameters"] = [{"name": "Cookie", "in": "header", "required": True, "schema": {"type": "string"}}]
+    schemes = {"session": {"type": "apiKey", "in": "header", "name": "Cookie"}}
+    found = one(operation, security=[{"session": []}], components={"securitySchemes": schemes})
+    assert "auth_cookie" in {finding.code for finding in found.findings}
+    assert manifest(found).auth.__struct_config__.tag == "none"
+    assert "Cookie" not in operations(found)["do_it"].request.headers
