@@ -40,7 +40,6 @@ def test_a_version_is_led_by_hand_and_the_same_hand_does_not_approve(run, tmp_pa
     code, _, said = run("approve", "one", "1.0.0", "--as", "wang", "--diff", digest)
     assert code == 1
     assert "no green conformance run" in said
-    assert "onestop adapter conform one --keep 1.0.0" in said
     code, _, said = run("live", "one", "1.0.0", "--as", "wang")
     assert code == 1
     assert "testing; publish is not possible" in said
@@ -48,23 +47,6 @@ def test_a_version_is_led_by_hand_and_the_same_hand_does_not_approve(run, tmp_pa
     assert "✗ No green conformance run" in out
     assert json.loads(run("versions", "one", "--json")[1])["data"][0]["state"] == "testing"
     assert run("retire", "one", "1.0.0", "--as", "li")[0] == 0
-
-
-def test_a_run_that_is_kept_by_hand_is_the_one_that_approval_asks_for(run, tmp_path):
-    file = tmp_path / "manifest.toml"
-    file.write_text(file.read_text().replace('"one"', '"kept"', 1))
-    run("push", str(file), "--as", "li", "--owner", "kept")
-    run("submit", "kept", "1.0.0", "--as", "li")
-    code, _, said = run("conform", "kept", "--keep", "1.0.0")
-    assert code == 1
-    assert "sandbox" in said, "nobody told where it is"
-    code, out, _ = run("conform", "kept", "--keep", "1.0.0", "--against", "simulator", "--json")
-    assert (code, json.loads(out)["passed"]) == (0, True)
-    digest = json.loads(run("diff", "kept", "1.0.0", "--json")[1])["digest"]
-    code, _, said = run("approve", "kept", "1.0.0", "--as", "wang", "--diff", digest)
-    assert (code, said) == (0, "")
-    assert run("conform", "kept", "--keep", "2.0.0")[0] == 1
-    assert run("conform", "kept", "--keep", "1.0.0", "--against", "http://127.0.0.1:9")[0] == 2
 
 
 def test_secrets_keys_and_windows_are_set_by_hand_and_no_value_is_shown(run, tmp_path):

@@ -98,9 +98,7 @@ def _ready(speaker: Speaker, simulator: "Simulator", port: int) -> None:
 @click.option("--listen", type=click.IntRange(1, 65_535))
 @click.option("--calls", type=click.IntRange(1, 200), default=10)
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--keep", metavar="VERSION")
 @_environment
-@state_option
 @json_option
 @click.pass_obj
 def conform(
@@ -112,17 +110,12 @@ def conform(
     listen: int | None,
     calls: int,
     report: Path | None,
-    keep: str | None,
     environment: Path | None,
-    state: Path | None,
     as_json: bool,
 ) -> int:
     from onestop.onboarding.conformance import Telling
     from onestop.onboarding.conformance_models import shown
 
-    if keep is not None:
-        made = _kept(name, keep, against, allow_effects, state)
-        return _shown(speaker, shown(made), report, as_json=as_json)
     manifest, examples = found(name)
     telling = Telling(
         against=_TARGETS.get(against or "", "address"),
@@ -136,29 +129,7 @@ def conform(
         made = asyncio.run(_against_simulator(manifest, examples, telling))
     else:
         made = asyncio.run(_against(manifest, _where(manifest, against, environment), telling))
-    return _shown(speaker, shown(made), report, as_json=as_json)
-
-
-def _kept(name: str, version: str, against: str | None, allow_effects: bool, state: Path | None) -> "Report":
-    """Run a version that was handed in, over its very bytes, and keep the run with it: approval asks for one."""
-    from onestop.cli.adapter_life import actor_named, in_life
-    from onestop.onboarding import service_runs
-
-    target = _TARGETS.get(against or "sandbox")
-    if target is None or target == "address":
-        raise click.BadParameter("simulator, sandbox, live", param_hint="--against")
-
-    async def work(life: "Life") -> "Report":
-        _, version_found = await life.version(life.pool, actor_named("conform"), name, version)
-        made = await service_runs.examine(life, version_found, target, allow_effects=allow_effects)
-        await service_runs.keep(life, version_found, target, made)
-        return made
-
-    made: Report = in_life(state, work)
-    return made
-
-
-def _shown(speaker: Speaker, told: "ReportShown", report: Path | None, *, as_json: bool) -> int:
+    told = shown(made)
     if report is not None:
         _write_report(speaker, told, report)
     if as_json:

@@ -10,20 +10,25 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from onestop.db import Connection
+from onestop.gateway.line import Where
+from onestop.gateway.registry import place_of
 from onestop.http.idempotency import Keyed, Reply, once
 from onestop.http.models import Context
 from onestop.identity.models import Session
-from onestop.onboarding import drift, service_runs, store_play
-from onestop.onboarding.conformance_models import ReportShown, shown
+from onestop.onboarding import drift, store_play
+from onestop.onboarding.conformance import Telling, conform
+from onestop.onboarding.conformance_models import Report, ReportShown, shown
 from onestop.onboarding.conformance_report import html
 from onestop.onboarding.drift import DriftView
 from onestop.onboarding.models import Environment, Version
 from onestop.onboarding.routes import CHANGES, ROLES, actor_of
-from onestop.onboarding.service import Life
-from onestop.onboarding.simulator import Told
+from onestop.onboarding.service import Life, read
+from onestop.onboarding.simulator import Simulator, Told
+from onestop.onboarding.simulator_errors import NoPlaceToAsk
 from onestop.onboarding.simulator_house import House
 from onestop.onboarding.simulator_scenario import Ordered
-from onestop.onboarding.simulator_server import HANG_S, request_of, state_of
+from onestop.onboarding.simulator_server import HANG_S, SimulatorApp, request_of, serving, state_of
+from onestop.outbound.addresses import AllowList
 
 _WITHIN_S = 30.0
 _METHODS = [HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH, HttpMethod.DELETE]
@@ -164,12 +169,12 @@ class ConformanceController(Controller):
     ) -> Response[bytes]:
         """Run the version against its simulator, its sandbox or its live system; at most thirty seconds."""
         _, found = await life.version(life.pool, actor_of(session), adapter, version)
-        report = await service_runs.examine(life, found, data.against, allow_effects=data.allow_effects)
+        report = await _run(life, found, data)
         against: Environment = "live" if data.against == "live" else "sandbox"
 
         async def write(_: Connection) -> Reply:
             told = msgspec.to_builtins(shown(report))
-            id_ = await service_runs.keep(life, found, data.against, report)
+            id_ = await life.record_run(adapter, version, found.digest, against, report.passed, told)
             view = RunView(
                 id=id_, adapter=adapter, version=version, against=against, passed=report.passed,
                 at=report.started_at, report=told,
@@ -224,6 +229,22 @@ async def _runs(life: Life, found: Version) -> list[RunView]:
         )
         for run in sorted((r for r in kept if r is not None), key=lambda r: r.at, reverse=True)
     ]
+
+
+async def _run(life: Life, found: Version, asked: NewRun) -> Report:
+    manifest = read(found.manifest)
+    if asked.against == "simulator":
+        telling = Telling(against="simulator", effects=True, digest=found.digest)
+        simulator = Simulator(manifest)
+        async with asyncio.timeout(_WITHIN_S), serving(SimulatorApp(simulator)) as url:
+            return await conform(manifest, Where(url, simulator.secrets), AllowList(["127.0.0.0/8"]), telling)
+    place = await place_of(life.pool, life.keys, life.settings, found.adapter, asked.against)
+    if place is None:
+        raise NoPlaceToAsk(adapter=found.adapter, environment=asked.against)
+    effects = asked.allow_effects or asked.against == "sandbox"
+    telling = Telling(against=asked.against, effects=effects, digest=found.digest)
+    async with asyncio.timeout(_WITHIN_S):
+        return await conform(manifest, place, AllowList(life.settings.outbound_allow), telling)
 
 
 class DriftController(Controller):

@@ -124,7 +124,7 @@ async def _approval(life: Life, db: Db, actor: Actor, found: Version, moving: Mo
         missing.append(_open("lint", sentence=errors[0].sentence))
     run = await store.latest_run(db, found.adapter, found.digest, "sandbox")
     if run is None or not run.passed:
-        missing.append(_open("conformance", adapter=found.adapter, version=found.version))
+        missing.append(_open("conformance"))
     seen = await life.diff(db, actor, found.adapter, found.version, None, "zh")
     if moving.diff_digest != seen.digest:
         missing.append(_open("diff_seen"))
@@ -148,8 +148,7 @@ async def _place(life: Life, db: Db, found: Version) -> list[FieldError]:
     settings = life.settings
     where = await place_of(life.pool, life.keys, settings, found.adapter, environment_of(settings))
     if where is None:
-        told = {"adapter": found.adapter, "environment": environment_of(settings)}
-        return [FieldError(pointer="/checks/place", code="adapter.no_place", params=told)]
+        return [_open("place", sentence=environment_of(settings))]
     try:
         line = Line(manifest, where, AllowList(settings.outbound_allow))
     except BadManifest as fault:
