@@ -186,7 +186,7 @@ class Form:
         if name == "code" and argument in self._codes:
             ours = {theirs: mine for mine, theirs in self._codes[argument].items()}
             return lambda sent: ours.get(sent, sent)
-        return (lambda sent: sent) if name in ("upper", "lower", "default", "int", "number", "uuid") else None
+        return (lambda sent: sent) if name in ("upper", "lower", "default", "int", "number") else None
 
     def _tree(self, where: str, source: Any) -> None:
         if isinstance(source, dict) and set(source) != {"each", "fields"}:

@@ -2,7 +2,6 @@
 
 import json
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -116,11 +115,3 @@ def test_a_long_example_is_shown_with_one_record_of_each_list():
     schema = {"type": "object", "properties": {"permits": {"type": "array", "items": {"type": "object"}}}}
     found = shown(None, {"application/json": {"schema": schema, "example": {"permits": records}}})
     assert json.loads(example(found).body) == {"permits": [{"no": "P-0"}]}
-
-
-def test_a_key_that_must_be_a_uuid_is_made_one_and_the_same_key_the_same():
-    body = {"type": "object", "properties": {"requestId": TEXT | {"format": "uuid"}}}
-    made = parse((shown({"application/json": {"schema": body}}, ANSWER).manifest_toml or "").encode())
-    sent = [Prepared(made, made.operations[0]).request({"key": key})[3] for key in ("eff_1", "eff_1", "eff_2")]
-    assert sent[0] == sent[1] != sent[2]
-    assert str(UUID(json.loads(sent[0])["requestId"])) == json.loads(sent[0])["requestId"]

@@ -60,7 +60,6 @@ FUNCTIONS: Final[dict[str, Maker]] = {
     "trim": texts.on_text(str.strip),
     "unb64": formats.unb64,
     "unique": lists.unique,
-    "uuid": texts.uuid5,
     "upper": texts.on_text(str.upper),
     "where": lists.where,
     "xml": formats.xml,

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import uuid
 from collections.abc import Callable
 from typing import Final
 
@@ -13,7 +12,6 @@ from onestop.identity.rules import mask_number
 Both = Callable[[Value, Value], Value]  # of the value so far, and of what the whole expression reads
 
 _MOST_PADDED: Final = 200
-_OURS: Final = uuid.UUID("6c0f1d1e-52b3-5a3c-9a55-0f6e6e657374")  # the name space of our keys; never another
 _SPACES: Final = re.compile(r"\s+")
 
 
@@ -183,13 +181,6 @@ def _pair(argument: str, spot: Spot, name: str) -> tuple[str, str]:
 def sha256(_: str, __: Spot) -> Getter:
     return lambda value: (
         None if value is None else hashlib.sha256(plain(value).encode("utf-8", "surrogatepass")).hexdigest()
-    )
-
-
-def uuid5(_: str, __: Spot) -> Getter:
-    """Make a UUID of a text, the same of the same: for departments that take our key in no other form."""
-    return lambda value: (
-        None if value is None else str(uuid.uuid5(_OURS, plain(value).encode("utf-8", "replace").decode()))
     )
 
 

@@ -150,12 +150,12 @@ class RequestMaker:
             return str(_literal(shape.enum[0]))
         draft, name = self.draft, path[-1]
         if draft.key_member is not None and (name == draft.key_member or ".".join(path) == draft.key_member):
-            return "key | uuid" if shape.format == "uuid" else "key"
+            return "key"
         if draft.kind == "submit" and len(path) <= 2 and self._is_key(name, place) and not within:
             draft.key_member = draft.key_member or (".".join(path) if place != "header" else None)
             if place == "header":
                 draft.key_header = name
-            return "key | uuid" if shape.format == "uuid" else "key"
+            return "key"
         if draft.kind == "query" and not within and match is not None:
             if match.what == "id_number":
                 return "subject.number"
