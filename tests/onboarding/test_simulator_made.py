@@ -1,6 +1,7 @@
 """The simulator of manifests without a recorded exchange: answers made, every credential, pages, steps."""
 
 import asyncio
+import re
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import msgspec
 import pytest
 
 from onestop.gateway.line import CallFailed
+from onestop.ids import new_id
 from onestop.onboarding.simulator_bodies import from_schema
 from onestop.onboarding.simulator_people import TRIGGERS
 from onestop.onboarding.simulator_requests import Request
@@ -279,3 +281,73 @@ def test_faults_are_read_as_the_command_line_writes_them():
     for wrong in ("nonsense", "error:2", "latency:x", "error:-1"):
         with pytest.raises(ValueError, match=r"."):
             parse_faults(wrong)
+
+
+async def test_a_department_that_tells_days_goes_on_telling_days():
+    body = msgspec.json.encode({"data": {"id": LIN, "at": "2025-01-15", "fee": 1, "born": "2025/12/01", "list": []}})
+    example = f"[[operations.examples]]\nname = 'ok'\nstatus = 200\noutcome = 'ok'\nbody = '{body.decode()}'\n"
+    told = QUERY.replace("instant(%Y%m%d%H%M%S)", "instant")
+    async with played(manifest_of(told + example)) as player:
+        at = msgspec.json.decode((await ask(player)).reply.body)["data"]["at"]
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", at)
+        assert at != "2025-01-15"
+
+
+APPLY = f"""
+[[operations]]
+id = "apply"
+kind = "submit"
+method = "%s"
+path = "/do/{{no}}"
+idempotent = "%s"
+answer = "poll"
+poll = {{ operation = "state", first_s = 1.0, every_s = 1.0 }}
+{WORDS}
+request_codec = "%s"
+request.omit_null = true
+request.path = {{ no = "payload.no" }}
+request.body = {{ a = {{ b = "payload.b" }} }}
+reply.reference = "id"
+reply.outcome = {{ path = "state", map = {{ new = "pending", done = "completed" }} }}
+[[operations.examples]]
+name = "ok"
+status = 200
+body = '{{"id": "N-20250001", "state": "new"}}'
+outcome = "pending"
+[[operations]]
+id = "state"
+kind = "status"
+method = "GET"
+path = "/do/{{id}}/state"
+request_codec = "none"
+idempotent = "safe"
+{WORDS}
+request.path = {{ id = "reference" }}
+reply.outcome = {{ path = "state", map = {{ new = "pending", done = "completed" }} }}
+errors = [ {{ status = 404, outcome = "not_found" }} ]
+"""
+
+
+@pytest.mark.parametrize("codec", ["json", "form"])
+@pytest.mark.parametrize(("method", "idempotent", "effects"), [("PUT", "key", 1), ("POST", "none", 2)])
+async def test_what_is_sent_without_our_key_is_remembered_by_what_the_department_calls_it(
+    codec, method, idempotent, effects
+):
+    async with played(manifest_of(APPLY % (method, idempotent, codec))) as player:
+
+        async def apply(payload: dict[str, str]) -> Any:
+            return await player.line.ask("apply", {"key": new_id("eff"), "payload": payload}, 2.0)
+
+        told = [await apply({"no": "1", "b": "x"}) for _ in range(2)]
+        assert [answer.outcome for answer in told] == ["pending", "pending"]
+        assert len({answer.reference for answer in told}) == effects
+        asked = [await player.line.ask("state", {"reference": told[0].reference}, 2.0) for _ in range(4)]
+        assert asked[-1].outcome == "completed"
+        assert (await player.line.ask("state", {"reference": "nobody's"}, 2.0)).kind == "not_found"
+        assert (await apply({"no": "2"})).kind == "ok", "a body of which nothing is told is no other body"
+
+
+async def test_bytes_that_nothing_was_recorded_of_are_bytes():
+    told = QUERY.split("request.body")[0] + 'response_codec = "binary"\nreply.fields = { content = "." }\n'
+    async with played(manifest_of(told)) as player:
+        assert (await ask(player)).fields["content"]["bytes"] > 0

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from onestop.onboarding.importing.models import Imported, Question
 
 _BESIDE = (".wsdl", ".xsd", ".xml", ".json", ".yaml", ".yml")
+_MOST_LOOKED = 20_000  # entries of folders; a document may lie in somebody's home
 _LARGE = 262_144  # bytes from which on progress is shown
 _ROUNDS = 6  # an answer may raise further questions
 _path = click.Path(path_type=Path, dir_okay=False)
@@ -130,7 +131,7 @@ def _beside(folder: Path) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     left = 4 * MAX_BYTES
     top = folder.resolve()
-    for path in sorted(folder.rglob("*")):
+    for path in _nearest(folder):
         if path.suffix.lower() not in _BESIDE or not path.is_file() or not path.resolve().is_relative_to(top):
             continue
         size = path.stat().st_size
@@ -138,6 +139,21 @@ def _beside(folder: Path) -> dict[str, bytes]:
             found[path.relative_to(folder).as_posix()] = path.read_bytes()
             left -= size
     return found
+
+
+def _nearest(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, those in it before those in its folders; not without bounds."""
+    level, looked = [folder], 0
+    while level and looked < _MOST_LOOKED:
+        below: list[Path] = []
+        for one in level:
+            for path in sorted(one.iterdir()) if os.access(one, os.R_OK | os.X_OK) else ():
+                looked += 1
+                if path.is_file():
+                    yield path
+                elif path.is_dir() and not path.is_symlink() and path.name[0] != "." and path.name != "node_modules":
+                    below.append(path)
+        level = below
 
 
 async def _fetch(address: str) -> bytes:
@@ -230,8 +246,7 @@ def template(imported: "Imported", told: Mapping[str, Any], speaker: Speaker) ->
     for question in imported.questions:
         said, why = question.question, question.why
         parts.append("# " + (f"{said.zh} {why.zh}" if speaker.lang == "zh" else f"{said.en} {why.en}"))
-        if question.choices:
-            parts.append(f"# {', '.join(question.choices)[:400]}")
+        parts += _choices(question, imported)
         name = quoted(question.id) if "." in question.id else question.id
         if question.id in known:
             parts.append(f"{name} = {value(known[question.id])}")
@@ -241,6 +256,14 @@ def template(imported: "Imported", told: Mapping[str, Any], speaker: Speaker) ->
             parts.append(f"# {name} = {value(question.default if question.default is not None else '')}")
         parts.append("")
     return "\n".join(parts)
+
+
+def _choices(question: "Question", imported: "Imported") -> list[str]:
+    """Return what may be answered; operations one a line, because nothing else tells those that were not proposed."""
+    if question.kind != "choices":
+        return [f"# {', '.join(question.choices)}"] if question.choices else []
+    may = set(question.choices)
+    return [f"#   {one.id} · {one.kind} · {one.method} {one.path}" for one in imported.operations if one.id in may]
 
 
 # --- what is written and told ----------------------------------------------------------------------------------------

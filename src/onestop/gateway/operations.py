@@ -6,7 +6,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from onestop.gateway import facts
 from onestop.gateway.auth.keys import naming
-from onestop.gateway.bodies import codecs, protection
+from onestop.gateway.bodies import codecs, forms, protection
 from onestop.gateway.facts import Fact
 from onestop.gateway.manifest import ErrorCase, Manifest, Operation
 from onestop.gateway.mapping.language import (
@@ -19,7 +19,7 @@ from onestop.gateway.mapping.language import (
     path_of,
     tree,
 )
-from onestop.gateway.mapping.values import MOST_PARTS, most_text
+from onestop.gateway.mapping.values import MOST_PARTS, most_text, plain
 from onestop.gateway.models import Outcome
 from onestop.gateway.paging import Pages, PageSpoiled, Turner, with_page
 from onestop.gateway.steps import PreparedStep, steps_of
@@ -28,6 +28,7 @@ from onestop.outbound.errors import BadBody, BadMessage
 from onestop.outbound.models import Limits, Reply
 
 AnswerKind = Literal["ok", "not_found", "denied", "invalid", "declined", "correction", "busy", "down", "bad_reply"]
+_Pairs = list[tuple[str, str]]
 _OUTCOMES = frozenset(("completed", "pending", "declined", "correction", "extended", "transferred"))
 
 
@@ -112,22 +113,33 @@ class Prepared:
             values = {**values, "page": self.turner.begin()}
         path = self.spec.path
         for name, get in self._path:
-            path = path.replace("{" + name + "}", quote(_text(get(values)), safe=""))
-        query = urlencode(self._pairs(self._query, values)) if self._query else ""
+            path = path.replace("{" + name + "}", quote(_listed(get(values)), safe=""))
+        query = urlencode(self._pairs(self._query, values, forms.pairs)) if self._query else ""
         headers = list(self._fixed)
         if self._headers:
-            headers += self._pairs(self._headers, values)
+            headers += self._pairs(self._headers, values, _in_one_line)
         body = self._body(values)
         if len(body) > self.spec.max_request_bytes:
             raise BadMessage("request_too_large", f"{len(body)} bytes, at most {self.spec.max_request_bytes}")
         return path, query, headers, body
 
-    def _pairs(self, told: list[tuple[str, Getter]], values: dict[str, Any]) -> list[tuple[str, str]]:
-        filled = [(name, get(values)) for name, get in told]
+    def _pairs(
+        self, told: list[tuple[str, Getter]], values: dict[str, Any], several: Callable[[str, Value], _Pairs]
+    ) -> _Pairs:
+        """Return names with their values; `several` writes lists and tables."""
         spared = self.spec.request.omit_null
         # A cursor that is not there yet is no empty cursor.
         cursor = self.spec.paging.parameter if self.spec.paging is not None else None
-        return [(name, _text(value)) for name, value in filled if value is not None or not (spared or name == cursor)]
+        pairs: _Pairs = []
+        for name, get in told:
+            value = get(values)
+            if spared and isinstance(value, dict):
+                value = codecs.told_parts(value)
+            if isinstance(value, (dict, list)):
+                pairs += several(name, value)
+            elif value is not None or not (spared or name == cursor):
+                pairs.append((name, _text(value)))
+        return pairs
 
     def answer(self, reply: Reply, number: str | None) -> Answer:
         """Read a reply; what cannot be read, mapped or believed is a `bad_reply`, never an exception."""
@@ -346,6 +358,17 @@ def _text(value: Value) -> str:
     if value is True or value is False:
         return "true" if value else "false"
     return str(value)
+
+
+def _listed(value: Value) -> str:
+    """Return a value for a place that holds one text: a list as the URI and header standards write it, by commas."""
+    if isinstance(value, list):
+        return ",".join(map(plain, value))
+    return plain(value) if isinstance(value, dict) else _text(value)
+
+
+def _in_one_line(name: str, value: Value) -> _Pairs:
+    return [(name, _listed(value))]
 
 
 def _optional_text(value: Value) -> str | None:

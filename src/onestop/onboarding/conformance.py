@@ -175,7 +175,8 @@ def values_for(run: Run, operation: Operation, number: str, **more: str) -> dict
     """Return what a request of the operation is made from: an example's values, about this person."""
     book = run.books.get(operation.id)
     good = next((e for e in book.examples if e.good and e.facts is not None), None) if book else None
-    return nested({**(good.values if good else {}), "subject.number": number, "subject.name": "林晓舟", **more})
+    over = {"subject.number": number, "subject.name": "林晓舟", **more}
+    return good.asking(over) if good else nested(over)
 
 
 # --- queries ----------------------------------------------------------------------------------------------------------
@@ -247,7 +248,7 @@ async def _examples(run: Run, line: Line, operation: Operation, book: Book) -> l
         if not number.startswith("99") or number in _NOT_RUN:
             run.note("example", operation, "skipped", "trigger", example=example.name)
             continue
-        outcome = await run.ask(line, operation, nested({**example.values, "subject.name": "林晓舟"}), number)
+        outcome = await run.ask(line, operation, example.asking({"subject.name": "林晓舟"}), number)
         fault = None if outcome.kind == example.reads_as else "other"
         detail = (outcome.reason or "") if isinstance(outcome, Answer) and outcome.kind == "bad_reply" else ""
         run.judge(

@@ -50,9 +50,11 @@ def differences(manifest: Manifest, operation: Operation, recorded: Sequence[Any
 
 
 def mapped(prepared: Prepared, example: Recorded) -> set[str]:
-    """Return the fields that an example fills."""
+    """Return the fields that an example fills; not the mark of the next page, which the last page has not."""
     answer = prepared.answer(as_reply(example.status, example.headers, example.body), None)
-    return _names(answer.fields or {}) - unfilled([answer.fields or {}])
+    rules, fields = prepared.spec.paging, prepared.spec.reply.fields
+    marks = {name for name, source in fields.items() if rules is not None and source == rules.next}
+    return _names(answer.fields or {}) - unfilled([answer.fields or {}]) - marks
 
 
 def unfilled(records: Sequence[dict[str, Any]]) -> set[str]:

@@ -8,7 +8,6 @@ from onestop.gateway.manifest import Operation
 from onestop.gateway.operations import Answer
 from onestop.ids import new_id
 from onestop.onboarding.simulator_examples import Book, Recorded
-from onestop.onboarding.simulator_wire import nested
 
 if TYPE_CHECKING:
     from onestop.onboarding.conformance import Run
@@ -57,7 +56,8 @@ def _tells_apart(example: Recorded, good: Recorded) -> bool:
 
 
 def _valued(example: Recorded, key: str) -> dict[str, Any]:
-    return nested({"case.number": "AL990100202600001", **example.values, "key": key})
+    case = {"case.number": "AL990100202600001"} if "case.number" not in example.values else {}
+    return example.asking({**case, "key": key})
 
 
 def _word(outcome: Answer | CallFailed) -> str:

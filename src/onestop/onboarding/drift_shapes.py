@@ -223,7 +223,8 @@ def mapped_paths(operation: Operation) -> set[str]:
     for source in sources:
         _reads(source, [""], found)
     _reads(reply.fields, [""], found)
-    return found
+    following = member_of(operation.paging.next) if operation.paging is not None else None
+    return found - {following} if following else found  # the last page names none that follows
 
 
 def _reads(source: Any, below: list[str], found: set[str]) -> None:

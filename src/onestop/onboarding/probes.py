@@ -17,7 +17,6 @@ from onestop.onboarding import store_play
 from onestop.onboarding.service import Life
 from onestop.onboarding.simulator import Simulator
 from onestop.onboarding.simulator_examples import Book, Recorded
-from onestop.onboarding.simulator_wire import nested
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.errors import OutboundError
 from onestop.outbound.message import build_request
@@ -91,7 +90,7 @@ class Prober:
             folder = self._examples / line.manifest.id / "examples" if self._examples is not None else None
             books = Simulator(line.manifest, examples=folder).books
             self._asked[key] = [
-                (operation, nested({**good.values, "subject.name": "-"}), good.values["subject.number"])
+                (operation, good.asking({"subject.name": "-"}), good.values["subject.number"])
                 for operation in line.manifest.operations
                 if operation.kind == "query" and (good := _good(books.get(operation.id))) is not None
             ]

@@ -165,7 +165,7 @@ def _values(operation: Operation, example: Recorded, done: list[str]) -> dict[st
         if example.good and not done:
             return None
         fresh["key"] = done[0] if example.good else new_id("eff")
-    return nested({**example.values, **fresh}) or None
+    return example.asking(fresh) or None
 
 
 async def _one(

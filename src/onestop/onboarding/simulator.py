@@ -1,5 +1,6 @@
 """A department played from its manifest alone: every example it documents, its refusals, its memory, its bad days."""
 
+import hashlib
 import re
 import time
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from onestop.onboarding.simulator_requests import Difference, Form, Request, nea
 from onestop.onboarding.simulator_scenario import Fault, Scenario
 from onestop.onboarding.simulator_secrets import sandbox_config, sandbox_secrets
 from onestop.onboarding.simulator_steps import stepwise
-from onestop.onboarding.simulator_wire import exchange, put, write_reply
+from onestop.onboarding.simulator_wire import exchange, flat, put, write_reply
 from onestop.outbound.errors import BadBody
 
 log = structlog.get_logger(__name__)
@@ -184,8 +185,8 @@ class Simulator:
     # ---- effects
 
     def _submit(self, book: Book, values: dict[str, str], facts: dict[str, str], wish: Wish) -> Told:
-        key = values.get("key", "")
-        before = self.memory.by_key(key) if key else None
+        key = values.get("key") or self._own_key(book.operation, facts)
+        before = self.memory.by_key(key)
         if before is not None and before.operation == book.operation.id:
             return msgspec.structs.replace(before.told, delay_s=0.0, callback=None)
         word, later = wish.word, None
@@ -212,7 +213,7 @@ class Simulator:
         reference = self._reference(example, key)
         told = self._told(book, example, {**values, **({"reference": reference} if reference else {})})
         refused_by_error = not done and example.reads_as not in book.operation.reply.outcome.map.values()  # type: ignore[union-attr]
-        if refused_by_error or not key:
+        if refused_by_error:
             return told
         final = later or ("completed" if said in ("pending", "extended") else said)
         if book.operation.answer == "callback":
@@ -230,6 +231,16 @@ class Simulator:
             )
         )
         return told
+
+    def _own_key(self, operation: Operation, facts: dict[str, str]) -> str:
+        """Return what the department itself knows an effect by, where our key is not told to it.
+
+        What may be repeated without a key (PUT) is the same effect when everything about it is the same.
+        """
+        if operation.idempotent == "key":
+            told = repr((operation.id, sorted(facts.items())))
+            return hashlib.sha256(told.encode()).hexdigest()
+        return self.memory.next_key()
 
     def _reference(self, example: Recorded, key: str) -> str | None:
         told = example.values.get("reference")
@@ -285,15 +296,15 @@ class Simulator:
 
     def _told(self, book: Book, example: Recorded, values: dict[str, str], *, stale: bool = False) -> Told:
         """Return an example with the caller's values and today's dates in the places of the recorded ones."""
-        body = self._dated(book.operation, example.body, stale) if example.reads_as not in _REFUSALS else example.body
+        body = self._dated(book, example.body, stale) if example.reads_as not in _REFUSALS else example.body
         body = exchange(book.operation, body, _exchanged(example.values, values))
         headers = {**example.headers, "simulator-example": f"{book.operation.id}.{example.name}"}
         number = values.get("subject.number")
         headers["simulator-reads-as"] = reading(book.prepared, example.status, headers, body, number)
         return Told(status=example.status, headers=headers, body=body)
 
-    def _dated(self, operation: Operation, body: bytes, stale: bool) -> bytes:
-        source = operation.reply.as_of
+    def _dated(self, book: Book, body: bytes, stale: bool) -> bytes:
+        operation, source = book.operation, book.operation.reply.as_of
         place = place_of(source)
         if source is None or place is None or not body:
             return body
@@ -301,8 +312,11 @@ class Simulator:
             timedelta(seconds=2 * operation.fresh_s) if stale and operation.fresh_s else STALE if stale else timedelta()
         )
         moment = datetime.now(CHINA).replace(microsecond=0) - age
+        written = written_moment(source, moment)
+        if _DAY.fullmatch(flat(book.tree(body)).get(place, "")):
+            written = moment.date().isoformat()  # a department that tells days goes on telling days
         try:
-            return put(operation, body, {place: written_moment(source, moment)})
+            return put(operation, body, {place: written})
         except (BadBody, ValueError):
             return body
 
@@ -363,6 +377,7 @@ class Simulator:
         return told
 
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _REFUSALS = frozenset(("not_found", "denied", "invalid", "declined", "correction", "busy", "down", "bad_reply"))
 
 

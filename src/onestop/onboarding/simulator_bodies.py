@@ -24,6 +24,8 @@ _FORMATS = {
 
 def made_body(manifest: Manifest, operation: Operation) -> bytes:
     """Return a good reply as this operation's schema and mapping want it, about an invented person."""
+    if operation.response_codec == "binary":
+        return b"sandbox"
     tree = from_schema(operation.schema) if operation.schema else {}
     if not isinstance(tree, (dict, list)):
         return write_reply(operation, tree)

@@ -2,8 +2,10 @@
 
 import base64
 import binascii
+import copy
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from onestop.gateway.operations import Prepared
 from onestop.onboarding.simulator_bodies import made_body
 from onestop.onboarding.simulator_paths import place_of, split
 from onestop.onboarding.simulator_requests import Form, Request
-from onestop.onboarding.simulator_wire import flat, media_type, plain, put, write_reply
+from onestop.onboarding.simulator_wire import flat, media_type, nested, plain, put, write_reply
 from onestop.outbound.errors import BadBody
 from onestop.outbound.models import Reply
 
@@ -44,6 +46,7 @@ class Recorded(msgspec.Struct, kw_only=True):
     body: bytes
     facts: dict[str, str] | None = None  # the request, part by part
     values: dict[str, str] = {}  # the caller's values in it
+    given: dict[str, Any] = {}  # those that the manifest's own example gives, as it gives them
     reads_as: str = ""  # what the manifest makes of the reply
     made: bool = False  # by the simulator, not recorded
 
@@ -51,6 +54,16 @@ class Recorded(msgspec.Struct, kw_only=True):
     def good(self) -> bool:
         """Tell whether it is an answer, not a refusal."""
         return self.reads_as in ("ok", "completed", "pending")
+
+    def asking(self, over: Mapping[str, str]) -> dict[str, Any]:
+        """Return what a line is asked with to bring this answer; `over` takes the place of the example's own.
+
+        Numbers, lists and tables of the manifest's example stay what they are: a department may refuse them as texts.
+        """
+        own = flat(self.given)
+        held = {".".join(steps[:n]) for name in own if (steps := name.split(".")) for n in range(1, len(steps) + 1)}
+        told = {name: value for name, value in self.values.items() if name not in held}
+        return nested({**told, **over}, copy.deepcopy(self.given))
 
 
 def as_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
@@ -234,11 +247,11 @@ def inline(book: Book, example: Example) -> Recorded:
     recorded = Recorded(
         operation=book.operation.id, name=example.name, status=example.status, body=body,
         headers=example.headers or {"content-type": media_type(book.operation)},
-        values=flat(example.values),
+        values=flat(example.values), given=example.values,
     )  # fmt: skip
     if example.values:
-        request = as_request(book.prepared, example.values)
-        recorded.facts = book.form.facts(request)
+        with suppress(MappingFailed):  # what cannot be asked for is still an answer
+            recorded.facts = book.form.facts(as_request(book.prepared, example.values))
     return recorded
 
 

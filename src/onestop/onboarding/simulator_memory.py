@@ -45,7 +45,7 @@ class Memory:
         self._by_key: OrderedDict[str, Remembered] = OrderedDict()
         self._by_reference: dict[str, str] = {}
         self._corrected: OrderedDict[tuple[str, str], bool] = OrderedDict()
-        self._count = 0
+        self._count = self._unnamed = 0
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -68,6 +68,11 @@ class Memory:
         if key and key in self._by_key:
             return self._by_key[key]
         return self._by_key.get(self._by_reference.get(reference or "", ""))
+
+    def next_key(self) -> str:
+        """Return a name for an effect that has no key of ours."""
+        self._unnamed += 1
+        return f"unnamed-{self._unnamed}"
 
     def next_reference(self, like: str) -> str:
         """Return a reference nobody had, of the form of a recorded one."""

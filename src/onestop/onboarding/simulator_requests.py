@@ -22,7 +22,7 @@ from onestop.outbound.errors import BadBody
 _PLACE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 # The innermost of the parts that are repeated.
 _PART = re.compile(r"\{\{\s*#each\s(?:(?!\{\{\s*[#/]each).)*?\{\{\s*/each\s*\}\}", re.DOTALL)
-_PATH_PLACE = re.compile(r"\{(\w+)\}")
+_PATH_PLACE = re.compile(r"\{([^{}/]+)\}")
 _SHAPELESS = frozenset(("text", "trim"))
 _HEAVY = 10  # a fixed part that differs weighs as much as so many of the caller's
 
@@ -69,9 +69,9 @@ class Form:
     def __init__(self, manifest: Manifest, operation: Operation) -> None:
         self.operation = operation
         self._codes = manifest.codes
-        self._path = re.compile(
-            _PATH_PLACE.sub(r"(?P<\1>[^/]+)", re.escape(operation.path).replace(r"\{", "{").replace(r"\}", "}"))
-        )
+        self._places = _PATH_PLACE.findall(operation.path)  # a name may be one that no group of a pattern can have
+        fixed = map(re.escape, re.split(r"\{[^{}/]+\}", operation.path))
+        self._path = re.compile("([^/]+)".join(fixed))
         spec = operation.request
         self.leaves: dict[str, Leaf] = {}
         for name, source in spec.path.items():
@@ -90,7 +90,9 @@ class Form:
     def fits(self, request: Request) -> dict[str, str] | None:
         """Return the values of the path's places; None where method or path are another operation's."""
         found = self._path.fullmatch(request.path)
-        return None if found is None or request.method != self.operation.method else found.groupdict()
+        if found is None or request.method != self.operation.method:
+            return None
+        return dict(zip(self._places, found.groups(), strict=True))
 
     def facts(self, request: Request) -> dict[str, str]:
         """Return every part of a request that the manifest has a word about.
@@ -99,14 +101,24 @@ class Form:
             BadBody: the body cannot be read as declared.
         """
         found = self._path.fullmatch(request.path)
-        facts = {f"path.{name}": unquote(value) for name, value in (found.groupdict() if found else {}).items()}
-        facts |= {f"query.{name}": value for name, value in request.query.items()}
+        parts = zip(self._places, found.groups(), strict=True) if found else ()
+        facts = {f"path.{name}": unquote(value) for name, value in parts}
+        facts |= {self._member(name): value for name, value in request.query.items()}
         for where in self.leaves:
             name = where.removeprefix("header.")
             if where.startswith("header.") and name in request.headers:
                 facts[where] = request.headers[name]
         body = read_request(self.operation, request.body, request.headers.get("content-type", ""))
-        return facts if body is None else facts | flat(body, "body")
+        return facts | flat(body, "body") if body else facts  # a body of which nothing was told has no parts
+
+    def _member(self, name: str) -> str:
+        """Return what a name of a query is compared as: `a[b]` is a member of the table `a` where one was declared."""
+        nested = "query." + name.replace("[", ".").replace("]", "")
+        if f"query.{name}" in self.leaves or not (
+            nested in self.leaves or f"query.{name.partition('[')[0]}" in self.leaves
+        ):
+            return f"query.{name}"
+        return nested
 
     def differences(self, request: Request, facts: dict[str, str]) -> list[Difference]:
         """Return what differs in the parts that are not the caller's to choose."""

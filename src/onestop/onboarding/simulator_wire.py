@@ -7,13 +7,13 @@ from email.parser import BytesParser
 from email.policy import HTTP
 from itertools import pairwise
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
 import msgspec
 from lxml import etree
 
-from onestop.gateway.bodies import codecs
+from onestop.gateway.bodies import codecs, forms
 from onestop.gateway.manifest import Operation
 from onestop.onboarding.simulator_paths import split, step
 from onestop.onboarding.xml_writing import attributes, inside
@@ -46,7 +46,7 @@ def read_request(operation: Operation, body: bytes, content_type: str = "") -> A
     if codec == "none" or not body:
         return None
     if codec == "form":
-        return dict(parse_qsl(_text(body, charset), keep_blank_values=True, encoding=charset))
+        return forms.read(body, charset)
     if codec == "text":
         return {"text": _text(body, charset)}
     if codec == "csv":
@@ -97,15 +97,20 @@ def flat(value: Any, prefix: str = "") -> dict[str, str]:
     return found
 
 
-def nested(values: dict[str, str]) -> dict[str, Any]:
-    """Return `payload.a` → x as {"payload": {"a": x}}."""
-    tree: dict[str, Any] = {}
-    for name, value in values.items():
+def nested(values: dict[str, str], onto: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return `payload.a` → x as {"payload": {"a": x}}, written into `onto` where that is given.
+
+    Where both `payload.a` and `payload.a.b` have a value, the longer name holds.
+    """
+    tree: dict[str, Any] = {} if onto is None else onto
+    for name in sorted(values, key=lambda name: len(split(name))):
         *parents, last = split(name)
         inner = tree
         for parent in parents:
-            inner = inner.setdefault(parent, {})
-        inner[last] = value
+            if not isinstance(inner.get(parent), dict):
+                inner[parent] = {}
+            inner = inner[parent]
+        inner[last] = values[name]
     return tree
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from onestop.cli.entry import main
+from onestop.cli.importing import _load
 from onestop.cli.speech import Exit
 from onestop.gateway.manifest import parse
 from onestop.onboarding.importing.service import import_document
@@ -51,6 +52,7 @@ def test_open_questions_end_with_five_and_can_be_written_to_a_file(
     assert "department.code: What is the department's unified social credit code?" in capsys.readouterr().out
     told = tomllib.loads((elsewhere / "open.toml").read_text("utf-8"))
     assert told["department.code"] == ""
+    assert "#   get_ywsl_jd · status · GET /ywsl/jd\n" in (elsewhere / "open.toml").read_text("utf-8")
     assert told["basis"] == {"zh": "", "en": ""}
     assert not (elsewhere / "adapters").exists()
 
@@ -183,3 +185,19 @@ def test_on_a_terminal_the_questions_are_asked_one_by_one(elsewhere: Path) -> No
     assert process.wait(20) == Exit.OK, said.decode()
     assert parse((elsewhere / "out/huji/manifest.toml").read_bytes()).department.name.zh == "某局"
     assert "[huji]" in said.decode()
+
+
+def test_what_lies_near_a_document_is_read_before_what_lies_deep_and_tools_folders_are_not(elsewhere: Path) -> None:
+    reference = {"200": {"content": {"application/json": {"schema": {"$ref": "shapes/permit.json"}}}}}
+    document = SMALL | {"paths": {"/a": {"get": {"responses": reference}}}}
+    (elsewhere / "permits.json").write_text(json.dumps(document))
+    for name in ("node_modules/a.json", ".cache/a.json", *(f"a/deep/{n:03}.json" for n in range(300))):
+        (elsewhere / name).parent.mkdir(parents=True, exist_ok=True)
+        (elsewhere / name).write_text("{}")
+    (elsewhere / "shapes").mkdir()
+    (elsewhere / "shapes/permit.json").write_text(
+        json.dumps({"type": "object", "properties": {"no": {"type": "string"}}})
+    )
+    _, _, beside = _load(str(elsewhere / "permits.json"))
+    assert next(iter(beside)) == "shapes/permit.json"
+    assert not [name for name in beside if "node_modules" in name or ".cache" in name]

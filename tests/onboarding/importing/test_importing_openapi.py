@@ -7,11 +7,13 @@ import pytest
 
 from onestop.gateway.manifest import Manifest, Operation, parse
 from onestop.gateway.operations import Prepared
+from onestop.onboarding.conformance_reads import schema_faults
 from onestop.onboarding.importing.models import Imported
 from onestop.outbound.models import Reply
 from tests.onboarding.importing.conftest import imported, read
 
 SURE = {"idempotent.apply": "none"}
+YES = {"type": "object", "properties": {"yes": {"type": "boolean"}}}
 
 
 def manifest(found: Imported) -> Manifest:
@@ -367,3 +369,75 @@ def test_a_made_up_request_keeps_the_bounds_of_its_schema() -> None:
     operation = answers({"type": "object"}) | {"requestBody": body}
     example = operations(one(operation, method="post"))["do_it"].examples[0]
     assert example.values["payload"] == {"at": [1, 1], "code": "999999", "words": "textxxxxxx", "amount": 500}
+
+
+def test_an_example_that_contradicts_its_schema_is_named_and_the_schema_says_nothing_there() -> None:
+    schema = {
+        "type": "object",
+        "required": ["no", "gone"],
+        "properties": {"no": {"type": "integer"}, "gone": {"type": "string"}, "list": {"type": "array", "items": YES}},
+        "example": {"no": "12", "list": [{"yes": "perhaps"}]},
+    }
+    found = one(answers(schema))
+    told = [finding.says.en for finding in found.findings if finding.code == "example_contradicts"]
+    assert len(told) == 1
+    assert "/no" in told[0]
+    assert "/list/0/yes" in told[0]
+    made = operations(found)["do_it"]
+    assert made.schema is not None
+    assert schema_faults(made.schema, [json.loads(made.examples[0].body)]) == []
+    assert made.schema["properties"]["no"] == {}
+    assert made.schema["required"] == ["no"]
+
+
+@pytest.mark.parametrize(("method", "codec", "fields"), [("get", "json", {"answer": "."}), ("post", "none", {})])
+def test_a_question_whose_answer_is_not_described_is_read_whole_and_said(method, codec, fields) -> None:
+    found = one({"operationId": "doIt", "responses": {"200": {"description": "ok"}}}, method=method)
+    made = operations(found)["do_it"]
+    assert (made.kind, made.response_codec, made.reply.fields) == (
+        "query" if method == "get" else "submit",
+        codec,
+        fields,
+    )
+    assert ("answer_undescribed" in {finding.code for finding in found.findings}) is (method == "get")
+
+
+def test_what_swagger_says_of_every_answer_holds_for_one_that_is_not_described() -> None:
+    operation = {"operationId": "doIt", "produces": ["text/csv"], "responses": {"200": {"description": "ok"}}}
+    document = {"swagger": "2.0", "info": {"title": "One"}, "paths": {"/x": {"get": operation}}}
+    assert operations(imported(json.dumps(document)))["do_it"].response_codec == "csv"
+
+
+@pytest.mark.parametrize(
+    ("member", "as_of"),
+    [
+        ({"format": "date"}, "updatedAt | instant"),
+        ({"example": "2025-01-15 08:30"}, "updatedAt | instant"),
+        ({}, "updatedAt | instant"),
+        ({"example": "yesterday"}, None),
+    ],
+)
+def test_the_instant_of_change_is_one_that_can_be_read(member, as_of) -> None:
+    found = one(answers({"type": "object", "properties": {"updatedAt": {"type": "string", **member}}}))
+    made = operations(found)
+    assert made["do_it"].reply.as_of == as_of
+    assert made["do_it"].examples[0].outcome == "ok"
+    body = made["do_it"].examples[0].body.encode()
+    told = Reply(200, [], body, reused=False, connect_s=0, started=0, written=0, first_byte=0, ended=0)
+    assert Prepared(manifest(found), made["do_it"]).answer(told, None).kind == "ok"
+
+
+def test_a_post_that_says_it_creates_is_no_query_whatever_it_is_called() -> None:
+    operation = answers({"type": "object", "properties": {"a": {"type": "string"}}})
+    found = one(operation | {"operationId": "verifyCode", "summary": "Create an account by a code"}, method="post")
+    assert [(one.kind, one.sure) for one in found.operations] == [("submit", False)]
+
+
+def test_a_header_called_cookie_is_a_cookie_and_never_sent() -> None:
+    operation = answers({"type": "object", "properties": {"a": {"type": "string"}}})
+    operation["parameters"] = [{"name": "Cookie", "in": "header", "required": True, "schema": {"type": "string"}}]
+    schemes = {"session": {"type": "apiKey", "in": "header", "name": "Cookie"}}
+    found = one(operation, security=[{"session": []}], components={"securitySchemes": schemes})
+    assert "auth_cookie" in {finding.code for finding in found.findings}
+    assert manifest(found).auth.__struct_config__.tag == "none"
+    assert "Cookie" not in operations(found)["do_it"].request.headers

@@ -1,5 +1,6 @@
 """What cannot be read is refused in words with its line; what is merely odd is read and named."""
 
+import gzip
 import io
 import json
 import re
@@ -61,6 +62,11 @@ def refused(document: bytes | str, name: str = "document") -> DocumentUnusable:
         ("asyncapi: 2.0.0\nchannels: {}", "other_format", None),
         ("swaggerVersion: '1.2'\napis: []", "other_format", None),
         ('{"info": {}, "item": []}', "other_format", None),
+        ("<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head></html>", "web_page", None),
+        ("<html><body><p>Sign in<br></body></html>", "web_page", None),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n", "pointer", None),
+        ('{"status": 404, "error": "Not Found"}', "unknown_format", None),
+        ('{"openapi": "3.1.0", "webhooks": {"a": {"post": {}}}}', "only_webhooks", None),
         ("openapi: 3.0.0\nx: a\0b", "nul", 2),
         (b"\xff\xfea\xd8", "charset", 1),
         (b'<?xml version="1.0" encoding="ebcdic-x"?><a/>', "charset_unknown", None),
@@ -118,7 +124,7 @@ def test_comments_and_trailing_commas_in_json_are_read_past_and_named() -> None:
     )
     found = imported(text, "a.json")
     assert found.title == "a // no comment, }"
-    assert [(f.code, f.spot.line) for f in found.findings] == [("json_loose", 2)]
+    assert [(f.code, f.spot.line) for f in found.findings] == [("json_loose", 2), ("answer_undescribed", 9)]
 
 
 def codes(document: str, **more: Any) -> dict[str, int | None]:
@@ -187,3 +193,38 @@ def test_two_megabytes_take_less_than_three_seconds() -> None:
     started = time.monotonic()
     assert imported(text).manifest_toml is not None
     assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize(
+    ("document", "name"),
+    [
+        ("#%RAML 1.0\ntitle: T\n/a:\n  get:\n", "RAML"),
+        ("FORMAT: 1A\n# My API\n", "API Blueprint"),
+        ("# people\ntype Query {\n  person(id: ID!): Person\n}\n", "GraphQL"),
+        ('// people\nsyntax = "proto3";\npackage x;\n', "Protocol Buffers"),
+        ('window.spec = {"openapi": "3.0.0"};', "JavaScript"),
+        ('callback({"openapi": "3.0.0"})', "JavaScript"),
+        (b"%PDF-1.4\n%\xe2\xe3\xcf\xd3", "PDF"),
+        ('{"__export_format": 4, "resources": []}', "Insomnia"),
+        ('{"log": {"entries": []}}', "HAR"),
+        ('{"$schema": "http://json-schema.org/draft-07/schema#"}', "JSON Schema"),
+        ('{"kind": "discovery#restDescription", "resources": {}}', "Google API Discovery"),
+        ('<application xmlns="http://wadl.dev.java.net/2009/02"/>', "WADL"),
+    ],
+)
+def test_a_document_of_another_kind_is_called_by_its_name(document, name):
+    fault = refused(document)
+    assert (fault.reason, fault.told["name"]) == ("other_format", name)
+
+
+def test_a_compressed_document_is_opened_and_a_bomb_is_not() -> None:
+    document = json.dumps(SMALL).encode()
+    assert imported(gzip.compress(document), "small.json.gz").title == "Small"
+    with pytest.raises(DocumentTooLarge):
+        imported(gzip.compress(b" " * (MAX_BYTES + 1)))
+    assert refused(gzip.compress(document)[:3] + b"broken").reason == "zip"
+
+
+def test_a_document_that_resembles_another_kind_is_read() -> None:
+    head = "# type Query { is only a comment }\n"
+    assert imported(head + YAML).title == "Y"

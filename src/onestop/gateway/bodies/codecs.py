@@ -111,14 +111,14 @@ def _encoder(operation: Operation) -> Encode:
 
 
 def _without_nulls(fill: Getter) -> Getter:
-    return lambda root: _told(fill(root)) or {}
+    return lambda root: told_parts(fill(root)) or {}
 
 
-def _told(value: Value) -> Value:
+def told_parts(value: Value) -> Value:
     """Return a value without the members that hold nothing; a table of which nothing is left is nothing."""
     if isinstance(value, dict):
-        return {name: kept for name, part in value.items() if (kept := _told(part)) is not None} or None
-    return [_told(part) for part in value] if isinstance(value, list) else value
+        return {name: kept for name, part in value.items() if (kept := told_parts(part)) is not None} or None
+    return [told_parts(part) for part in value] if isinstance(value, list) else value
 
 
 def reader(operation: Operation) -> Reader:

@@ -21,15 +21,24 @@ def write(made: dict[str, Any], charset: str) -> bytes:
         MappingFailed: they are nested too deeply.
         UnicodeEncodeError: the charset has no such character.
     """
-    pairs: list[tuple[str, str]] = []
-    for name, value in made.items():
-        _add(pairs, name, value, 0)
-    return urlencode(pairs, encoding=charset, errors="strict").encode("ascii")
+    told = [pair for name, value in made.items() for pair in pairs(name, value)]
+    return urlencode(told, encoding=charset, errors="strict").encode("ascii")
+
+
+def pairs(name: str, value: Value) -> list[tuple[str, str]]:
+    """Return the names and values that one member of a form or of a query stands for; none for an empty list.
+
+    Raises:
+        MappingFailed: it is nested too deeply.
+    """
+    found: list[tuple[str, str]] = []
+    _add(found, name, value, 0)
+    return found
 
 
 def _add(pairs: list[tuple[str, str]], name: str, value: Value, depth: int) -> None:
     if depth > _MOST_DEPTH:
-        raise MappingFailed("request.body", value, f"needs at most {_MOST_DEPTH} levels in a form")
+        raise MappingFailed("request", value, f"needs at most {_MOST_DEPTH} levels in a form or query")
     if isinstance(value, dict):
         for member, inner in value.items():
             _add(pairs, f"{name}[{member}]", inner, depth + 1)

@@ -113,7 +113,7 @@ def _take(
 ) -> None:
     first = found.auth["kind"] == "none"
     match scheme.kind:
-        case "api_key" if scheme.place in ("header", "query"):
+        case "api_key" if scheme.place in ("header", "query") and scheme.parameter.lower() != "cookie":
             found.spoken_for.add(scheme.parameter.lower())
             if first:
                 found.auth = {"kind": "api_key", "place": scheme.place, "name": scheme.parameter}

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
+from xml.sax.saxutils import escape
 
 from onestop.gateway.manifest_base import BadManifest
 from onestop.gateway.mapping.language import calls_of, path_of
@@ -93,14 +94,18 @@ def values_of(draft: Draft) -> dict[str, Any]:
     for expression, shape in draft.places:
         steps = _steps(expression)
         if steps == ["reference"]:
-            values["reference"] = str(invented(sample(shape)))
+            values["reference"] = str(invented(sample(shape.item if shape.kind == "list" and shape.item else shape)))
         elif steps == ["subject", "number"] and shape.has_example and isinstance(shape.example, str | int):
             values["subject"]["number"] = str(invented(str(shape.example)))
         elif steps[:1] == ["payload"] and len(steps) > 1:
-            _set(values, steps, invented(sample(shape, 1, reply=False, name=steps[-1])))
+            value = invented(sample(shape, 1, reply=False, name=steps[-1]))
+            _set(values, steps, _day(str(value)) if _as_day(expression) else value)
     lists = draft.table.get("request", {}).get("body")
     if draft.request_media is not None and isinstance(lists, dict):
         body = given if given is not None else sample(draft.request_media.shape, reply=False)
+        if draft.table.get("request_codec") == "text":
+            shown = draft.request_media.examples[0][1] if draft.request_media.examples else body
+            body = {"text": shown if isinstance(shown, str) and shown else "text"}
         _invert(lists, invented(body), values)
     return values
 
@@ -113,11 +118,16 @@ def _steps(source: Any) -> list[str]:
         return []
 
 
+def _as_day(source: str) -> bool:
+    """Tell whether an expression makes a day of what it reads; only asked of one that reads something."""
+    return any(call.startswith("day(") for call in calls_of(source))
+
+
 def _given_body(draft: Draft) -> Any:
     if draft.request_media is None or not draft.request_media.examples:
         return None
     value = _parsed(draft.request_media.examples[0][1])
-    return value if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping | list) else None
 
 
 def _invert(tree: Any, body: Any, values: dict[str, Any]) -> None:
@@ -126,14 +136,17 @@ def _invert(tree: Any, body: Any, values: dict[str, Any]) -> None:
         steps = _steps(tree)
         if steps[:1] == ["payload"] and len(steps) > 1 and body is not None:
             text = str(body)
-            if any(call.startswith("day(") for call in calls_of(tree)) and re.fullmatch(r"\d{8}", text):
-                body = f"{text[:4]}-{text[4:6]}-{text[6:]}"
+            if _as_day(tree):
+                body = f"{text[:4]}-{text[4:6]}-{text[6:]}" if re.fullmatch(r"\d{8}", text) else _day(text)
             _set(values, steps, body)
     elif isinstance(tree, dict) and set(tree) == {"each", "fields"}:
         steps = _steps(tree["each"])
         if isinstance(body, list) and steps[:1] == ["payload"] and len(steps) > 1:
-            records = []
+            records: list[Any] = []
             for item in body[:3]:
+                if tree["fields"] == ".":
+                    records.append(item)
+                    continue
                 record: dict[str, Any] = {}
                 _invert_record(tree["fields"], item, record)
                 records.append(record)
@@ -141,6 +154,11 @@ def _invert(tree: Any, body: Any, values: dict[str, Any]) -> None:
     elif isinstance(tree, dict):
         for name, part in tree.items():
             _invert(part, body.get(name) if isinstance(body, Mapping) else None, values)
+
+
+def _day(text: str) -> str:
+    """Return an example of what a day is made from: the document's, where it can be read as one."""
+    return text if re.match(r"\d{4}-\d\d-\d\d", text) else _BY_FORMAT["date"]
 
 
 def _invert_record(tree: Any, item: Any, record: dict[str, Any]) -> None:
@@ -217,7 +235,17 @@ def _json(media: Media, draft: Draft | None = None) -> str:
     value = invented(_parsed(media.examples[0][1]) if media.examples else sample(media.shape))
     if draft is not None:
         _about(value, draft)
-    return json.dumps(value, ensure_ascii=False, indent=1, default=str)
+    told = json.dumps(value, ensure_ascii=False, indent=1, default=str)
+    if len(told.encode()) <= _MAX_BODY:
+        return told
+    return json.dumps(_shortened(value), ensure_ascii=False, indent=1, default=str)
+
+
+def _shortened(value: Any) -> Any:
+    """Return a long example with one record of each list: that is still every form that it shows first."""
+    if isinstance(value, Mapping):
+        return {name: _shortened(part) for name, part in value.items()}
+    return [_shortened(part) for part in value[:1]] if isinstance(value, list) else value
 
 
 def _about(value: Any, draft: Draft) -> None:
@@ -243,7 +271,8 @@ def _body(draft: Draft, media: Media) -> str:
         return _json(media, draft)
     value = invented(media.examples[0][1] if media.examples else sample(media.shape))
     if isinstance(value, str):
-        return value
+        bare = kind == "xml" and not value.lstrip("\ufeff \t\r\n").startswith("<")
+        return f"<response>{escape(value)}</response>" if bare else value
     if kind == "text":
         return str(value)
     inner = inside(value) if kind == "soap" else f"<response{attributes(value, '@')}>{inside(value)}</response>"

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import field
 
 from onestop.gateway.manifest import Words
+from onestop.onboarding.importing.rules_styles import Style
 
 Format = Literal["openapi-2.0", "openapi-3.0", "openapi-3.1", "wsdl-1.1"]
 Level = Literal[
@@ -123,6 +124,7 @@ class Shape(msgspec.Struct, kw_only=True):
     xml_text: bool = False  # XML: what stands in the element beside its attributes
     xml_name: str = ""  # XML: of the element, where it is not the member's own
     wrapped: bool = False  # XML: a list has an element around it
+    style: Style = ""  # of a parameter or a form's member: how a list or a table is written
 
 
 class Parameter(msgspec.Struct, kw_only=True):
@@ -153,6 +155,7 @@ class Answer(msgspec.Struct, kw_only=True):
     text: str
     pointer: str
     header_notes: dict[str, str] = field(default_factory=dict)  # what is said and shown of each header
+    types: tuple[str, ...] = ()  # media types that the document gives to every answer, described or not
 
 
 class Soap(msgspec.Struct, kw_only=True, frozen=True):
@@ -185,6 +188,7 @@ class Described(msgspec.Struct, kw_only=True):
     bodies: list[Media] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     raw: Any = None  # the reader's own note
+    server: str = ""  # its own address, where it does not stand at the document's
 
 
 class Scheme(msgspec.Struct, kw_only=True, frozen=True):

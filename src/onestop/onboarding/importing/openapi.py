@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from onestop.onboarding.importing.errors import DocumentUnusable
+from onestop.onboarding.importing.foreign import refuse
 from onestop.onboarding.importing.models import (
     Answer,
     Described,
@@ -16,6 +17,7 @@ from onestop.onboarding.importing.models import (
     Shape,
 )
 from onestop.onboarding.importing.openapi_security import read_schemes, read_security
+from onestop.onboarding.importing.rules_styles import style_of
 from onestop.onboarding.importing.shapes import Shaper
 from onestop.onboarding.importing.source import At, Source
 
@@ -25,7 +27,7 @@ _MOST_OPERATIONS: Final = 2000
 _LONGEST_ABOUT: Final = 20_000
 _GLANCED: Final = 120  # members of a body
 _GLANCED_DEEP: Final = 3  # else the first of its members could use all of it
-_OTHERS: Final = {"asyncapi": "AsyncAPI", "swaggerVersion": "Swagger 1.x", "raml": "RAML", "arazzo": "Arazzo"}
+_OTHERS: Final = ("asyncapi", "swaggerVersion", "raml", "arazzo")
 _PLACES: Final[Mapping[str, Place]] = {"path": "path", "query": "query", "header": "header", "cookie": "cookie"}
 
 
@@ -53,9 +55,10 @@ class OpenApi:
             self._note("info_missing", At((self.source.main, "")))
         contact = self._table(info.get("contact"))
         operations = list(self._operations())
+        webhooks = isinstance(self.root.get("webhooks"), dict) and bool(self.root["webhooks"])
         if not operations:
-            raise DocumentUnusable("no_operations", file=self.source.main)
-        if isinstance(self.root.get("webhooks"), dict) and self.root["webhooks"]:
+            raise DocumentUnusable("only_webhooks" if webhooks else "no_operations", file=self.source.main)
+        if webhooks:
             self._note("webhooks", At((self.source.main, "/webhooks")))
         schemes = read_schemes(self.source, self.root, old=self.old)
         tags = self.root.get("tags")
@@ -75,9 +78,8 @@ class OpenApi:
         )
 
     def _format(self) -> Format:
-        for word, name in _OTHERS.items():
-            if word in self.root:
-                raise DocumentUnusable("other_format", file=self.source.main, name=name)
+        if any(word in self.root for word in _OTHERS):
+            raise refuse(self.root, self.source.main)
         told = str(self.root.get("openapi", self.root.get("swagger", "")))
         if "swagger" in self.root and told.startswith("2"):
             return "openapi-2.0"
@@ -88,8 +90,7 @@ class OpenApi:
                 self._note("version_newer", At((self.source.main, "/openapi")), version=told)
             return "openapi-3.1"
         if not isinstance(self.root.get("paths"), dict):
-            name = "Postman" if "item" in self.root and "info" in self.root else "?"
-            raise DocumentUnusable("other_format", file=self.source.main, name=name)
+            raise refuse(self.root, self.source.main)
         self._note("version_missing", At((self.source.main, "")), version=told)
         return "openapi-2.0" if {"definitions", "basePath", "host"} & self.root.keys() else "openapi-3.0"
 
@@ -107,7 +108,11 @@ class OpenApi:
             scheme = schemes[0] if isinstance(schemes, list) and schemes else "https"
             path = base if isinstance(base, str) and base != "/" else ""
             return [f"{scheme}://{host}{path}"] if isinstance(host, str) else ([path] if path else [])
-        told = self.root.get("servers")
+        return self._addresses(self.root)
+
+    def _addresses(self, owner: Mapping[str, Any]) -> list[str]:
+        """Return the addresses that a document, a path or an operation names."""
+        told = owner.get("servers")
         servers = [s for s in told if isinstance(s, dict)] if isinstance(told, list) else []
         return [
             _filled(server["url"], self._table(server.get("variables")))
@@ -165,9 +170,13 @@ class OpenApi:
             deprecated=operation.get("deprecated") is True,
             security=read_security(operation["security"]) if "security" in operation else None,
             raw=(item, operation, here),
+            server=next(iter(self._addresses(operation) or self._addresses(item)), ""),
         )
 
     def _path(self, path: str, at: At) -> str:
+        # As RFC 6570 writes them: {.format}, {id*} and {+path} are places, {?page,size} is what the parameters say.
+        path = re.sub(r"\{[?&;#][^{}]*\}", "", path)
+        path = re.sub(r"\{([./+]?)([^{}*:]+)[^{}]*\}", lambda m: m[1].replace("+", "") + "{" + m[2] + "}", path)
         clean, _, query = path.partition("?")
         if query:
             self._note("path_query", at, "warning", path=path)
@@ -239,6 +248,7 @@ class OpenApi:
         given = _first_example(told)
         if given is not None:
             shape.example, shape.has_example = given, True
+        shape.style = style_of(told, old=self.old)
         text = _one_line(told.get("description"))[:300]
         required = told.get("required") is True or place == "path"
         return Parameter(name=told["name"], place=place, required=required, shape=shape, pointer=at.pointer, text=text)
@@ -303,6 +313,7 @@ class OpenApi:
                 header_notes=self._header_notes(answer, here),
                 text=_one_line(answer.get("description"))[:200],
                 pointer=here.pointer,
+                types=tuple(_types(operation.get("produces", self.root.get("produces")))) if self.old else (),
             )
 
     def _header_notes(self, answer: dict[str, Any], at: At) -> dict[str, str]:

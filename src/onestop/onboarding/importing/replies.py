@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from onestop.onboarding.importing.drafts import Draft, best_media, media_kind, reply_kind, success
-from onestop.onboarding.importing.models import Media, Shape
+from onestop.onboarding.importing.models import Answer, Media, Shape
 from onestop.onboarding.importing.notes import Notes
 from onestop.onboarding.importing.requests import personal
 from onestop.onboarding.importing.rules_codes import code_list
@@ -25,6 +25,7 @@ _TOLD_AT: Final = known("reply.told_at")
 # In XML `@name` is an attribute, and `element@name` that of an element without children.
 _STEP: Final = re.compile(r"@?[\w-]+(?:@[\w-]+)?")
 _HEAD: Final = re.compile(r"@[\w-]+|[^\W\d][\w-]*(?:@[\w-]+)?")
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d|$)|(?:19|20)\d{6}$")  # what `instant` reads
 _MOST_FIELDS: Final = 100
 _MAX_DEPTH: Final = 4
 _MOST_CODES: Final = 15
@@ -49,6 +50,7 @@ class ReplyMaker:
         self.place: Place | None = None
         self.root = Shape()
         self._xml = False
+        self._silent = False  # the document says nothing of the answer, and that was noted
 
     def make(self) -> None:
         """Fill `reply`, `response_codec`, `accept`, `accept_type`, `schema` and `paging` of the draft's table."""
@@ -57,6 +59,8 @@ class ReplyMaker:
         draft.answer = answer
         draft.table["accept"] = accept
         media = best_media(answer.media, ORDER) if answer is not None else None
+        if media is None and draft.kind in ("query", "status", "lookup") and not draft.soap:
+            media = self._undescribed(answer)
         draft.reply_media = media
         if media is None:
             draft.table["response_codec"] = "none"
@@ -84,6 +88,18 @@ class ReplyMaker:
         if schema:
             draft.table["schema"] = schema
 
+    def _undescribed(self, answer: Answer | None) -> Media | None:
+        """Return what a question's answer is taken for where the document is silent: JSON, unless it says another.
+
+        Read as nothing, it would be asked for, found in order, and given to nobody.
+        """
+        if answer is not None and answer.status == "204":
+            return None
+        types = (answer.types if answer is not None else ()) or ("application/json",)
+        self._silent = True
+        self._note("answer_undescribed", self.draft.described.pointer, "warning")
+        return best_media([Media(type=type_, shape=Shape()) for type_ in types], ORDER)
+
     def _reply(self) -> dict[str, Any]:
         self.place = place_of(self.root)
         reply: dict[str, Any] = {}
@@ -102,7 +118,7 @@ class ReplyMaker:
             fields = self._fields(record, path, 0, ())
         else:
             fields = {member(path[-1]) if path else "answer": ".".join(path) or "."}
-            if not path:
+            if not path and not self._silent:
                 self._note("reply_unknown", record.pointer or self.draft.described.pointer, "warning")
         if self.draft.kind == "query" and path and self.draft.described.method != "DELETE":
             reply["found"] = ".".join(path)
@@ -178,6 +194,10 @@ class ReplyMaker:
         for name, part in record.members.items() if record.kind == "object" else ():
             plain = "".join(words_of(name))
             if part.kind == "value" and plain in _TOLD_AT and part.type == "string" and _HEAD.fullmatch(name):
+                if not part.has_example and part.format not in ("date", "date-time"):
+                    part.example, part.has_example = "2025-01-15T08:30:00Z", True  # made up, it must be read as one
+                if part.has_example and not _INSTANT.match(str(part.example)):
+                    continue
                 self.draft.whys["reply.as_of"] = f"`{name}` is the only instant of change that the record tells"
                 return ".".join((*path, name)) + " | instant"
         return None

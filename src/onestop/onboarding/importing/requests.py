@@ -8,9 +8,10 @@ from onestop.onboarding.importing.drafts import Draft, best_media, media_kind
 from onestop.onboarding.importing.interview import Interview
 from onestop.onboarding.importing.models import Parameter, PersonalField, Shape, Spot
 from onestop.onboarding.importing.notes import Notes, words
-from onestop.onboarding.importing.rules_names import member, words_of
+from onestop.onboarding.importing.rules_names import member, unique, words_of
 from onestop.onboarding.importing.rules_paging import is_paging
 from onestop.onboarding.importing.rules_personal import Match, recognise
+from onestop.onboarding.importing.rules_styles import as_written
 from onestop.onboarding.importing.shapes import as_elements
 from onestop.onboarding.importing.vocabulary import known
 from onestop.onboarding.importing.xml_shapes import nameable, qualified
@@ -37,6 +38,8 @@ class RequestMaker:
         self._optional = False
         self._referred = False
         self._left_out: list[str] = []
+        self._within: tuple[str, ...] = ()  # the list whose records are written now
+        self._ours: dict[tuple[str, ...], dict[str, str]] = {}  # table of ours → member of theirs → ours
 
     def make(self) -> None:
         """Fill `request`, `request_codec` and `content_type` of the draft's table."""
@@ -74,13 +77,22 @@ class RequestMaker:
                 optional += 1
                 if optional > _MAX_OPTIONAL or not self._wanted(parameter):
                     continue
-            expression = self._parameter(parameter)
             if parameter.place == "cookie":
                 self._note("cookie", parameter.pointer, "warning", name=parameter.name)
                 continue
             place = {"path": "path", "query": "query", "header": "headers"}[parameter.place]
-            request.setdefault(place, {})[parameter.name] = expression
-            self._optional = self._optional or (not parameter.required and not expression.startswith("'"))
+            request.setdefault(place, {}).update(self._written(parameter))
+
+    def _written(self, parameter: Parameter) -> dict[str, Any]:
+        """Return the names that a parameter has in a request, each with its expression."""
+        shape, style = parameter.shape, parameter.shape.style
+        if shape.kind == "object" and shape.members and style in ("nested", "members"):
+            self._optional = self._optional or not parameter.required
+            table = self._table(shape, (parameter.name,), within=False, depth=1)
+            return {parameter.name: table} if style == "nested" else table
+        expression = self._parameter(parameter)
+        self._optional = self._optional or (not parameter.required and not expression.startswith("'"))
+        return {parameter.name: expression}
 
     def _left_to_others(self, parameter: Parameter) -> bool:
         name = parameter.name.lower()
@@ -105,6 +117,8 @@ class RequestMaker:
             return True
         if parameter.place == "header":
             return len(parameter.shape.enum) == 1
+        if parameter.shape.style == "json":
+            return False  # what nobody hands over would be sent as the word null
         return self.draft.kind == "query" and parameter.place == "query"
 
     def _is_key(self, name: str, place: str) -> bool:
@@ -120,6 +134,7 @@ class RequestMaker:
             match = recognise("", Shape(kind="value", text=parameter.text))
         self._personal(parameter.name, match)
         expression = self._expression((parameter.name,), shape, match, place=parameter.place)
+        expression += as_written(expression, shape)
         if expression.startswith("payload.") and parameter.required and draft.kind in ("query", "status", "lookup"):
             expression = self._asked(parameter, expression)
         draft.places.append((expression, shape))
@@ -158,13 +173,24 @@ class RequestMaker:
                 return "subject.name"
         if not within and self._is_reference(name, place, match):
             return "reference"
-        steps = [step if step.isdigit() else member(step) for step in path]
+        steps = self._steps(path)
         if within and not steps[0].isascii():
             steps[0] = f"_{steps[0]}"  # an expression begins with a letter or a bar
         source = ".".join(steps if within else ["payload", *steps])
         if shape.kind == "value" and _eight_digits(shape):
             source += " | day(%Y%m%d)"
         return source[:_EXPRESSION]
+
+    def _steps(self, path: tuple[str, ...]) -> list[str]:
+        """Return what we call the steps to a value: two names of theirs never become one of ours."""
+        steps: list[str] = []
+        for step in path:
+            known = self._ours.setdefault((*self._within, *steps), {})
+            theirs = re.sub(r"[\s_.-]", "", step).lower()
+            if theirs not in known:
+                known[theirs] = step if step.isdigit() else unique(member(step), known.values())
+            steps.append(known[theirs])
+        return steps
 
     def _is_reference(self, name: str, place: str, match: Match | None) -> bool:
         """Tell whether a parameter or member of a state's or cancellation's request is the department's own number."""
@@ -207,9 +233,9 @@ class RequestMaker:
             return "text"
         if shape.kind == "object":
             request["body"] = self._table(shape, (), within=False, depth=0)
-        elif shape.kind == "list" and codec == "json":
-            self._note("body_list", shape.pointer, "warning")
-            request["body"] = {}
+        elif shape.kind == "list" and shape.item is not None and codec == "json":
+            self._note("body_list", shape.pointer, "note")
+            request["body"] = self._records(shape.item)
         else:
             request["body"] = {}
             self._note("body_unknown", shape.pointer or self.draft.described.pointer, "warning")
@@ -217,6 +243,13 @@ class RequestMaker:
         if codec == "json" and plain not in ("application/json", "*/*", "application/*", ""):
             self.draft.table["content_type"] = type_
         return codec
+
+    def _records(self, item: Shape) -> dict[str, Any]:
+        """Return a body that is a list: of records that are handed over, each written as one of theirs."""
+        self._within = ("items", "*")
+        fields = self._table(item, (), within=True, depth=1) if item.kind == "object" and item.members else "."
+        self._within = ()
+        return {"each": "payload.items", "fields": fields}
 
     def _table(self, shape: Shape, path: tuple[str, ...], *, within: bool, depth: int) -> dict[str, Any]:
         table: dict[str, Any] = {}
@@ -245,12 +278,16 @@ class RequestMaker:
         if part.kind == "list" and part.item is not None and part.item.kind == "object" and part.item.members:
             if depth >= _MAX_DEPTH:
                 return self._expression(path, part, None, within=within)
+            each, outer = self._expression(path, part, None, within=within), self._within
+            self._within = (*outer, *path, "*")
             inner = self._table(part.item, (), within=True, depth=depth + 1)
-            return {"each": self._expression(path, part, None, within=within), "fields": inner}
+            self._within = outer
+            return {"each": each, "fields": inner}
         several = part.kind == "list" and part.item is not None and part.item.kind == "value"
         match = recognise(path[-1], part.item if several and part.item else part, owner)
         self._personal(".".join(path), match)
         expression = self._expression(path, part, match, within=within)
+        expression += as_written(expression, part)
         if not within:
             self.draft.places.append((expression, part))
         return [expression] if several and expression == "subject.number" else expression

@@ -10,6 +10,7 @@ from onestop.onboarding.importing.vocabulary import known
 _ASKS: Final = known("kind.asks")
 _DOES: Final = known("kind.does")
 _ENDS: Final = known("kind.ends")
+_WRITES: Final = known("kind.writes")
 _STATES: Final = known("kind.states")
 _PROBES: Final = known("kind.probes")
 _ZH_ASKS: Final = re.compile(r"查询|查找|检索|获取|查看|核验|核查|校验|比对|列表|详情|信息$|统计|下载")
@@ -48,7 +49,10 @@ def guess(described: Described) -> Guess:
         return Guess("cancel", True, "ends")
     if described.method in ("PUT", "PATCH"):
         return Guess("submit", True, "writes")
-    return _by_words(lead, last_words, text, sure_of_query=False)
+    found = _by_words(lead, last_words, text, sure_of_query=False)
+    if found.kind == "query" and (words_of(text) or [""])[0] in _WRITES:
+        return Guess("submit", False, "post")  # `verifyOtp`: "Create an account…"; what is written once is not repeated
+    return found
 
 
 def _read(last_words: set[str], text: str) -> Guess:

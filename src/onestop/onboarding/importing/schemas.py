@@ -1,11 +1,15 @@
 """A shape back into a JSON Schema without references, for conformance and drift: never stricter than was meant."""
 
+from collections.abc import Iterable
 from typing import Any, Final
+
+import jsonschema_rs
 
 from onestop.onboarding.importing.models import Shape
 
 _MAX_DEPTH: Final = 7
 _MAX_NODES: Final = 250
+_MOST_FAULTS: Final = 40
 
 
 def schema_of(shape: Shape, *, xml: bool = False) -> dict[str, Any]:
@@ -58,3 +62,34 @@ def _value(shape: Shape, *, xml: bool) -> dict[str, Any]:
 
 def _kind(kind: str, nullable: bool) -> Any:
     return [kind, "null"] if nullable else kind
+
+
+def loosened(schema: dict[str, Any], body: Any) -> list[str]:
+    """Let a schema say nothing of what an example contradicts; return these places as pointers.
+
+    Which of the two is right only the department knows: a check that fails on its own example helps nobody.
+    """
+    places: list[str] = []
+    for error in list(jsonschema_rs.validator_for(schema).iter_errors(body))[:_MOST_FAULTS]:
+        node = _node(schema, error.instance_path)
+        if node is None:
+            continue
+        there = body
+        for step in error.instance_path:
+            there = there[step]
+        if list(error.schema_path)[-1:] == ["required"] and isinstance(there, dict):
+            node["required"] = [name for name in node.get("required", []) if name in there]
+        else:
+            node.clear()
+        places.append("/" + "/".join(str(step) for step in error.instance_path))
+    return list(dict.fromkeys(places))
+
+
+def _node(schema: dict[str, Any], path: Iterable[str | int]) -> dict[str, Any] | None:
+    """Return what a schema of ours says of one place; None where a place above it was let go already."""
+    for step in path:
+        inner = schema.get("items") if isinstance(step, int) else schema.get("properties", {}).get(step)
+        if not isinstance(inner, dict):
+            return None
+        schema = inner
+    return schema

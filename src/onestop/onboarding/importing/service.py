@@ -1,16 +1,18 @@
 """One document in, findings, operations, questions and, when all is answered, a manifest out. Pure: bytes to values."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from onestop.gateway.manifest import BadManifest, Manifest, parse
 from onestop.gateway.mapping.language import expression, tree
 from onestop.gateway.mapping.templates import template
-from onestop.onboarding.importing import assembling, choosing, examples
+from onestop.onboarding.importing import assembling, choosing, examples, places, readable
 from onestop.onboarding.importing.authentication import Authentication, authentication
 from onestop.onboarding.importing.drafting import Drafting, title_of
 from onestop.onboarding.importing.drafts import Draft
+from onestop.onboarding.importing.foreign import check_bytes, check_text
 from onestop.onboarding.importing.interview import Interview, is_open
 from onestop.onboarding.importing.models import Description, Finding, FoundOperation, Imported, Question, Spot
 from onestop.onboarding.importing.notes import Notes, words
@@ -18,6 +20,7 @@ from onestop.onboarding.importing.openapi import OpenApi
 from onestop.onboarding.importing.pace import limits, trace_headers
 from onestop.onboarding.importing.reading_xml import read as read_xml
 from onestop.onboarding.importing.rules_names import snake
+from onestop.onboarding.importing.schemas import loosened
 from onestop.onboarding.importing.source import At, Source, read_value
 from onestop.onboarding.importing.unpacking import to_text, unpack
 from onestop.onboarding.importing.wsdl import Wsdl
@@ -64,7 +67,9 @@ class _Import:
         self.progress("read", 0, 1)
         content, self.main, beside = unpack(data, name, companions)
         self.digest = hashlib.sha256(content).hexdigest()[:16]
+        check_bytes(content, self.main)
         text = to_text(content, self.main, self.notes)
+        check_text(text, self.main)
         self.source: Source | None = None
         self.open_api: OpenApi | None = None
         if text.lstrip("\ufeff \t\n").startswith("<"):
@@ -86,6 +91,7 @@ class _Import:
         drafts = choosing.drafts_of(self.description.operations)
         self._look(sorted(drafts, key=choosing.worth, reverse=True)[: choosing.LOOKED_AT], whole=False)
         taken = self._choose(drafts)
+        places.settle(taken, self.description, self.notes, self.spot)
         self._look(taken, whole=True)
         id_ = self._id()
         found = authentication(self.description, taken, self.interview, self.notes, self.spot)
@@ -125,10 +131,14 @@ class _Import:
 
     def _choose(self, drafts: list[Draft]) -> list[Draft]:
         able = [draft for draft in drafts if draft.kind != "probe"] or drafts
+        near = places.neighbours(able, self.description)
+        if len(near) < len(able):
+            main, others = places.server_of(near[0], self.description), len(able) - len(near)
+            self.notes.add("server_several", Spot(file=self.main), "note", main=main or "—", others=others)
         told = self.interview.ask(
             "operations",
             "choices",
-            default=choosing.propose(able),
+            default=choosing.propose(near),
             choices=tuple(draft.id for draft in able),
             count=len(able),
         )
@@ -178,13 +188,38 @@ class _Import:
     ) -> str | None:
         for draft in taken:
             draft.table["examples"] = examples.recorded(draft)
+            self._agree(draft)
         text = assembling.manifest(head, department, found, drafting.codes, taken, probe, self._origin(), pace)
         try:
-            compile_all(parse(text.encode("utf-8"), f"{head['id']}/manifest.toml"))
+            manifest = parse(text.encode("utf-8"), f"{head['id']}/manifest.toml")
+            compile_all(manifest)
         except BadManifest as fault:
             self.notes.add("manifest_unusable", Spot(file="manifest.toml"), "error", fault=str(fault))
             return None
+        if self._mended(manifest, taken):
+            text = assembling.manifest(head, department, found, drafting.codes, taken, probe, self._origin())
         return text
+
+    def _mended(self, manifest: Manifest, taken: list[Draft]) -> bool:
+        """Put an answer that is made up in the place of an example that the manifest cannot read; tell whether any."""
+        mended = False
+        for draft in taken:
+            unread = readable.put_right(manifest, draft)
+            if unread:
+                mended = True
+                spot = self.spot(draft.described.pointer)
+                self.notes.add("example_unreadable", spot, "warning", operation=draft.id, reason=unread)
+        return mended
+
+    def _agree(self, draft: Draft) -> None:
+        """Let the schema of a reply say nothing that the document's own example contradicts."""
+        shown = next((one["body"] for one in draft.table["examples"] if one["name"] == "ok"), "")
+        if draft.table["response_codec"] != "json" or not shown or not draft.table.get("schema"):
+            return
+        places = loosened(draft.table["schema"], json.loads(shown))
+        if places:
+            spot, named = self.spot(draft.described.pointer), ", ".join(places[:6])
+            self.notes.add("example_contradicts", spot, "warning", operation=draft.id, places=named)
 
     def _origin(self) -> str:
         told = self.description

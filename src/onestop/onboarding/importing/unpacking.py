@@ -16,6 +16,7 @@ _MAX_ALL: Final = 16 * 1024 * 1024  # of everything beside it
 _MAX_FILES: Final = 300
 _DOCUMENTS: Final = (".wsdl", ".json", ".yaml", ".yml", ".xml", ".xsd")
 _DECLARED = re.compile(rb"""<\?xml[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,30})["']""")
+_GZIP: Final = b"\x1f\x8b"
 _HIGH_RUNS = re.compile(rb"[\x80-\xff]+")
 _MARKS: Final = (
     (b"\xef\xbb\xbf", "utf-8"),
@@ -38,13 +39,15 @@ def check_size(size: int) -> None:
 
 
 def unpack(data: bytes, name: str, companions: Mapping[str, bytes]) -> tuple[bytes, str, dict[str, bytes]]:
-    """Return the main document, its name and what lies beside it; a ZIP archive is opened.
+    """Return the main document, its name and what lies beside it; what is compressed is opened, and a ZIP archive.
 
     Raises:
         DocumentTooLarge: the document, or everything together, is too large.
         DocumentUnusable: the archive cannot be read, or does not say which file is meant.
     """
     check_size(len(data))
+    if data.startswith(_GZIP):
+        data, name = _inflated(data, name), re.sub(r"(?i)\.gz$", "", name)
     beside = {_clean(path): content for path, content in companions.items()}
     if len(beside) > _MAX_FILES or sum(map(len, beside.values())) > _MAX_ALL:
         raise DocumentTooLarge(most=_MAX_ALL, size=sum(map(len, beside.values())))
@@ -53,6 +56,16 @@ def unpack(data: bytes, name: str, companions: Mapping[str, bytes]) -> tuple[byt
     inside = _unzip(data, name)
     chosen = main_of(inside, name)
     return inside.pop(chosen), chosen, inside | beside
+
+
+def _inflated(data: bytes, name: str) -> bytes:
+    unpacker = zlib.decompressobj(31)
+    try:
+        content = unpacker.decompress(data, MAX_BYTES + 1)  # no more than that is ever made of it
+    except zlib.error as fault:
+        raise DocumentUnusable("zip", file=name, fault=type(fault).__name__) from None
+    check_size(len(content))
+    return content
 
 
 def _clean(name: str) -> str:

@@ -24,6 +24,7 @@ _SOAPS: Final[Mapping[str, Literal["1.1", "1.2"]]] = {
     "http://schemas.xmlsoap.org/wsdl/soap12/": "1.2",
 }
 _MOST_OPERATIONS: Final = 2000
+_FOREIGN: Final = {"application": "WADL", "Edmx": "OData", "Envelope": "SOAP message"}
 
 
 def _space(element: Any) -> str:
@@ -44,7 +45,7 @@ class Wsdl:
         if _space(root) == _WSDL2:
             raise DocumentUnusable("other_format", file=main, name="WSDL 2.0")
         if local(root) != "definitions":
-            name = "XML Schema" if _space(root) == XSD else local(root)
+            name = "XML Schema" if _space(root) == XSD else _FOREIGN.get(local(root), local(root))
             raise DocumentUnusable("other_format", file=main, name=name)
         self._take(root, main, set())
 
@@ -105,18 +106,21 @@ class Wsdl:
         Raises:
             DocumentUnusable: there is no operation with a SOAP binding.
         """
-        operations: dict[str, Described] = {}
+        operations: dict[tuple[Name, str], Described] = {}  # two port types may each have one of a name
         servers: list[str] = []
         for binding, version, address in self._bindings():
             where = urlsplit(address) if _is_http(address) else urlsplit("")
-            if where.netloc and f"{where.scheme}://{where.netloc}" not in servers:
-                servers.append(f"{where.scheme}://{where.netloc}")
+            server = f"{where.scheme}://{where.netloc}" if where.netloc else ""
+            if server and server not in servers:
+                servers.append(server)
+            port_type = qname(binding, binding.get("type")) or ("", "")
             for operation in children(binding, "operation"):
                 name = operation.get("name")
-                if name and name not in operations and len(operations) < _MOST_OPERATIONS:
+                if name and (port_type, name) not in operations and len(operations) < _MOST_OPERATIONS:
                     made = self._operation(name, operation, binding, version, where.path or "/")
                     if made is not None:
-                        operations[name] = made
+                        made.server = server
+                        operations[port_type, name] = made
         if not operations:
             raise DocumentUnusable("no_operations", file=self.main)
         service = self._services[0].get("name") if self._services else self.root.get("name")
@@ -185,10 +189,10 @@ class Wsdl:
         style = next((c.get("style") for c in children(binding, "binding") if c.get("style")), "document")
         style = (own.get("style") if own is not None else None) or style
         asked = self._message(declared, "input")
-        body = self._body_of(bound, "input")
+        body, heads = self._body_of(bound, "input"), self._heads(bound, "input")
         if body is not None and body.get("use") == "encoded":
             self._note("soap_encoded", bound, "warning", name=name)
-        wrapper, space, shape = self._request(name, style, asked, body)
+        wrapper, space, shape = self._request(name, style, asked, self._parts(asked, body, heads), body)
         header = self._header(bound)
         self._drop_unnameable(shape, bound)
         if header is not None:
@@ -196,7 +200,8 @@ class Wsdl:
         if wrapper and not is_name(wrapper):
             self._note("xml_name", bound, "error", name=wrapper[:60])
             return None
-        answer = self._reply(name, style, self._message(declared, "output"), self._body_of(bound, "output"))
+        told, heads = self._message(declared, "output"), self._heads(bound, "output")
+        answer = self._reply(name, style, told, self._parts(told, self._body_of(bound, "output"), heads))
         soap = Soap(
             version=version,
             action=(own.get("soapAction") or "") if own is not None else "",
@@ -240,15 +245,24 @@ class Wsdl:
         told = next(children(bound, side), None)
         return next((c for c in children(told, "body") if _space(c) in _SOAPS), None) if told is not None else None
 
-    def _parts(self, message: Any, body: Any) -> list[Any]:
+    def _heads(self, bound: Any, side: str) -> list[tuple[Any, str]]:
+        """Return which parts of which messages stand in the header."""
+        told = next(children(bound, side), None)
+        return [
+            (self._thing("message", qname(header, header.get("message"))), header.get("part", ""))
+            for header in (children(told, "header") if told is not None else ())
+        ]
+
+    def _parts(self, message: Any, body: Any, heads: list[tuple[Any, str]]) -> list[Any]:
+        """Return the parts of a body: those that its binding names, else all that do not stand in the header."""
         parts = list(children(message, "part")) if message is not None else []
         told = body.get("parts") if body is not None else None
         if told is not None and told.split():
-            parts = [part for part in parts if part.get("name") in told.split()]
-        return parts
+            return [part for part in parts if part.get("name") in told.split()]
+        above = {name for owner, name in heads if owner is message}
+        return [part for part in parts if part.get("name") not in above]
 
-    def _request(self, name: str, style: str, message: Any, body: Any) -> tuple[str, str, Shape]:
-        parts = self._parts(message, body)
+    def _request(self, name: str, style: str, message: Any, parts: list[Any], body: Any) -> tuple[str, str, Shape]:
         space = body.get("namespace", "") if body is not None else ""
         if style == "rpc":
             return name, space, self._rpc(parts, asking=True)
@@ -280,9 +294,8 @@ class Wsdl:
         shape.required = frozenset(shape.members)
         return shape
 
-    def _reply(self, name: str, style: str, message: Any, body: Any) -> Answer:
+    def _reply(self, name: str, style: str, message: Any, parts: list[Any]) -> Answer:
         """Return the answer as it is read: what stands below the SOAP body."""
-        parts = self._parts(message, body)
         if message is None:
             return Answer(status="202", media=[], headers=(), text="", pointer="")
         below = Shape(kind="object", pointer=path_of(message))
@@ -307,13 +320,11 @@ class Wsdl:
                     yield element[1]
 
     def _header(self, bound: Any) -> Shape | None:
-        told = next(children(bound, "input"), None)
         shape = Shape(kind="object")
-        for header in children(told, "header") if told is not None else ():
-            message = self._thing("message", qname(header, header.get("message")))
+        for message, name in self._heads(bound, "input"):
             for part in children(message, "part") if message is not None else ():
                 element = qname(part, part.get("element"))
-                if part.get("name") == header.get("part") and element is not None:
+                if part.get("name") == name and element is not None:
                     shape.members[element[1]] = self.schemas.element(element, asking=True)
         shape.required = frozenset(shape.members)
         return shape if shape.members else None
