@@ -5,6 +5,7 @@ import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -70,6 +71,7 @@ from onestop.overview import service as overview_service
 from onestop.overview.service import Overview
 from onestop.overview.status import StatusBoard
 from onestop.resources import shipped
+from onestop.rounds import attempt, repeat
 from onestop.settings import Settings
 from onestop.web import routes as web_routes
 
@@ -416,28 +418,30 @@ async def work(settings: Settings) -> None:
 
 
 async def _sweep(parts: Parts) -> None:
-    """Delete, once an hour, what nobody will ask for again."""
-    region = parts.settings.region
-    while True:
-        try:
-            await store_traces.delete_old(parts.pool, region, _KEEP_TRACES_DAYS)
-            await store_shares.delete_old_shares(parts.pool, region, _KEEP_TRACES_DAYS)
-            await overview_service.forget_old(parts.pool, region)
-            await gateway_store.delete_old_callbacks(parts.pool, region, _KEEP_NONCES_S)
-            async with parts.pool.acquire() as db, db.transaction():
-                await write_off(db)
-            await drift.forget_old(parts.pool)
-            await warn_of_expiry(parts.pool, parts.settings)  # last: a broken environment file stops nothing else
-        except Exception as fault:
-            log.warning("not_swept", fault=type(fault).__name__)
-        await asyncio.sleep(_SWEEP_EVERY_S)
+    """Delete, once an hour, what nobody will ask for again; nothing that cannot be deleted keeps the rest."""
+    region, pool = parts.settings.region, parts.pool
+    work: dict[str, Callable[[], Awaitable[object]]] = {
+        "traces": partial(store_traces.delete_old, pool, region, _KEEP_TRACES_DAYS),
+        "shares": partial(store_shares.delete_old_shares, pool, region, _KEEP_TRACES_DAYS),
+        "completions": partial(overview_service.forget_old, pool, region),
+        "callbacks": partial(gateway_store.delete_old_callbacks, pool, region, _KEEP_NONCES_S),
+        "secrets": partial(_write_off, parts),
+        "findings": partial(drift.forget_old, pool),
+        "endings": partial(warn_of_expiry, pool, parts.settings),
+    }
+
+    async def swept() -> None:
+        for what, part in work.items():
+            await attempt("sweep", part, what=what)
+
+    await repeat("sweep", swept, _SWEEP_EVERY_S)
+
+
+async def _write_off(parts: Parts) -> None:
+    async with parts.pool.acquire() as db, db.transaction():
+        await write_off(db)
 
 
 async def _escalate(parts: Parts) -> None:
     """Give, twice a minute, an owner to what has none, and to a person what is past its day."""
-    while True:
-        await asyncio.sleep(_ESCALATE_EVERY_S)
-        try:
-            await cases.escalate(parts.office)
-        except Exception as fault:
-            log.warning("not_escalated", fault=type(fault).__name__)
+    await repeat("escalation", partial(cases.escalate, parts.office), _ESCALATE_EVERY_S, at_once=False)

@@ -5,8 +5,10 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from types import SimpleNamespace
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -192,6 +194,48 @@ body = '{"data":{"id_number":"990102199203140221","as_of":"2026-03-02T08:00:00+0
     assert ("vanished", "data.id_number", True) in await city.kinds()
     assert await city.state("2.0.0") == "quarantined"
     assert (await store_play.probes(city.room.pool, "one"))[0].failures == 2
+
+
+async def test_a_department_that_cannot_be_probed_or_watched_is_no_matter_of_the_others(city, monkeypatch):
+    [line] = city.here.gateway.lines.values()
+    prober = Prober(city.room.life, lambda: {"broken": broken, "one": line}, city.watch, None)
+    broken = SimpleNamespace(
+        manifest=SimpleNamespace(id="broken", version="1", probe=None, operations=line.manifest.operations)
+    )
+    broken.sample = line.sample = None
+    whole = drift.known_shape
+
+    def known(one, operation, folder):
+        if one is broken:
+            raise LookupError("a defect of ours")
+        return whole(one, operation, folder)
+
+    monkeypatch.setattr(drift, "known_shape", known)
+    asked = []
+    monkeypatch.setattr(prober, "_queries", lambda one: asked.append(one) or (1 / 0 if one is broken else []))
+    await prober.round()
+    assert asked == [broken, line]
+    watch = DriftWatch(city.room.life, lambda: {"broken": broken, "one": line})
+    watch.attach()
+    assert {key[0] for key in watch._watched} == {"one"}
+
+
+async def test_a_watch_outlives_a_database_that_is_away(city, monkeypatch):
+    city.change = {"as_of": 20260302}
+    await city.ask(6)
+    away = [asyncpg.CannotConnectNowError("starting up")]
+    hold_back = city.watch.hold_back
+
+    async def held(*about):
+        if away:
+            raise away.pop()
+        await hold_back(*about)
+
+    monkeypatch.setattr(city.watch, "hold_back", held)
+    await city.watch.round()
+    assert await city.state("1.0.0") == "live"
+    await city.watch.round()
+    assert await city.state("1.0.0") == "quarantined", "what could not be written then is written now"
 
 
 async def test_a_probe_that_is_not_due_is_asked_by_nobody(city):

@@ -13,17 +13,14 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Final, Literal
 
-import asyncpg
 import msgspec
-import structlog
 
 from onestop import clock
 from onestop.db import Pool
 from onestop.gateway import store_registry as store
 from onestop.gateway.models import Agreement
 from onestop.gateway.windows import CHINA
-
-log = structlog.get_logger(__name__)
+from onestop.rounds import repeat
 
 FLUSH_S: Final = 1.0
 ANY: Final = "*"
@@ -193,21 +190,15 @@ class Counter:
 
     def start(self) -> None:
         """Begin, on the running loop."""
-        self._task = asyncio.create_task(self._adding(), name="quota counter")
+        self._task = asyncio.create_task(
+            repeat("quota_counter", self.flush, FLUSH_S, at_once=False), name="quota counter"
+        )
 
     async def flush(self) -> None:
         """Add what is counted now; also asks for the sums where nothing is new."""
         sent = self._quotas.fresh()
         if sent:
             self._quotas.added(sent, await store.add_counts(self._pool, sent))
-
-    async def _adding(self) -> None:
-        while True:
-            await asyncio.sleep(FLUSH_S)
-            try:
-                await self.flush()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
-                log.warning("quota_not_added", fault=type(fault).__name__)
 
     async def close(self) -> None:
         """Add the rest and end."""

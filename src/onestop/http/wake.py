@@ -9,6 +9,7 @@ import structlog
 from onestop.db import Pool
 from onestop.http import store
 from onestop.http.streams import Hub
+from onestop.rounds import repeat
 
 CHANNEL: Final = "onestop_wake"
 _GATHER_S: Final = 0.05
@@ -75,7 +76,7 @@ class Listener:
 
     def start(self) -> None:
         """Begin to listen, on the running loop; reconnects for ever."""
-        self._task = asyncio.create_task(self._listen())
+        self._task = asyncio.create_task(repeat("listening", self._listen, _RECONNECT_S))
 
     async def close(self) -> None:
         """Stop listening."""
@@ -84,13 +85,11 @@ class Listener:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _listen(self) -> None:
-        while True:
-            try:
-                await self._listen_once()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as failure:
-                _log.warning("not listening", cause=type(failure).__name__)
+        """Listen until the connection ends."""
+        try:
+            await self._listen_once()
+        finally:
             self.listening.clear()
-            await asyncio.sleep(_RECONNECT_S)
 
     async def _listen_once(self) -> None:
         gone = asyncio.Event()

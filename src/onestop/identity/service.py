@@ -7,14 +7,14 @@ seconds; an instance that could not ask for five seconds stops trusting what it 
 
 import asyncio
 import contextlib
-import logging
 import secrets
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
+from itertools import count
 from time import monotonic, time
 from typing import Any, Final, Self
 
-import asyncpg
 import msgspec
 
 from onestop.audit import service as audit
@@ -26,9 +26,8 @@ from onestop.identity.models import Bearer, Identified, Me, NumberType, OwnSessi
 from onestop.identity.service_keys import SigningKeys
 from onestop.identity.service_subjects import Subjects
 from onestop.ids import new_id
+from onestop.rounds import attempt
 from onestop.settings import Settings
-
-_log = logging.getLogger(__name__)
 
 AUDIENCE: Final = "onestop"
 _HOLD_S: Final = 30.0
@@ -166,17 +165,12 @@ class Sessions:
     # ---- revocations
 
     async def _watching(self) -> None:
-        polls = 0
-        while True:
+        for polls in count(1):
             await asyncio.sleep(_POLL_S)
-            polls += 1
-            try:
-                await self._poll()
-                if polls % _CLEAN_EVERY == 0:
-                    self._forget_what_is_over()
-                    await store.delete_old_flows(self._pool, self._region)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
-                _log.warning("revocations could not be read: %s", type(fault).__name__)
+            await attempt("revocations", self._poll)
+            if polls % _CLEAN_EVERY == 0:
+                self._forget_what_is_over()
+                await attempt("old_sign_ins", partial(store.delete_old_flows, self._pool, self._region))
 
     async def _poll(self) -> None:
         began = monotonic()

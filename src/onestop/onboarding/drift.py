@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,6 @@ import msgspec
 import structlog
 
 from onestop.db import Pool
-from onestop.errors import OnestopError
 from onestop.gateway.bodies import codecs
 from onestop.gateway.line import Line
 from onestop.gateway.manifest import Operation
@@ -28,6 +28,7 @@ from onestop.onboarding.service import Life
 from onestop.onboarding.simulator import Simulator
 from onestop.onboarding.simulator_paths import member_of
 from onestop.outbound.errors import BadBody
+from onestop.rounds import attempt, repeat
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +130,7 @@ class DriftWatch:
 
     def start(self) -> None:
         """Watch from now on."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task = asyncio.get_running_loop().create_task(repeat("drift_round", self.round, 1.0))
 
     async def close(self) -> None:
         """Stop; what was counted is written."""
@@ -167,33 +168,39 @@ class DriftWatch:
                 continue
             self._held.discard((line.manifest.id, line.manifest.version))  # it serves again
             folder = self._folder / name / "examples" if self._folder is not None else None
+            line.sample = self.take
             for operation in line.manifest.operations:
                 if operation.kind in ("query", "status", "lookup") and not operation.steps:
-                    key = (line.manifest.id, line.manifest.version, operation.id)
-                    self._watched[key] = Watched(line, operation, known_shape(line, operation, folder))
-            line.sample = self.take
+                    self._watch_one(line, operation, folder)
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.round()
-            except (OnestopError, OSError) as fault:
-                log.warning("drift_round_failed", fault=type(fault).__name__, sentence=str(fault)[:200])
-            await asyncio.sleep(1.0)
+    def _watch_one(self, line: Line, operation: Operation, folder: Path | None) -> None:
+        """Know an operation; one that nothing can be known of goes unwatched, and so does no other."""
+        try:
+            known = known_shape(line, operation, folder)
+        except Exception:
+            log.exception("drift_not_watched", adapter=line.manifest.id, operation=operation.id)
+            return
+        self._watched[line.manifest.id, line.manifest.version, operation.id] = Watched(line, operation, known)
 
     async def round(self) -> None:
         """Look at what was sampled, write down what was found, and hold back what is certain."""
         self.attach()
         while self._queue:
             watched, body = self._queue.popleft()
-            self._count(watched, watched.look(body, time.monotonic()))
+            await attempt("drift_look", partial(self._look, watched, body), adapter=watched.adapter)
             await asyncio.sleep(0)
-        await self._write()
+        await attempt("drift_writing", self._write)
         for watched in list(self._watched.values()):
             found = watched.certain(time.monotonic())
-            if found is not None and (watched.adapter, watched.version) not in self._held:
-                self._held.add((watched.adapter, watched.version))
-                await self.hold_back(watched, *found)
+            key = (watched.adapter, watched.version)
+            if found is not None and key not in self._held:
+                self._held.add(key)
+                held = partial(self.hold_back, watched, *found)
+                if not await attempt("drift_holding_back", held, adapter=watched.adapter):
+                    self._held.discard(key)  # tried again
+
+    async def _look(self, watched: Watched, body: bytes) -> None:
+        self._count(watched, watched.look(body, time.monotonic()))
 
     def _count(self, watched: Watched, found: list[Finding]) -> None:
         for one in found[:100]:

@@ -1,16 +1,18 @@
 """Asking a department's system how it is: its health path, and example queries about test persons."""
 
 import asyncio
-import ssl
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import structlog
 
-from onestop.errors import OnestopError
+from onestop.gateway.auth.kinds import always
+from onestop.gateway.auth.recipes import Outgoing
+from onestop.gateway.auth.tls import tls_context
 from onestop.gateway.line import CallFailed, Line, Where
 from onestop.gateway.manifest import Manifest, Operation, Probe
 from onestop.onboarding import store_play
@@ -21,6 +23,7 @@ from onestop.outbound.addresses import AllowList
 from onestop.outbound.errors import OutboundError
 from onestop.outbound.message import build_request
 from onestop.outbound.pool import Pool
+from onestop.rounds import attempt, repeat
 
 if TYPE_CHECKING:
     from onestop.onboarding.drift import DriftWatch
@@ -34,7 +37,10 @@ _TELL_AFTER: Final = 3
 
 
 async def ask_probe(manifest: Manifest, where: Where, allow: AllowList) -> int | None:
-    """Ask the health path, without credentials and about nobody; its status, None where there was no answer."""
+    """Ask the health path about nobody; its status, None where there was no answer.
+
+    It goes by the department's own TLS and with what every request carries (`[always]`), without `[auth]`.
+    """
     probe = manifest.probe
     if probe is None:
         return None
@@ -42,11 +48,15 @@ async def ask_probe(manifest: Manifest, where: Where, allow: AllowList) -> int |
     secure = url.scheme == "https"
     port = url.port or (443 if secure else 80)
     host = url.hostname or ""
-    tls = ssl.create_default_context() if secure else None
+    tls = tls_context(manifest, where.secrets) if secure else None
     pool = Pool(host, port, allow=allow, tls=tls, max_connections=1, max_waiting=1, connect_s=2.0)
     try:
         name = f"{host}:{port}" if url.port else host
-        message = build_request(probe.method, url.path.rstrip("/") + probe.path, name, [], b"")
+        out = Outgoing(probe.method, f"{url.scheme}://{name}", url.path.rstrip("/") + probe.path, "", [], b"")
+        add = always(manifest, where.secrets, where.config)
+        if add is not None:
+            add(out)
+        message = build_request(out.method, out.target, name, out.headers, b"")
         reply = await pool.ask(message, asyncio.get_running_loop().time() + _WITHIN_S)
         return reply.status
     except OutboundError:
@@ -66,22 +76,21 @@ class Prober:
 
     async def run(self) -> None:
         """Ask until cancelled."""
-        while True:
-            try:
-                await self.round()
-            except (OnestopError, OSError) as fault:
-                log.warning("probe_round_failed", fault=type(fault).__name__)
-            await asyncio.sleep(_ROUND_S)
+        await repeat("probe_round", self.round, _ROUND_S)
 
     async def round(self, every_s: float = QUERY_EVERY_S) -> None:
-        """Ask everything that is due now."""
+        """Ask everything that is due now; what goes wrong with one department is no matter of the others."""
         for line in list(self._lines().values()):
-            probe = line.manifest.probe
+            name, probe = line.manifest.id, line.manifest.probe
             if probe is not None:
-                await self._health(line, probe)
+                await attempt("probe", partial(self._health, line, probe), adapter=name)
             if self._life.settings.profile != "production":
-                for operation, values, number in self._queries(line):
-                    await self._query(line, operation, values, number, every_s)
+                await attempt("probe", partial(self._ask, line, every_s), adapter=name)
+
+    async def _ask(self, line: Line, every_s: float) -> None:
+        for operation, values, number in self._queries(line):
+            asked = partial(self._query, line, operation, values, number, every_s)
+            await attempt("probe", asked, adapter=line.manifest.id, operation=operation.id)
 
     def _queries(self, line: Line) -> list[tuple[Operation, dict[str, Any], str]]:
         """Return the example queries about test persons: the first good one of each operation."""
