@@ -51,7 +51,7 @@ _HELD_S = 15.0
 _json = msgspec.json.Encoder()
 
 
-def _context(effect_id: str, what: str) -> str:
+def sealed_context(effect_id: str, what: str) -> str:
     return f"effects.{what}.{effect_id}"
 
 
@@ -63,7 +63,7 @@ async def intend(db: Connection, keys: Keys, gateway: Gateway, region: str, effe
 
 def row(keys: Keys, gateway: Gateway, effect: NewEffect) -> tuple[object, ...]:
     """Return an effect as a row: id, case, step, adapter, operation, version, key, sealed payload, trace."""
-    payload = keys.seal(_json.encode(effect.payload), _context(effect.id, "payload"))
+    payload = keys.seal(_json.encode(effect.payload), sealed_context(effect.id, "payload"))
     subject = effect.payload.get("subject")
     version = gateway.version_for(effect.adapter, subject.get("number") if isinstance(subject, dict) else None)
     return (
@@ -264,7 +264,7 @@ class Dispatcher:
         if not await store.mark_sent(self._pool, effect, self.worker, LEASE_S, line.manifest.version):
             return
         sent = msgspec.structs.replace(effect, attempt=effect.attempt + 1)
-        context = _context(effect.id, "progress")
+        context = sealed_context(effect.id, "progress")
 
         async def ask(only: Prepared, name: str, reads: dict[str, Any]) -> Answer | CallFailed:
             return await self._asked(effect, line, effect.operation, reads, only.spec.total_s, only=only, name=name)
@@ -381,7 +381,7 @@ class Dispatcher:
 
 def values_of(keys: Keys, effect: Effect, payload: bytes) -> dict[str, Any]:
     """Return what the expressions of an effect's request read."""
-    told = msgspec.json.decode(keys.unseal(payload, _context(effect.id, "payload")))
+    told = msgspec.json.decode(keys.unseal(payload, sealed_context(effect.id, "payload")))
     return {
         "payload": told,
         "subject": told.get("subject"),
@@ -406,4 +406,6 @@ async def _ask(
 
 def sealed_result(keys: Keys, effect_id: str, settled: Settled) -> bytes | None:
     """Return a settled effect's result, sealed; None where it has none."""
-    return None if settled.result is None else keys.seal(_json.encode(settled.result), _context(effect_id, "result"))
+    return (
+        None if settled.result is None else keys.seal(_json.encode(settled.result), sealed_context(effect_id, "result"))
+    )

@@ -23,17 +23,12 @@ class Subjects:
 
     async def know(self, who: Identified) -> str:
         """Return the id of the subject with that number, made at the first time; a changed name is kept."""
-        index = self._keys.blind_index(f"{who.number_type}:{who.number}", "subjects.number")
-        known = await store.subject_by_number(self._pool, self._region, index)
+        indices = self._keys.blind_indices(_indexed(who.number_type, who.number), _INDEX)
+        known = await store.subject_by_number(self._pool, self._region, indices)
         if known is None:
-            row = self._seal(new_id("sub"), who)
-            if await store.insert_subject(self._pool, self._region, row, index):
-                return row.id
-            known = await store.subject_by_number(self._pool, self._region, index)
-        if known is None:
-            raise PersonUnknown  # deleted between two statements
-        if self._keys.unseal(known.name, _name_context(known.id)).decode() != who.name:
-            sealed = self._keys.seal(who.name.encode(), _name_context(known.id))
+            known = await self._add(who, indices)
+        if self._keys.unseal(known.name, name_context(known.id)).decode() != who.name:
+            sealed = self._keys.seal(who.name.encode(), name_context(known.id))
             await store.rename_subject(self._pool, self._region, known.id, sealed)
             self._held.pop(known.id, None)
         return known.id
@@ -51,8 +46,8 @@ class Subjects:
             id=row.id,
             kind=row.kind,
             number_type=row.number_type,
-            number=self._keys.unseal(row.number, _number_context(row.id)).decode(),
-            name=self._keys.unseal(row.name, _name_context(row.id)).decode(),
+            number=self._keys.unseal(row.number, number_context(row.id)).decode(),
+            name=self._keys.unseal(row.name, name_context(row.id)).decode(),
         )
 
     async def held(self, subject_id: str) -> Subject:
@@ -70,20 +65,49 @@ class Subjects:
         self._held[subject_id] = (monotonic() + _HOLD_S, found)
         return found
 
+    async def _add(self, who: Identified, indices: list[bytes]) -> store.SubjectRow:
+        """Write a new subject and return it, or the one somebody else just wrote.
+
+        The unique index alone tells two writers apart only where both write under one suite; so they come here one
+        after the other.
+        """
+        row = self._seal(new_id("sub"), who)
+        index = subject_index(self._keys, who.number_type, who.number)
+        async with self._pool.acquire() as db, db.transaction():
+            await store.lock_number(db, int.from_bytes(indices[0][:8], signed=True))
+            known = await store.subject_by_number(db, self._region, indices)
+            if known is None:
+                await store.insert_subject(db, self._region, row, index)
+        return known or row
+
     def _seal(self, subject_id: str, who: Identified) -> store.SubjectRow:
         return store.SubjectRow(
             id=subject_id,
             kind=rules.subject_kind(who.number_type),
             number_type=who.number_type,
-            number=self._keys.seal(who.number.encode(), _number_context(subject_id)),
-            name=self._keys.seal(who.name.encode(), _name_context(subject_id)),
+            number=self._keys.seal(who.number.encode(), number_context(subject_id)),
+            name=self._keys.seal(who.name.encode(), name_context(subject_id)),
         )
 
 
+_INDEX: Final = "subjects.number"
+
+
+def _indexed(number_type: str, number: str) -> str:
+    return f"{number_type}:{number}"
+
+
+def subject_index(keys: Keys, number_type: str, number: str) -> bytes:
+    """Return the blind index a subject is written with."""
+    return keys.blind_index(_indexed(number_type, number), _INDEX)
+
+
 # What a sealed value is bound to: table, column, row. A value moved to another place does not open.
-def _number_context(subject_id: str) -> str:
+def number_context(subject_id: str) -> str:
+    """Return what a number is sealed for."""
     return f"subjects.number:{subject_id}"
 
 
-def _name_context(subject_id: str) -> str:
+def name_context(subject_id: str) -> str:
+    """Return what a name is sealed for."""
     return f"subjects.name:{subject_id}"

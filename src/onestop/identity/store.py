@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from onestop.db import Db, execute, many, one, value
+from onestop.db import Connection, Db, execute, many, one, value
 from onestop.identity.models import NumberType, Role, SessionKind, SubjectKind
 
 
@@ -90,13 +90,14 @@ class KeyRow(msgspec.Struct, frozen=True):
 SELECT_SUBJECT_BY_NUMBER = """
     SELECT id, kind, number_type, number, name
       FROM subjects
-     WHERE region = $1 AND number_index = $2
+     WHERE region = $1 AND number_index = ANY($2::bytea[])
+     LIMIT 1
 """
 
 
-async def subject_by_number(db: Db, region: str, number_index: bytes) -> SubjectRow | None:
-    """Read a subject by the blind index of its type and number."""
-    return await one(db, SubjectRow, SELECT_SUBJECT_BY_NUMBER, region, number_index)
+async def subject_by_number(db: Db, region: str, indices: list[bytes]) -> SubjectRow | None:
+    """Read a subject by the blind indices of its type and number."""
+    return await one(db, SubjectRow, SELECT_SUBJECT_BY_NUMBER, region, indices)
 
 
 SELECT_SUBJECT = """
@@ -111,20 +112,23 @@ async def subject(db: Db, region: str, subject_id: str) -> SubjectRow | None:
     return await one(db, SubjectRow, SELECT_SUBJECT, region, subject_id)
 
 
-# Two first sign-ins at once: the second finds the first one's row and inserts nothing.
+LOCK_NUMBER = "SELECT pg_advisory_xact_lock($1)"
+
+
+async def lock_number(db: Connection, number_lock: int) -> None:
+    """Let two first sign-ins with one number go one after the other, until the transaction ends."""
+    await execute(db, LOCK_NUMBER, number_lock)
+
+
 INSERT_SUBJECT = """
     INSERT INTO subjects (region, id, kind, number_type, number_index, number, name)
     VALUES ($1, $2, $3, $4, $5, $6, $7)
-    ON CONFLICT (region, number_index) DO NOTHING
 """
 
 
-async def insert_subject(db: Db, region: str, row: SubjectRow, number_index: bytes) -> bool:
-    """Write a new subject; False where somebody else just did."""
-    done = await execute(
-        db, INSERT_SUBJECT, region, row.id, row.kind, row.number_type, number_index, row.number, row.name
-    )
-    return done == 1
+async def insert_subject(db: Connection, region: str, row: SubjectRow, number_index: bytes) -> None:
+    """Write a new subject, whose number's lock is held."""
+    await execute(db, INSERT_SUBJECT, region, row.id, row.kind, row.number_type, number_index, row.number, row.name)
 
 
 UPDATE_SUBJECT_NAME = "UPDATE subjects SET name = $3, changed_at = now() WHERE region = $1 AND id = $2"
@@ -323,12 +327,12 @@ async def insert_key(
     await execute(db, INSERT_KEY, kid, purpose, algorithm, public, sealed_private)
 
 
-RETIRE_KEY = "UPDATE signing_keys SET retired_at = now() WHERE purpose = $1 AND retired_at IS NULL"
+RETIRE_KEY = "UPDATE signing_keys SET retired_at = now() WHERE purpose = $1 AND kid = $2 AND retired_at IS NULL"
 
 
-async def retire_key(db: Db, purpose: str) -> None:
-    """Let the active key of a purpose sign no more."""
-    await execute(db, RETIRE_KEY, purpose)
+async def retire_key(db: Db, purpose: str, kid: str) -> bool:
+    """Let a key of a purpose sign no more; False where it does not any longer."""
+    return await execute(db, RETIRE_KEY, purpose, kid) == 1
 
 
 # A token outlives its key by hours, a certificate by decades: only tokens' keys are ever forgotten.

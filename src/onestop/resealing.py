@@ -1,0 +1,73 @@
+"""Seal anew what an older root key or the other suite sealed, a few rows at a time, while everything else goes on.
+
+Rows are taken with their locks and without waiting: what somebody is just writing is left for the next round, and
+nobody waits for this longer than one small batch takes. Each room says by a `Sealed` what of its own is sealed.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from onestop.crypto import Keys, Sealer
+from onestop.db import Connection, Pool, columns, execute
+
+_BATCH: Final = 200
+_ROUNDS: Final = 20  # rows that were in somebody's hands each time are told as left over
+
+
+class Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """One table's sealed columns.
+
+    `select` is given the region, the key to go on after, the header of a current seal, and how many; it answers with
+    a column `key text[]` and what `anew` needs. `update` is given the region, and as arrays the parts of the key and
+    what `anew` returned.
+    """
+
+    table: str
+    select: str
+    update: str
+    first: tuple[str, ...] = ("",)  # a key before all others
+    anew: Callable[[Keys, Any], Sequence[object]]
+    header: Callable[[Keys, str], bytes] = lambda keys, _: keys.header
+
+
+def again(keys: Sealer, sealed: bytes | None, context: str) -> bytes | None:
+    """Open a seal and make it anew; None for None, and the same where it is current."""
+    if sealed is None or keys.is_current(sealed):
+        return sealed
+    return keys.seal(keys.unseal(sealed, context), context)
+
+
+async def reseal(pool: Pool, keys: Keys, region: str, sealed: Sequence[Sealed]) -> dict[str, int]:
+    """Seal all of the given tables anew and return how many rows of each that changed; none twice.
+
+    Raises:
+        SealBroken: a row cannot be opened; those before it are done.
+    """
+    return {each.table: await _table(pool, keys, region, each) for each in sealed}
+
+
+async def _table(pool: Pool, keys: Keys, region: str, sealed: Sealed) -> int:
+    done = 0
+    for _ in range(_ROUNDS):
+        moved, after = 0, list(sealed.first)
+        while True:
+            async with pool.acquire() as db, db.transaction():
+                count, after = await _batch(db, keys, region, sealed, after)
+            moved += count
+            if count < _BATCH:
+                break
+        done += moved
+        if not moved:
+            break
+    return done
+
+
+async def _batch(db: Connection, keys: Keys, region: str, sealed: Sealed, after: list[str]) -> tuple[int, list[str]]:
+    rows = await db.fetch(sealed.select, region, after, sealed.header(keys, region), _BATCH)
+    if not rows:
+        return 0, after
+    changed = columns([(*row["key"], *sealed.anew(keys, row)) for row in rows])
+    await execute(db, sealed.update, region, *changed)
+    return len(rows), rows[-1]["key"]
