@@ -29,7 +29,6 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     update: str
     first: tuple[str, ...] = ("",)  # a key before all others
     anew: Callable[[Keys, Any], Sequence[object]]
-    header: Callable[[Keys, str], bytes] = lambda keys, _: keys.header
 
 
 def again(keys: Sealer, sealed: bytes | None, context: str) -> bytes | None:
@@ -65,7 +64,7 @@ async def _table(pool: Pool, keys: Keys, region: str, sealed: Sealed) -> int:
 
 
 async def _batch(db: Connection, keys: Keys, region: str, sealed: Sealed, after: list[str]) -> tuple[int, list[str]]:
-    rows = await db.fetch(sealed.select, region, after, sealed.header(keys, region), _BATCH)
+    rows = await db.fetch(sealed.select, region, after, keys.header, _BATCH)
     if not rows:
         return 0, after
     changed = columns([(*row["key"], *sealed.anew(keys, row)) for row in rows])

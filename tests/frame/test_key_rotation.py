@@ -104,6 +104,9 @@ async def test_everything_is_sealed_anew_and_says_the_same(pool, folder, change)
     assert await opened(pool, keys) == said == await opened(pool, before)  # who was started before reads it too
     assert await Subjects(pool, keys, REGION).know(LIN) == subject == await Subjects(pool, before, REGION).know(LIN)
     assert (await Subjects(pool, keys, REGION).read(subject)).number == LIN.number
+    row = await pool.fetchrow("SELECT data_key, number, name, number_index FROM subjects")
+    assert row["data_key"].startswith(keys.header)
+    assert row["number"][0] == row["name"][0] == keys.suite.id
 
 
 async def test_many_rows_take_few_statements_and_a_row_in_somebodys_hands_is_passed_over(pool, folder):

@@ -4,20 +4,28 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from onestop.crypto import Keys
+from onestop.identity import sealing
 from onestop.identity import store_reseal as store
 from onestop.identity.service_keys import signing_key_context
-from onestop.identity.service_subjects import name_context, number_context, subject_index
 from onestop.resealing import Sealed, again
 
 
 def _subject(keys: Keys, row: Any) -> Sequence[object]:
-    """Seal number and name anew; the index follows the suite, since the number is open here anyway."""
-    subject_id = row["key"][0]
-    number = keys.unseal(row["number"], number_context(subject_id)).decode()
+    """Wrap the data key anew, making one where there is none; number, name and index follow the suite."""
+    subject_id, region, wrapped = row["key"][0], row["region"], row["data_key"]
+    opener = sealing.subject_sealer(keys, region, subject_id, wrapped)
+    if wrapped is None:
+        anew = sealing.wrap(keys, region, subject_id, sealing.new_data_key())
+    else:
+        anew = sealing.rewrap(keys, region, subject_id, wrapped)
+    sealer = sealing.subject_sealer(keys, region, subject_id, anew)
+    number = opener.unseal(row["number"], sealing.number_context(subject_id))
+    name = opener.unseal(row["name"], sealing.name_context(subject_id))
     return [
-        again(keys, row["number"], number_context(subject_id)),
-        again(keys, row["name"], name_context(subject_id)),
-        subject_index(keys, row["number_type"], number),
+        sealer.seal(number, sealing.number_context(subject_id)),
+        sealer.seal(name, sealing.name_context(subject_id)),
+        sealing.subject_index(keys, row["number_type"], number.decode()),
+        anew,
     ]
 
 

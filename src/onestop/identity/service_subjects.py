@@ -3,9 +3,9 @@
 from time import monotonic
 from typing import Final
 
-from onestop.crypto import Keys
+from onestop.crypto import Keys, Sealer
 from onestop.db import Pool
-from onestop.identity import rules, store
+from onestop.identity import rules, sealing, store
 from onestop.identity.errors import PersonUnknown
 from onestop.identity.models import Identified, Subject
 from onestop.ids import new_id
@@ -23,13 +23,15 @@ class Subjects:
 
     async def know(self, who: Identified) -> str:
         """Return the id of the subject with that number, made at the first time; a changed name is kept."""
-        indices = self._keys.blind_indices(_indexed(who.number_type, who.number), _INDEX)
+        indices = sealing.subject_indices(self._keys, who.number_type, who.number)
         known = await store.subject_by_number(self._pool, self._region, indices)
         if known is None:
             known = await self._add(who, indices)
-        if self._keys.unseal(known.name, name_context(known.id)).decode() != who.name:
-            sealed = self._keys.seal(who.name.encode(), name_context(known.id))
-            await store.rename_subject(self._pool, self._region, known.id, sealed)
+        sealer = self._sealer(known)
+        if sealer.unseal(known.name, sealing.name_context(known.id)).decode() != who.name:
+            sealed = sealer.seal(who.name.encode(), sealing.name_context(known.id))
+            # Where the row is given its data key in this moment, the name stays as it was until the next sign-in.
+            await store.rename_subject(self._pool, self._region, known.id, known.data_key is not None, sealed)
             self._held.pop(known.id, None)
         return known.id
 
@@ -42,12 +44,13 @@ class Subjects:
         row = await store.subject(self._pool, self._region, subject_id)
         if row is None:
             raise PersonUnknown
+        sealer = self._sealer(row)
         return Subject(
             id=row.id,
             kind=row.kind,
             number_type=row.number_type,
-            number=self._keys.unseal(row.number, number_context(row.id)).decode(),
-            name=self._keys.unseal(row.name, name_context(row.id)).decode(),
+            number=sealer.unseal(row.number, sealing.number_context(row.id)).decode(),
+            name=sealer.unseal(row.name, sealing.name_context(row.id)).decode(),
         )
 
     async def held(self, subject_id: str) -> Subject:
@@ -72,7 +75,7 @@ class Subjects:
         after the other.
         """
         row = self._seal(new_id("sub"), who)
-        index = subject_index(self._keys, who.number_type, who.number)
+        index = sealing.subject_index(self._keys, who.number_type, who.number)
         async with self._pool.acquire() as db, db.transaction():
             await store.lock_number(db, int.from_bytes(indices[0][:8], signed=True))
             known = await store.subject_by_number(db, self._region, indices)
@@ -81,33 +84,16 @@ class Subjects:
         return known or row
 
     def _seal(self, subject_id: str, who: Identified) -> store.SubjectRow:
+        data_key = sealing.new_data_key()
+        sealer = self._keys.data_sealer(data_key)
         return store.SubjectRow(
             id=subject_id,
             kind=rules.subject_kind(who.number_type),
             number_type=who.number_type,
-            number=self._keys.seal(who.number.encode(), number_context(subject_id)),
-            name=self._keys.seal(who.name.encode(), name_context(subject_id)),
+            number=sealer.seal(who.number.encode(), sealing.number_context(subject_id)),
+            name=sealer.seal(who.name.encode(), sealing.name_context(subject_id)),
+            data_key=sealing.wrap(self._keys, self._region, subject_id, data_key),
         )
 
-
-_INDEX: Final = "subjects.number"
-
-
-def _indexed(number_type: str, number: str) -> str:
-    return f"{number_type}:{number}"
-
-
-def subject_index(keys: Keys, number_type: str, number: str) -> bytes:
-    """Return the blind index a subject is written with."""
-    return keys.blind_index(_indexed(number_type, number), _INDEX)
-
-
-# What a sealed value is bound to: table, column, row. A value moved to another place does not open.
-def number_context(subject_id: str) -> str:
-    """Return what a number is sealed for."""
-    return f"subjects.number:{subject_id}"
-
-
-def name_context(subject_id: str) -> str:
-    """Return what a name is sealed for."""
-    return f"subjects.name:{subject_id}"
+    def _sealer(self, row: store.SubjectRow) -> Sealer:
+        return sealing.subject_sealer(self._keys, self._region, row.id, row.data_key)

@@ -17,6 +17,7 @@ class SubjectRow(msgspec.Struct, frozen=True):
     number_type: NumberType
     number: bytes
     name: bytes
+    data_key: bytes | None
 
 
 class SessionRow(msgspec.Struct, frozen=True):
@@ -88,7 +89,7 @@ class KeyRow(msgspec.Struct, frozen=True):
 
 
 SELECT_SUBJECT_BY_NUMBER = """
-    SELECT id, kind, number_type, number, name
+    SELECT id, kind, number_type, number, name, data_key
       FROM subjects
      WHERE region = $1 AND number_index = ANY($2::bytea[])
      LIMIT 1
@@ -101,7 +102,7 @@ async def subject_by_number(db: Db, region: str, indices: list[bytes]) -> Subjec
 
 
 SELECT_SUBJECT = """
-    SELECT id, kind, number_type, number, name
+    SELECT id, kind, number_type, number, name, data_key
       FROM subjects
      WHERE region = $1 AND id = $2
 """
@@ -121,22 +122,28 @@ async def lock_number(db: Connection, number_lock: int) -> None:
 
 
 INSERT_SUBJECT = """
-    INSERT INTO subjects (region, id, kind, number_type, number_index, number, name)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
+    INSERT INTO subjects (region, id, kind, number_type, number_index, number, name, data_key)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 
 
 async def insert_subject(db: Connection, region: str, row: SubjectRow, number_index: bytes) -> None:
     """Write a new subject, whose number's lock is held."""
-    await execute(db, INSERT_SUBJECT, region, row.id, row.kind, row.number_type, number_index, row.number, row.name)
+    await execute(
+        db, INSERT_SUBJECT, region, row.id, row.kind, row.number_type, number_index, row.number, row.name, row.data_key
+    )
 
 
-UPDATE_SUBJECT_NAME = "UPDATE subjects SET name = $3, changed_at = now() WHERE region = $1 AND id = $2"
+# A data key never changes once there is one; a name sealed without it must not be written beside it.
+UPDATE_SUBJECT_NAME = """
+    UPDATE subjects SET name = $4, changed_at = now()
+     WHERE region = $1 AND id = $2 AND (data_key IS NOT NULL) = $3
+"""
 
 
-async def rename_subject(db: Db, region: str, subject_id: str, sealed_name: bytes) -> None:
-    """Keep the name the provider now vouches for."""
-    await execute(db, UPDATE_SUBJECT_NAME, region, subject_id, sealed_name)
+async def rename_subject(db: Db, region: str, subject_id: str, has_key: bool, sealed_name: bytes) -> None:
+    """Keep the name the provider now vouches for; nothing where the row has got a data key in between."""
+    await execute(db, UPDATE_SUBJECT_NAME, region, subject_id, has_key, sealed_name)
 
 
 INSERT_SESSION = """

@@ -1,18 +1,21 @@
 """SQL that finds subjects and signing keys sealed with an older key, and writes them sealed anew; see `resealing`."""
 
+# Under a data key a seal begins with the suite alone, which is the header's lower seven bits.
 SELECT_STALE_SUBJECTS = """
-    SELECT ARRAY[id] AS key, number_type, number, name
+    SELECT ARRAY[id] AS key, region, number_type, number, name, data_key
       FROM subjects
      WHERE region = $1 AND id > ($2::text[])[1]
-       AND (substring(number FROM 1 FOR length($3::bytea)) <> $3 OR substring(name FROM 1 FOR length($3)) <> $3)
+       AND (data_key IS NULL OR substring(data_key FROM 1 FOR length($3::bytea)) <> $3
+            OR get_byte(number, 0) <> get_byte($3, 0) & 127 OR get_byte(name, 0) <> get_byte($3, 0) & 127)
      ORDER BY id
      LIMIT $4
        FOR UPDATE SKIP LOCKED
 """
 
 UPDATE_SEALED_SUBJECTS = """
-    UPDATE subjects SET number = n.number, name = n.name, number_index = n.number_index
-      FROM unnest($2::text[], $3::bytea[], $4::bytea[], $5::bytea[]) AS n (id, number, name, number_index)
+    UPDATE subjects SET number = n.number, name = n.name, number_index = n.number_index, data_key = n.data_key
+      FROM unnest($2::text[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[])
+           AS n (id, number, name, number_index, data_key)
      WHERE subjects.region = $1 AND subjects.id = n.id
 """
 
