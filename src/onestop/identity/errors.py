@@ -5,6 +5,7 @@ Unauthenticated  BadToken
 Forbidden        SignInRefused · DemoOnly
 NotFound         ProviderUnknown · SessionUnknown · PersonUnknown · MachineKeyUnknown
 Conflict         TooManyMachineKeys
+TooMany          TooManyUnmaskings
 Invalid          BadNumber: BadShape · BadChecksum · BadBirthDate · UnknownRegion · DivisionAbolished · LegacyNumber ·
                  WrongKind · BadStaffNumber · RealIdentity · FictionalNumber
 UpstreamFailed   ProviderFailed
@@ -21,6 +22,7 @@ from onestop.errors import (
     Malformed,
     NotFound,
     Stage,
+    TooMany,
     Unauthenticated,
     UpstreamFailed,
     UpstreamTimeout,
@@ -112,6 +114,14 @@ class TooManyMachineKeys(Conflict):
 
     code = "identity.machine_keys_full"
     stage: ClassVar[Stage] = "identity"
+
+
+class TooManyUnmaskings(TooMany):
+    """This person was shown as many whole numbers within an hour as one may be."""
+
+    code = "identity.unmaskings_full"
+    stage: ClassVar[Stage] = "quota"
+    who_acts: ClassVar[Actor] = "caller"
 
 
 class BadNumber(Invalid):
