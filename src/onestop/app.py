@@ -85,7 +85,8 @@ class Parts:
         self.sessions = Sessions(pool, keys, settings)
         self.traces = TraceLog(pool, settings.region)
         catalogue = load_items([settings.items_dir] if settings.items_dir else [])
-        self.office = Office(settings, keys, pool, gateway, catalogue, self.sessions.person, traces=self.traces)
+        people, learn = self.sessions.person, self.sessions.learn
+        self.office = Office(settings, keys, pool, gateway, catalogue, people, traces=self.traces, learn=learn)
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ def subjects(pool, keys):
 
 @pytest.fixture(autouse=True)
 async def nobody(pool):
-    await pool.execute("TRUNCATE subjects")
+    await pool.execute("TRUNCATE subjects, subject_department_ids")
 
 
 async def written_before_there_were_data_keys(pool, keys, who):
@@ -103,6 +103,24 @@ async def test_names_that_change_while_rows_are_given_keys_stay_readable(pool, k
 
     await asyncio.gather(rename(), anew())
     assert (await subjects.read(lin)).name.startswith("林")
+
+
+async def test_a_departments_identifier_is_one_subjects_and_does_not_move(pool, subjects):
+    lin, chen = [await subjects.read(await subjects.know(who)) for who in (LIN, CHEN)]
+    await subjects.learn(lin, {"gongan": "P-1", "yibao": "Y-1"})
+    await subjects.learn(chen, {"gongan": "P-2"})
+    assert (await subjects.held(lin.id)).ids == {"gongan": "P-1", "yibao": "Y-1"}
+    assert (await subjects.held(chen.id)).ids == {"gongan": "P-2"}
+    taken = "(SELECT value FROM subject_department_ids WHERE subject_id = $1 AND department = $2)"
+    move = f"UPDATE subject_department_ids SET value = {taken} WHERE subject_id = $3 AND department = 'gongan'"
+    put_back = "UPDATE subject_department_ids SET value = $1 WHERE subject_id = $2 AND department = 'gongan'"
+    for whose, department in ((chen.id, "gongan"), (lin.id, "yibao")):
+        kept = await pool.fetchval(taken[1:-1], lin.id, "gongan")
+        await pool.execute(move, whose, department, lin.id)
+        with pytest.raises(SealBroken):
+            await subjects.read(lin.id)
+        await pool.execute(put_back, kept, lin.id)
+    assert (await subjects.read(lin.id)).ids["gongan"] == "P-1"
 
 
 async def test_one_number_of_two_types_is_two_subjects(subjects):

@@ -58,6 +58,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     number_type: NumberType
     number: str
     name: str
+    ids: dict[str, str] = {}  # what departments themselves call the subject, by adapter
 
     def __repr__(self) -> str:
         return f"Subject({self.id})"

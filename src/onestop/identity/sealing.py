@@ -71,5 +71,10 @@ def name_context(subject_id: str) -> str:
     return f"subjects.name:{subject_id}"
 
 
+def department_id_context(subject_id: str, department: str) -> str:
+    """Return what a department's identifier is sealed for."""
+    return f"subject_department_ids.value:{subject_id}:{department}"
+
+
 def _key_context(subject_id: str) -> str:
     return f"subjects.data_key:{subject_id}"

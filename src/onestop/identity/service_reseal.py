@@ -29,12 +29,25 @@ def _subject(keys: Keys, row: Any) -> Sequence[object]:
     ]
 
 
+def _department_id(keys: Keys, row: Any) -> Sequence[object]:
+    subject_id, department = row["key"]
+    sealer = sealing.subject_sealer(keys, row["region"], subject_id, row["data_key"])
+    return [again(sealer, row["value"], sealing.department_id_context(subject_id, department))]
+
+
 SEALED: Final = (
     Sealed(
         table="subjects",
         select=store.SELECT_STALE_SUBJECTS,
         update=store.UPDATE_SEALED_SUBJECTS,
         anew=_subject,
+    ),
+    Sealed(
+        table="subject_department_ids",
+        select=store.SELECT_STALE_DEPARTMENT_IDS,
+        update=store.UPDATE_SEALED_DEPARTMENT_IDS,
+        first=("", ""),
+        anew=_department_id,
     ),
     Sealed(
         table="signing_keys",

@@ -144,7 +144,9 @@ class TokenDesk:
             if any(c.isdigit() for c in text):
                 raise
             raise PersonUnknown from None
-        return Identified(number_type="citizen_id", number=number, name=rules.mask_number(number), level=3)
+        return Identified(
+            number_type=numbers.number_type(number), number=number, name=rules.mask_number(number), level=3
+        )
 
 
 def _flow_context(state_hash: bytes) -> str:

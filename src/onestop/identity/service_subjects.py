@@ -1,5 +1,6 @@
 """Subjects: people and organisations behind their numbers, which lie sealed and are found by blind index."""
 
+from collections.abc import Mapping
 from time import monotonic
 from typing import Final
 
@@ -51,7 +52,25 @@ class Subjects:
             number_type=row.number_type,
             number=sealer.unseal(row.number, sealing.number_context(row.id)).decode(),
             name=sealer.unseal(row.name, sealing.name_context(row.id)).decode(),
+            ids={
+                department: sealer.unseal(sealed, sealing.department_id_context(row.id, department)).decode()
+                for department, sealed in zip(row.departments, row.department_ids, strict=True)
+            },
         )
+
+    async def learn(self, subject: Subject, ids: Mapping[str, str]) -> None:
+        """Keep what departments call a subject, where that is new; one statement for each that is."""
+        new = {department: own for department, own in ids.items() if subject.ids.get(department) != own}
+        if not new:
+            return
+        row = await store.subject(self._pool, self._region, subject.id)
+        if row is None or row.data_key is None:
+            return
+        sealer = self._sealer(row)
+        for department, own in new.items():
+            sealed = sealer.seal(own.encode(), sealing.department_id_context(row.id, department))
+            await store.keep_department_id(self._pool, self._region, row.id, department, sealed)
+        self._held.pop(row.id, None)
 
     async def held(self, subject_id: str) -> Subject:
         """Return what `read` does, remembered for at most 30 seconds: departments are asked by number all day.

@@ -18,6 +18,8 @@ class SubjectRow(msgspec.Struct, frozen=True):
     number: bytes
     name: bytes
     data_key: bytes | None
+    departments: list[str] = []
+    department_ids: list[bytes] = []  # sealed, in the order of `departments`
 
 
 class SessionRow(msgspec.Struct, frozen=True):
@@ -102,15 +104,32 @@ async def subject_by_number(db: Db, region: str, indices: list[bytes]) -> Subjec
 
 
 SELECT_SUBJECT = """
-    SELECT id, kind, number_type, number, name, data_key
+    SELECT id, kind, number_type, number, name, data_key,
+           ARRAY(SELECT department FROM subject_department_ids AS d
+                  WHERE d.region = $1 AND d.subject_id = $2 ORDER BY department LIMIT 500) AS departments,
+           ARRAY(SELECT value FROM subject_department_ids AS d
+                  WHERE d.region = $1 AND d.subject_id = $2 ORDER BY department LIMIT 500) AS department_ids
       FROM subjects
      WHERE region = $1 AND id = $2
 """
 
 
 async def subject(db: Db, region: str, subject_id: str) -> SubjectRow | None:
-    """Read a subject by its id."""
+    """Read a subject by its id, with what departments call it."""
     return await one(db, SubjectRow, SELECT_SUBJECT, region, subject_id)
+
+
+# Nothing for a subject without a data key: the worker gives it one first.
+UPSERT_DEPARTMENT_ID = """
+    INSERT INTO subject_department_ids (region, subject_id, department, value)
+    SELECT $1, id, $3, $4 FROM subjects WHERE region = $1 AND id = $2 AND data_key IS NOT NULL
+    ON CONFLICT (region, subject_id, department) DO UPDATE SET value = excluded.value, changed_at = now()
+"""
+
+
+async def keep_department_id(db: Db, region: str, subject_id: str, department: str, sealed: bytes) -> None:
+    """Keep what a department calls a subject."""
+    await execute(db, UPSERT_DEPARTMENT_ID, region, subject_id, department, sealed)
 
 
 LOCK_NUMBER = "SELECT pg_advisory_xact_lock($1)"

@@ -19,6 +19,22 @@ UPDATE_SEALED_SUBJECTS = """
      WHERE subjects.region = $1 AND subjects.id = n.id
 """
 
+SELECT_STALE_DEPARTMENT_IDS = """
+    SELECT ARRAY[d.subject_id, d.department] AS key, d.region, d.value, s.data_key
+      FROM subject_department_ids d JOIN subjects s ON s.region = d.region AND s.id = d.subject_id
+     WHERE d.region = $1 AND (d.subject_id, d.department) > (($2::text[])[1], ($2::text[])[2])
+       AND get_byte(d.value, 0) <> get_byte($3::bytea, 0) & 127
+     ORDER BY d.subject_id, d.department
+     LIMIT $4
+       FOR UPDATE OF d SKIP LOCKED
+"""
+
+UPDATE_SEALED_DEPARTMENT_IDS = """
+    UPDATE subject_department_ids AS d SET value = n.value
+      FROM unnest($2::text[], $3::text[], $4::bytea[]) AS n (subject_id, department, value)
+     WHERE d.region = $1 AND d.subject_id = n.subject_id AND d.department = n.department
+"""
+
 # Signing keys belong to the installation, not to a region.
 SELECT_STALE_KEYS = """
     SELECT ARRAY[kid] AS key, private_jwk

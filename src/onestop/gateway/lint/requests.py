@@ -75,7 +75,7 @@ def _of_request(request: Request, path: Path) -> Iterator[Named]:
 
 
 def _of_reply(reply: Reply, path: Path) -> Iterator[Named]:
-    for name in ("found", "as_of", "subject", "key", "reference", "reason", "later", "fields"):
+    for name in ("found", "as_of", "subject", "own_id", "key", "reference", "reason", "later", "fields"):
         yield from _leaves(getattr(reply, name), (*path, name))
     if reply.outcome is not None:
         yield (*path, "outcome", "path"), reply.outcome.path
