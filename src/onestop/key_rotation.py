@@ -46,7 +46,9 @@ async def _follow(keys: Keys, every_s: float) -> None:
             log.warning("root_keys_not_read", fault=type(fault).__name__)
 
 
-async def resealing(pool: Pool, keys: Keys, region: str, again_after_s: float = _AGAIN_AFTER_S) -> None:
+async def resealing(
+    pool: Pool, keys: Keys, region: str, again_after_s: float = _AGAIN_AFTER_S, every_s: float = _LOOK_EVERY_S
+) -> None:
     """Seal anew, at the start and after each change, what is not sealed with the present key; once more a while later.
 
     The second time is for what other processes still sealed with the old key before they noticed.
@@ -58,7 +60,7 @@ async def resealing(pool: Pool, keys: Keys, region: str, again_after_s: float = 
                 await asyncio.sleep(again_after_s)  # nothing tells of a database that came back
             await asyncio.sleep(wait_s)
         while keys.header == header:  # noqa: ASYNC110 - a file changed it, and files send no events
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(every_s)
 
 
 async def _resealed(pool: Pool, keys: Keys, region: str) -> bool:

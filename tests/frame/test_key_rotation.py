@@ -7,7 +7,7 @@ import pytest
 from onestop.crypto import Keys
 from onestop.identity.models import Identified
 from onestop.identity.service_subjects import Subjects
-from onestop.key_rotation import SEALED, following
+from onestop.key_rotation import SEALED, following, resealing
 from onestop.resealing import reseal
 from onestop.rootkeys import RootFolder
 
@@ -170,3 +170,21 @@ async def test_a_process_that_runs_notices_the_other_key(folder):
         async with asyncio.timeout(20):
             while keys.header != bytes([0x81, 2]):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
+
+
+async def test_a_worker_seals_anew_by_itself_and_goes_on_after_the_database_was_away(pool, folder):
+    await seeded(pool, keys_of(folder))
+    keys = keys_of(folder)
+    await pool.execute("ALTER TABLE cases RENAME TO away")
+    working = asyncio.create_task(resealing(pool, keys, REGION, again_after_s=0.01, every_s=0.01))
+    try:
+        await asyncio.sleep(0.1)
+        await pool.execute("ALTER TABLE away RENAME TO cases")
+        RootFolder.open(folder).use(RootFolder.open(folder).add())
+        assert keys.reload()
+        async with asyncio.timeout(20):
+            while await headers(pool) != {keys.header}:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)

@@ -59,6 +59,7 @@ async def world(settings, tmp_path, pool):
             environment_file=tmp_path / "environment.toml",
             outbound_allow=("127.0.0.0/8",),
             profile="sandbox",
+            crypto_suite="sm",  # a whole portal under the other suite
         )
         await pool.execute("TRUNCATE signing_keys, subjects, subject_department_ids")
         desk = await stack.enter_async_context(open_portal(told))
@@ -90,6 +91,7 @@ async def test_a_question_by_own_id_waits_for_the_answer_that_tells_it_and_is_ea
     [row] = await pool.fetch("SELECT * FROM subject_department_ids")
     assert row["department"] == "bureau"
     assert OWN[ANA].encode() not in row["value"]
+    assert row["value"][0] == 2
 
 
 async def test_an_identifier_that_changed_is_kept_and_one_that_did_not_is_not_written(world, pool, monkeypatch):
