@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
+import structlog
 
-from onestop.crypto import Keys, Sealer
-from onestop.db import Connection, Pool, columns, execute
+from onestop.crypto import Keys, SealBroken, Sealer
+from onestop.db import Pool, columns, execute
+
+log = structlog.get_logger(__name__)
 
 _BATCH: Final = 200
 _ROUNDS: Final = 20  # rows that were in somebody's hands each time are told as left over
@@ -39,34 +42,46 @@ def again(keys: Sealer, sealed: bytes | None, context: str) -> bytes | None:
 
 
 async def reseal(pool: Pool, keys: Keys, region: str, sealed: Sequence[Sealed]) -> dict[str, int]:
-    """Seal all of the given tables anew and return how many rows of each that changed; none twice.
+    """Seal all of the given tables anew and return how many rows of each that changed.
 
-    Raises:
-        SealBroken: a row cannot be opened; those before it are done.
+    A row that cannot be opened is left as it is, holds nothing up, and is named in the log by its key alone.
     """
     return {each.table: await _table(pool, keys, region, each) for each in sealed}
 
 
 async def _table(pool: Pool, keys: Keys, region: str, sealed: Sealed) -> int:
     done = 0
+    broken: set[tuple[str, ...]] = set()
     for _ in range(_ROUNDS):
-        moved, after = 0, list(sealed.first)
-        while True:
-            async with pool.acquire() as db, db.transaction():
-                count, after = await _batch(db, keys, region, sealed, after)
-            moved += count
-            if count < _BATCH:
-                break
+        moved = await _round(pool, keys, region, sealed, broken)
         done += moved
         if not moved:
             break
+    if broken:
+        log.error("not_opened", table=sealed.table, rows=len(broken), first=min(broken))
     return done
 
 
-async def _batch(db: Connection, keys: Keys, region: str, sealed: Sealed, after: list[str]) -> tuple[int, list[str]]:
-    rows = await db.fetch(sealed.select, region, after, keys.header, _BATCH)
-    if not rows:
-        return 0, after
-    changed = columns([(*row["key"], *sealed.anew(keys, row)) for row in rows])
-    await execute(db, sealed.update, region, *changed)
-    return len(rows), rows[-1]["key"]
+async def _round(pool: Pool, keys: Keys, region: str, sealed: Sealed, broken: set[tuple[str, ...]]) -> int:
+    """Go through a table once; return how many rows changed."""
+    moved, after = 0, list(sealed.first)
+    while True:
+        async with pool.acquire() as db, db.transaction():
+            rows = await db.fetch(sealed.select, region, after, keys.header, _BATCH)
+            changed = _anew(keys, sealed, rows, broken)
+            if changed:
+                await execute(db, sealed.update, region, *columns(changed))
+        moved += len(changed)
+        if len(rows) < _BATCH:
+            return moved
+        after = rows[-1]["key"]
+
+
+def _anew(keys: Keys, sealed: Sealed, rows: Sequence[Any], broken: set[tuple[str, ...]]) -> list[Sequence[object]]:
+    found: list[Sequence[object]] = []
+    for row in rows:
+        try:
+            found.append((*row["key"], *sealed.anew(keys, row)))
+        except SealBroken:
+            broken.add(tuple(row["key"]))
+    return found

@@ -188,3 +188,20 @@ async def test_a_worker_seals_anew_by_itself_and_goes_on_after_the_database_was_
     finally:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
+
+
+async def test_a_row_that_cannot_be_opened_is_left_and_holds_up_no_other(pool, folder):
+    before = keys_of(folder)
+    await seeded(pool, before)
+    await pool.execute(
+        """INSERT INTO cases (region, id, number, claim_code, subject, actor, item, state, answers)
+        SELECT '990100', id, id, 'c', 's', 's', 'i', 'draft', a FROM unnest($1::text[], $2::bytea[]) AS n (id, a)""",
+        ["case_0", "case_x", "case_y"],
+        [b"", before.seal(b"{}", "cases.answers:another"), before.seal(b"{}", "cases.answers:case_y")],
+    )
+    keys = keys_of(folder, "sm")
+    moved = await reseal(pool, keys, REGION, SEALED)
+    assert moved["cases"] == 2
+    assert moved["certificates"] == 1
+    assert keys.unseal(await pool.fetchval("SELECT answers FROM cases WHERE id = 'case_y'"), "cases.answers:case_y")
+    assert await pool.fetchval("SELECT answers FROM cases WHERE id = 'case_0'") == b""
