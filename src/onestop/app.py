@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from litestar.di import Provide
 
-from onestop import embedded, logs, migrate
+from onestop import embedded, key_rotation, logs, migrate
 from onestop.audit.service import DataUses
 from onestop.cases import routes as case_routes
 from onestop.cases import service as cases
@@ -89,7 +89,8 @@ class Parts:
         self.sessions = Sessions(pool, keys, settings)
         self.traces = TraceLog(pool, settings.region)
         catalogue = load_items([settings.items_dir] if settings.items_dir else [])
-        self.office = Office(settings, keys, pool, gateway, catalogue, self.sessions.person, traces=self.traces)
+        people, learn = self.sessions.person, self.sessions.learn
+        self.office = Office(settings, keys, pool, gateway, catalogue, people, traces=self.traces, learn=learn)
 
 
 @asynccontextmanager
@@ -109,7 +110,8 @@ async def open_parts(settings: Settings, name: str) -> AsyncIterator[Parts]:
         stack.push_async_callback(pool.close)
         gateway = Gateway.open(settings)
         stack.push_async_callback(gateway.close)
-        parts = Parts(settings, dsn, pool, Keys.load(settings.state_dir), gateway)
+        parts = Parts(settings, dsn, pool, Keys.load(settings.state_dir, settings.crypto_suite), gateway)
+        await stack.enter_async_context(key_rotation.following(parts.keys))
         registry = Registry(gateway, pool, dsn, parts.keys, settings)
         stack.push_async_callback(registry.close)
         await registry.start()
@@ -393,7 +395,8 @@ async def work(settings: Settings) -> None:
         worker = Dispatcher(parts.pool, parts.keys, parts.gateway, settings.region, handler, traces=parts.traces)
         drop = FileDrop(parts.pool, parts.keys, parts.gateway, settings.region, handler, settings.files_dir)
         loop = asyncio.get_running_loop()
-        beside = [loop.create_task(work) for work in (_sweep(parts), _escalate(parts), drop.run())]
+        anew = key_rotation.resealing(parts.pool, parts.keys, settings.region)
+        beside = [loop.create_task(work) for work in (_sweep(parts), _escalate(parts), anew, drop.run())]
         life = Life(parts.pool, parts.keys, settings, parts.gateway.files, announce)
         watch = drift.DriftWatch(life, lambda: parts.gateway.lines, examples=_adapters(settings))
         watch.start()

@@ -59,12 +59,14 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
     if ready.wants:
         gathered = await office.gather(
             office.asks(ready.wants, wanted.item),
-            Person(subject.number, subject.name),
+            Person(subject.number, subject.name, subject.ids),
             deadline=context.deadline,
             lang=context.lang,
             traceparent=context.traceparent,
         )
         parts, complete = gathered.parts, gathered.complete
+        if office.learn is not None and gathered.own_ids:
+            await office.learn(subject, gathered.own_ids)
         if office.traces is not None:
             outcome = "complete" if complete else "partial"
             took = max((part.took_ms for part in parts), default=0.0)

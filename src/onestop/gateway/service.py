@@ -63,7 +63,7 @@ class Gateway:
     ) -> None:
         self.files: dict[str, bytes] = {}  # the manifests of the adapters' folder, as they came
         self.quotas = Quotas()
-        self.index: Callable[[str], bytes] = str.encode  # of a person's number, as trials list them
+        self.indices: Callable[[str], frozenset[bytes]] = lambda _: frozenset()  # of a number, as trials list people
         # Told after a commit that changed a case; the front desk's streams listen.
         self.changed: Callable[[Pool, str], Awaitable[None]] = _nobody_listens
         self.on_swap: list[Callable[[], None]] = []  # told when manifests were replaced
@@ -133,8 +133,8 @@ class Gateway:
         trials = self.shown.trials
         if not trials:
             return self.lines
-        index = self.index(number)
-        own = {adapter: trial.line for adapter, trial in trials.items() if index in trial.subjects}
+        indices = self.indices(number)
+        own = {adapter: trial.line for adapter, trial in trials.items() if not trial.subjects.isdisjoint(indices)}
         return {**self.lines, **own} if own else self.lines
 
     def line_now(self, adapter: str, version: str) -> Line | None:

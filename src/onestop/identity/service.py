@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import sha256
 from time import monotonic, time
@@ -331,6 +332,10 @@ class Sessions:
             PersonUnknown: there is none of that id.
         """
         return await self._subjects.held(subject_id)
+
+    async def learn(self, subject: Subject, ids: Mapping[str, str]) -> None:
+        """Keep what departments call a subject, by adapter; nothing is written where all of it is known."""
+        await self._subjects.learn(subject, ids)
 
     async def subject_number(self, session: Session) -> str:
         """Open the number of the one a session is for; the caller writes down that it did."""
