@@ -13,6 +13,9 @@ import structlog
 from litestar.di import Provide
 
 from onestop import embedded, logs, migrate
+from onestop.audit import routes as audit_routes
+from onestop.audit.anchors import AnchorKey
+from onestop.audit.sealer import Sealer, witness_of
 from onestop.audit.service import DataUses
 from onestop.cases import routes as case_routes
 from onestop.cases import service as cases
@@ -150,6 +153,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "keys": keys,
         "settings": settings,
         "gateway": parts.gateway,
+        "anchor_key": AnchorKey(keys),
         "life": life,
         "house": House(life, _adapters(settings)),
         "traces": parts.traces,
@@ -175,6 +179,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *item_routes.CONTROLLERS,
             *case_routes.CONTROLLERS,
             *certificate_routes.CONTROLLERS,
+            *audit_routes.CONTROLLERS,
             *onboarding_routes.CONTROLLERS,
             *onboarding_play.CONTROLLERS,
             *onboarding_terms.CONTROLLERS,
@@ -383,7 +388,8 @@ async def work(settings: Settings) -> None:
         worker = Dispatcher(parts.pool, parts.keys, parts.gateway, settings.region, handler, traces=parts.traces)
         drop = FileDrop(parts.pool, parts.keys, parts.gateway, settings.region, handler, settings.files_dir)
         loop = asyncio.get_running_loop()
-        beside = [loop.create_task(work) for work in (_sweep(parts), _escalate(parts), drop.run())]
+        sealer = Sealer(parts.pool, parts.keys, settings.region, witness_of(settings.state_dir, settings.region))
+        beside = [loop.create_task(work) for work in (_sweep(parts), _escalate(parts), drop.run(), sealer.run())]
         life = Life(parts.pool, parts.keys, settings, parts.gateway.files, announce)
         watch = drift.DriftWatch(life, lambda: parts.gateway.lines, examples=_adapters(settings))
         watch.start()
