@@ -41,6 +41,7 @@ class AnchorRow(msgspec.Struct, frozen=True):
     """One anchor as it was published."""
 
     number: int
+    size: int
     at: datetime
     body: str
 
@@ -202,7 +203,7 @@ async def insert_anchor(db: Connection, region: str, number: int, size: int, at:
 
 
 SELECT_ANCHORS = """
-    SELECT number, at, body FROM audit_anchors
+    SELECT number, size, at, body FROM audit_anchors
      WHERE region = $1 AND number > $2
      ORDER BY number LIMIT $3
 """
@@ -214,7 +215,7 @@ async def anchors(db: Db, region: str, after: int, limit: int) -> list[AnchorRow
 
 
 SELECT_LAST_ANCHOR = """
-    SELECT number, at, body FROM audit_anchors WHERE region = $1 ORDER BY number DESC LIMIT 1
+    SELECT number, size, at, body FROM audit_anchors WHERE region = $1 ORDER BY number DESC LIMIT 1
 """
 
 
@@ -224,7 +225,7 @@ async def last_anchor(db: Db, region: str) -> AnchorRow | None:
 
 
 SELECT_ANCHOR = """
-    SELECT number, at, body FROM audit_anchors WHERE region = $1 AND number = $2
+    SELECT number, size, at, body FROM audit_anchors WHERE region = $1 AND number = $2
 """
 
 
