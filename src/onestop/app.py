@@ -64,7 +64,7 @@ from onestop.onboarding.simulator_house import House
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.transport import open_client
 from onestop.overview import routes as overview_routes
-from onestop.overview import routes_status
+from onestop.overview import routes_data_use, routes_status
 from onestop.overview import service as overview_service
 from onestop.overview.service import Overview
 from onestop.overview.status import StatusBoard
@@ -185,6 +185,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *onboarding_terms.CONTROLLERS,
             *onboarding_lines.CONTROLLERS,
             *overview_routes.CONTROLLERS,
+            *routes_data_use.CONTROLLERS,
             *routes_status.CONTROLLERS,
             *web_routes.handlers(identity_routes.SignInController),
         ],
