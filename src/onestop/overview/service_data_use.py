@@ -41,7 +41,7 @@ def use_view(office: Office, entry: DataUse, lang: Language) -> DataUseView:
         by=_by(entry),
         case=entry.object,
         trace_id=entry.trace_id,
-        uses=[_one(office, use, lang) for use in entry.uses],
+        uses=[one_use(office, use, lang) for use in entry.uses],
         links={"self": here, "proof": f"{here}/proof", "challenge": f"{here}/challenge"},
     )
 
@@ -54,7 +54,8 @@ def _by(entry: DataUse) -> By:
     return "office" if any(use.outcome == "shown" for use in entry.uses) else "representative"
 
 
-def _one(office: Office, use: Use, lang: Language) -> UseView:
+def one_use(office: Office, use: Use, lang: Language) -> UseView:
+    """Return what one department was asked for or given, in words."""
     purpose, basis = use.purpose, use.basis
     terms = office.gateway.uses.terms(use)
     # What was recorded stands in Chinese; other words are only shown where they translate exactly that.

@@ -1,9 +1,10 @@
 """Who used my data, as the one it is about sees it."""
 
-from datetime import datetime
-from typing import Literal
+from datetime import date, datetime
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 By = Literal["you", "office", "onestop", "representative"]
 
@@ -46,3 +47,73 @@ class DataUseList(msgspec.Struct, frozen=True, kw_only=True):
     data: list[DataUseView]
     next_cursor: str | None
     has_more: bool
+
+
+# ---- challenges
+
+ChallengeState = Literal["open", "upheld", "rejected"]
+Words = Annotated[str, Meta(min_length=1, max_length=2000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]+$")]
+
+
+class Challenge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a person says against a use of their data."""
+
+    reason: Words
+    department: Annotated[str, Meta(max_length=64)] | None = None  # needed where several departments are in the entry
+
+
+class AnswerChallenge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the office says: `upheld` where the use was not rightful; either way with its reason."""
+
+    state: Literal["upheld", "rejected"]
+    text: Words
+
+
+class ChallengeView(msgspec.Struct, frozen=True, kw_only=True):
+    """One challenge as its person sees it."""
+
+    id: str
+    entry: str
+    department: Department
+    officer: str  # who is accountable
+    state: ChallengeState
+    says: str
+    reason: str
+    opened_at: datetime
+    due_on: date  # the office answers by then
+    overdue: bool
+    answered_at: datetime | None = None
+    answer: str | None = None
+
+
+class ChallengeLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One challenge in an office's list; its words are read one by one."""
+
+    id: str
+    entry: str
+    opened_at: datetime
+    due_on: date
+    overdue: bool
+
+
+class ChallengeList(msgspec.Struct, frozen=True, kw_only=True):
+    """What an office has to answer, oldest first."""
+
+    data: list[ChallengeLine]
+    next_cursor: str | None
+    has_more: bool
+
+
+class OfficeChallenge(msgspec.Struct, frozen=True, kw_only=True):
+    """One challenge as the office reads it, with what is disputed."""
+
+    id: str
+    entry: str
+    at: datetime  # when the data was used
+    case: str | None
+    use: UseView
+    state: ChallengeState
+    reason: str
+    opened_at: datetime
+    due_on: date
+    overdue: bool
