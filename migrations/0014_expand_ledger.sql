@@ -15,6 +15,8 @@ ALTER TABLE data_uses
     ADD COLUMN leaf bytea,
     ADD COLUMN xact bigint NOT NULL DEFAULT (pg_current_xact_id()::text::bigint),
     ALTER COLUMN uses DROP NOT NULL;
+-- A case's row is two to three thousand bytes: compressing each costs more than all the hashing.
+ALTER TABLE data_uses SET (toast_tuple_target = 8160);
 CREATE INDEX data_uses_by_xact ON data_uses USING brin (xact) WITH (pages_per_range = 32, autosummarize = on);
 
 -- How far a region's tree has grown. Its row is the lock between sealers; nothing else takes it.

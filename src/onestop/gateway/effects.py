@@ -70,11 +70,7 @@ async def intend(db: Connection, keys: Keys, gateway: Gateway, region: str, effe
 
 def given(gateway: Gateway, effect: NewEffect, row: tuple[object, ...]) -> str:
     """Return what an effect gives to its department as an entry of the ledger of data uses; names, never values."""
-    names: list[str] = []
-    for name, value in effect.payload.items():
-        names += [f"{name}.{one}" for one in value] if isinstance(value, dict) else [name]
-    version = str(row[5])
-    return gateway.uses.given(effect.adapter, effect.operation, version, tuple(sorted(names)), effect.id)
+    return gateway.uses.given(effect.adapter, effect.operation, str(row[5]), tuple(effect.payload), effect.id)
 
 
 def row(keys: Keys, gateway: Gateway, effect: NewEffect) -> tuple[object, ...]:

@@ -7,6 +7,8 @@ from onestop.audit.models import Use
 from onestop.gateway.manifest import Manifest, Operation
 from onestop.gateway.manifest_base import Words
 
+# What members of an effect consist of, where they are the same for all.
+_INNER = {"subject": ("subject.name", "subject.number"), "case": ("case.number",)}
 _PLACE = "\ue000"  # of the effect's id, in the entry that is kept for all effects of an operation
 
 
@@ -28,12 +30,13 @@ class Uses:
             found = self._read[key] = audit.use_entry(_use(spec, adapter, want, version, outcome, fields))
         return found
 
-    def given(self, adapter: str, operation: str, version: str, fields: tuple[str, ...], effect: str) -> str:
-        """Return the entry, as JSON, of data that an effect gives to a department."""
-        key = (adapter, operation, version, fields)
+    def given(self, adapter: str, operation: str, version: str, names: tuple[str, ...], effect: str) -> str:
+        """Return the entry, as JSON, of data that an effect gives to a department: the members of what it is sent."""
+        key = (adapter, operation, version, names)
         found = self._given.get(key)
         if found is None:
             spec = self._spec(adapter, version, lambda one: one.id == operation)
+            fields = tuple(sorted(inner for name in names for inner in _INNER.get(name, (name,))))
             whole = audit.use_entry(_use(spec, adapter, operation, version, "given", fields, _PLACE))
             before, _, after = whole.partition(_PLACE)
             found = self._given[key] = (before, after)
