@@ -13,6 +13,9 @@ import structlog
 from litestar.di import Provide
 
 from onestop import embedded, key_rotation, logs, migrate
+from onestop.audit import routes as audit_routes
+from onestop.audit.anchors import AnchorKey
+from onestop.audit.sealer import Sealer, witness_of
 from onestop.audit.service import DataUses
 from onestop.cases import routes as case_routes
 from onestop.cases import service as cases
@@ -65,7 +68,7 @@ from onestop.onboarding.simulator_house import House
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.transport import open_client
 from onestop.overview import routes as overview_routes
-from onestop.overview import routes_status
+from onestop.overview import routes_data_use, routes_status
 from onestop.overview import service as overview_service
 from onestop.overview.service import Overview
 from onestop.overview.status import StatusBoard
@@ -158,6 +161,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "keys": keys,
         "settings": settings,
         "gateway": parts.gateway,
+        "anchor_key": AnchorKey(keys),
         "life": life,
         "runner": runner,
         "house": House(life, _adapters(settings)),
@@ -185,6 +189,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *item_routes.CONTROLLERS,
             *case_routes.CONTROLLERS,
             *certificate_routes.CONTROLLERS,
+            *audit_routes.CONTROLLERS,
             *exchange_routes.CONTROLLERS,
             *onboarding_routes.CONTROLLERS,
             *onboarding_play.CONTROLLERS,
@@ -192,6 +197,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *onboarding_terms.CONTROLLERS,
             *onboarding_lines.CONTROLLERS,
             *overview_routes.CONTROLLERS,
+            *routes_data_use.CONTROLLERS,
             *routes_status.CONTROLLERS,
             *web_routes.handlers(identity_routes.SignInController),
         ],
@@ -396,7 +402,9 @@ async def work(settings: Settings) -> None:
         drop = FileDrop(parts.pool, parts.keys, parts.gateway, settings.region, handler, settings.files_dir)
         loop = asyncio.get_running_loop()
         anew = key_rotation.resealing(parts.pool, parts.keys, settings.region)
-        beside = [loop.create_task(work) for work in (_sweep(parts), _escalate(parts), anew, drop.run())]
+        sealer = Sealer(parts.pool, parts.keys, settings.region, witness_of(settings.state_dir, settings.region))
+        works = (_sweep(parts), _escalate(parts), anew, drop.run(), sealer.run())
+        beside = [loop.create_task(work) for work in works]
         life = Life(parts.pool, parts.keys, settings, parts.gateway.files, announce)
         watch = drift.DriftWatch(life, lambda: parts.gateway.lines, examples=_adapters(settings))
         watch.start()

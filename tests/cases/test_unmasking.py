@@ -8,7 +8,11 @@ import msgspec
 import pytest
 from litestar.di import Provide
 
+from audit.ledger import TABLES, verified
+from audit.test_canonical import leaf_of_act, leaf_of_use, rows_of
+from onestop.audit.sealer import Sealer
 from onestop.audit.service import own_data_uses
+from onestop.audit.witness import Witness
 from onestop.cases import routes
 from onestop.http.app_parts import build
 from onestop.identity.access import provide_session
@@ -33,7 +37,7 @@ class Sessions:
 
 @pytest.fixture
 async def desk(office, lin, chen, clerk, pool, settings) -> AsyncIterator[httpx.AsyncClient]:
-    await pool.execute("TRUNCATE unmaskings, audit_entries, data_uses")
+    await pool.execute(f"TRUNCATE unmaskings, {TABLES}")
     machine = msgspec.structs.replace(clerk.session, id="key_1", kind="machine", role="department")
     known = {
         "lin": lin.session,
@@ -114,10 +118,28 @@ async def test_the_desk_sees_the_number_and_it_is_on_record_with_the_reason(desk
     assert entry["detail"]["reason"] == "identify"
     assert entry["trace_id"]
     use = (await own_data_uses(pool, "990100", "sub_lin"))[0]  # the newest; opening the case read departments
-    assert (use.actor, use.object, use.uses[0]["purpose"]) == ("sub_clerk", task.removeprefix("task_"), "identify")
+    assert (use.actor, use.object, use.trace_id) == ("sub_clerk", task.removeprefix("task_"), entry["trace_id"])
+    (shown,) = use.uses
+    assert (shown.adapter, shown.outcome, shown.purpose) == ("zwfw", "unmasked", "当面核验身份")
+    assert (shown.fields, bool(shown.basis)) == (("subject.number",), True)
     rows = [dict(row) for table in ("unmaskings", "audit_entries", "data_uses")
             for row in await pool.fetch(f"SELECT * FROM {table}")]  # fmt: skip
     assert LIN not in str(rows)
+
+
+async def test_what_was_shown_carries_its_leaf_and_is_sealed_and_verified(desk, task, pool, keys, tmp_path):
+    await pool.execute(f"TRUNCATE {TABLES}")
+    assert (await ask(desk, "clerk", task)).status_code == 200
+    acts, uses = await rows_of(pool)
+    assert (len(acts), len(uses)) == (1, 1)
+    assert [row["leaf"] for row in (*acts, *uses)] == [leaf_of_act(acts[0]), leaf_of_use(uses[0])]
+    works = Sealer(pool, keys, "990100", Witness(tmp_path / "anchors.jsonl"))
+    assert await works.seal() == 2
+    await works.anchor(every_s=0)
+    assert (await verified(pool, works)).count == 0
+    await pool.execute("UPDATE data_uses SET actor = 'sub_colleague'")
+    assert {one.kind for one in (await verified(pool, works)).findings} == {"changed"}
+    await pool.execute(f"TRUNCATE {TABLES}")
 
 
 async def test_a_number_is_not_shown_where_it_could_not_be_recorded(desk, task, pool):

@@ -2,7 +2,11 @@
 
 import pytest
 
+from audit.ledger import TABLES, verified
+from audit.test_canonical import leaf_of_act, leaf_of_use, rows_of
 from onestop.audit import service as audit
+from onestop.audit.sealer import Sealer
+from onestop.audit.witness import Witness
 from onestop.exchange import rules
 from onestop.exchange.errors import HeaderMissing
 from onestop.identity.models import Identified
@@ -74,7 +78,7 @@ class World:
 
 @pytest.fixture
 async def world(portal):
-    await portal.pool.execute("TRUNCATE data_uses, audit_entries")
+    await portal.pool.execute(f"TRUNCATE {TABLES}")
     made = World(portal)
     await portal.live()
     await made.key("two")
@@ -139,11 +143,47 @@ async def test_what_is_given_stands_in_the_person_s_ledger_and_in_nobody_else_s(
     assert (part["state"], part["data"]["answer"], given.json()["agreement"]) == ("ok", "/query", world.agreement)
     (use,) = await world.uses(LIN)
     assert (use.actor, use.object) == ("department:two", f"{world.agreement}: CASE 12/3")
-    assert [(one["adapter"], one["operation"], one["purpose"], one["outcome"]) for one in use.uses] == [
-        ("one", "query", "核验资格", "read")
+    assert [(one.adapter, one.operation, one.purpose, one.outcome) for one in use.uses] == [
+        ("one", "query", "核验资格", "read"),
+        ("two", "query", "核验资格", "told"),
     ]
     assert await world.uses(ZHOU) == []
     assert await world.audited() == 1
+
+
+async def test_what_is_given_carries_its_leaf_and_is_sealed_and_verified(world, keys, tmp_path):
+    await world.propose(per_day=50)
+    await world.agree()
+    assert (await world.ask()).status_code == 200
+    acts, uses = await rows_of(world.portal.pool)
+    assert len(uses) == 1
+    assert [row["leaf"] for row in acts] == [leaf_of_act(row) for row in acts]
+    assert [row["leaf"] for row in uses] == [leaf_of_use(row) for row in uses]
+    assert LIN not in uses[0]["content"]
+    works = Sealer(world.portal.pool, keys, "990100", Witness(tmp_path / "anchors.jsonl"))
+    assert await works.seal() >= 2
+    await works.anchor(every_s=0)
+    report = await verified(world.portal.pool, works)
+    assert (report.entries, report.count) == (len(acts) + len(uses), 0)
+    change = "UPDATE data_uses SET content = replace(content, 'two', 'six') WHERE actor = 'department:two'"
+    await world.portal.pool.execute(change)
+    assert {one.kind for one in (await verified(world.portal.pool, works)).findings} == {"changed"}
+    await world.portal.pool.execute(f"TRUNCATE {TABLES}")
+
+
+async def test_the_person_sees_the_office_that_was_told_and_disputes_its_asking(world):
+    await world.propose(per_day=50)
+    await world.agree()
+    assert (await world.ask()).status_code == 200
+    entries = (await world.portal.send("lin", "GET", "/v1/me/data-use")).json()["data"]
+    assert entries[0]["by"] == "office"
+    assert [(one["department"]["id"], one["outcome"]) for one in entries[0]["uses"]] == [
+        ("one", "read"),
+        ("two", "told"),
+    ]
+    body = {"reason": "why", "department": "two"}
+    done = await world.portal.send("lin", "POST", entries[0]["links"]["challenge"], body)
+    assert (done.status_code, done.json()["department"]["id"]) == (201, "two")
 
 
 async def test_somebody_the_portal_never_met_finds_the_use_after_the_first_sign_in(world):

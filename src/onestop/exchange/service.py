@@ -1,5 +1,7 @@
 """The verb of the room: ask another department, put it on record, hand over what it said."""
 
+import msgspec
+
 from onestop import clock
 from onestop.audit import service as audit
 from onestop.audit.models import Use
@@ -84,19 +86,12 @@ class Exchange:
         part: Part,
     ) -> None:
         """Write whose data was read by whom, from whom, for what; all of it or nothing."""
-        use = Use(
-            adapter=part.source.adapter,
-            operation=spec.id,
-            version=part.source.version,
-            outcome="read" if part.found else "no_record",
-            purpose=agreement.purpose_zh,
-            basis=spec.basis.zh,
-        )
+        uses = _uses(spec, agreement, part, session.department or "")
         object_ = f"{agreement.id}: {purpose}"
         async with self._pool.acquire() as db, db.transaction():
             subject = await self._sessions.met(db, about.number_type, about.number, about.name or "")
             await audit.data_used(
-                db, self._region, [use], subject=subject, actor=f"department:{session.department}", object=object_,
+                db, self._region, uses, subject=subject, actor=f"department:{session.department}", object=object_,
                 trace_id=context.trace_id,
             )  # fmt: skip
             await audit.record(
@@ -107,6 +102,24 @@ class Exchange:
     def quota_headers(self, session: Session, adapter: str, operation: str) -> dict[str, str]:
         """Return what is left of the quota behind a question, as RateLimit headers; empty where none is agreed."""
         return self._gateway.quotas.headers([(f"department:{session.department}", adapter, operation)])
+
+
+def _uses(spec: Operation, agreement: Agreement, part: Part, asking: str) -> list[str]:
+    """Return who was asked, and who was told what it said, as entries of the ledger of data uses.
+
+    Each department answers for its own share: the one for having given, the other for having asked.
+    """
+    asked = Use(
+        adapter=part.source.adapter,
+        basis=spec.basis.zh,
+        fields=tuple(sorted({*spec.reply.fields, *spec.reply.header_fields})),
+        operation=spec.id,
+        outcome="read" if part.found else "no_record",
+        purpose=agreement.purpose_zh,
+        version=part.source.version,
+    )
+    told = msgspec.structs.replace(asked, adapter=asking, outcome="told")
+    return [audit.use_entry(asked), audit.use_entry(told)]
 
 
 def _refuse(part: Part) -> None:

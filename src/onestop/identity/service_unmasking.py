@@ -10,6 +10,7 @@ from onestop.identity import store_unmasking as store
 from onestop.identity.errors import TooManyUnmaskings
 from onestop.identity.models import Session
 from onestop.ids import new_id
+from onestop.texts import text
 
 UnmaskReason = Literal["identify", "compare", "correct", "complaint"]
 
@@ -52,9 +53,21 @@ async def record(
         object=object,
         trace_id=trace_id,
         detail={"reason": reason, "unmasking": id_, "department": session.department},
+        uses=[_shown_to(session.department, reason)],
     )
-    use = Use(
-        adapter="onestop", operation="unmask", version="", outcome="ok", purpose=reason, basis="desk task of the case"
-    )
-    await audit.data_used(db, region, [use], subject=subject, actor=session.actor_id, object=object, trace_id=trace_id)
     return at, MOST_AN_HOUR - spent.count - 1
+
+
+def _shown_to(department: str | None, reason: UnmaskReason) -> str:
+    """Return what is shown as an entry of the ledger of data uses; the house of who sees it answers for it."""
+    return audit.use_entry(
+        Use(
+            adapter=department or "onestop",
+            basis=text("audit.desk_basis", "zh"),
+            fields=("subject.number",),
+            operation="unmask",
+            outcome="unmasked",
+            purpose=text(f"identity.unmask.{reason}", "zh"),
+            version="",
+        )
+    )
