@@ -2,18 +2,29 @@
 
 import random
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from onestop.audit import canonical, export, merkle, sealer, service, store_tree
+from onestop.audit.anchors import AnchorKey
 from onestop.audit.models import Use
 from onestop.audit.sealer import Sealer
+from onestop.crypto import Keys
 from onestop.db import Pool
+from onestop.rootkeys import FIRST, RootFolder
 from onestop_verify import Report, Verifier, read_anchors, read_keys
 
 R = "990100"
 USE = Use(adapter="gongan", basis="法", fields=("name",), operation="ask", outcome="read", purpose="办事", version="1")
 TABLES = "audit_entries, data_uses, audit_heads, audit_leaves, audit_nodes, audit_anchors"
 Tamper = Callable[[Any, random.Random], Awaitable[None]]
+
+
+def signer(root: bytes) -> AnchorKey:
+    """Return the key of an installation with that root key."""
+    folder = RootFolder(Path("none"))
+    folder.roots[FIRST] = root
+    return AnchorKey(Keys(folder))
 
 
 async def write(db: Any, count: int, by: str = "a") -> None:

@@ -5,11 +5,14 @@ import asyncio
 import msgspec
 import pytest
 
+from audit.ledger import signer
 from audit.test_canonical import USE, leaf_of_act, leaf_of_use, rows_of
 from onestop.audit import anchors, merkle, sealer, service, store_tree
 from onestop.audit.anchors import AnchorKey, LedgerRewritten
 from onestop.audit.sealer import Sealer
 from onestop.audit.witness import Witness
+from onestop.crypto import Keys
+from onestop.rootkeys import RootFolder
 
 pytestmark = pytest.mark.anyio
 
@@ -241,12 +244,23 @@ async def test_over_a_rewritten_past_nothing_is_signed(works, empty, rewrite):
     assert await empty.fetchval("SELECT max(number) FROM audit_anchors") <= 2
 
 
+async def test_another_root_key_and_another_suite_leave_the_key_that_signs(works, empty, witness, keys, tmp_path):
+    await write(empty)
+    first = await seal_and_anchor(works)
+    folder = RootFolder.open(tmp_path / "keys")
+    before = AnchorKey(Keys(folder)).kid
+    folder.use(folder.add())
+    assert AnchorKey(Keys(RootFolder.open(tmp_path / "keys"), "sm")).kid == before
+    changed = Keys(keys._folder, "sm")
+    await write(empty)
+    assert (await seal_and_anchor(Sealer(empty, changed, R, witness))).kid == first.kid
+
+
 async def test_an_anchor_that_was_not_signed_here_is_not_carried_on(works, empty, tmp_path):
-    from onestop.crypto import Keys
 
     await write(empty)
     await works.seal()
-    foreign = AnchorKey(Keys(b"x" * 32)).sign(R, None, 2, b"r" * 32, sealer.clock.real_now())
+    foreign = signer(b"x" * 32).sign(R, None, 2, b"r" * 32, sealer.clock.real_now())
     await store_tree.insert_anchor(empty, R, 1, 2, sealer.clock.real_now(), anchors.written(foreign))
     with pytest.raises(LedgerRewritten):
         await works.anchor(every_s=0)

@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import onestop_verify
+from audit.ledger import signer
 from onestop.audit import anchors, canonical, merkle
-from onestop.audit.anchors import AnchorKey
 from onestop.clock import real_now
-from onestop.crypto import Keys
 
-KEY = AnchorKey(Keys(b"k" * 32))
+KEY = signer(b"k" * 32)
 AT = real_now()
 
 
@@ -101,10 +100,10 @@ def test_an_export_that_is_cut_or_unreadable_is_not_taken_for_whole(text, kinds)
 
 
 def test_an_anchor_by_a_key_that_is_not_known_counts_for_nothing():
-    other = onestop_verify.read_keys(AnchorKey(Keys(b"o" * 32)).jwks())
+    other = onestop_verify.read_keys(signer(b"o" * 32).jwks())
     report = onestop_verify.Verifier(other).run(EXPORT.splitlines(keepends=True))
     assert report.kinds == {"signature"}
-    lying = KEY.jwks()["keys"][0] | {"x": AnchorKey(Keys(b"o" * 32)).jwks()["keys"][0]["x"]}
+    lying = KEY.jwks()["keys"][0] | {"x": signer(b"o" * 32).jwks()["keys"][0]["x"]}
     assert set(onestop_verify.read_keys({"keys": [lying]})) == set(other)  # an id says nothing, the key does
 
 
