@@ -1,5 +1,7 @@
 """A department's machine asks another department: by its own agreement, for a matter, within the quota, on record."""
 
+import json
+
 import pytest
 
 from audit.ledger import TABLES, verified
@@ -76,11 +78,22 @@ class World:
         return await self.portal.pool.fetchval("SELECT count(*) FROM audit_entries WHERE action = 'exchange.asked'")
 
 
+BY_OWN_ID = {
+    '{ id_number = "subject.number" }': '{ id_number = "subject.number", no = "subject.ids.one" }',
+    "reply.subject": 'reply.own_id = "data.no"\nreply.subject',
+}
+
+
 @pytest.fixture
-async def world(portal):
+def text():
+    return manifest()
+
+
+@pytest.fixture
+async def world(portal, text):
     await portal.pool.execute(f"TRUNCATE {TABLES}")
     made = World(portal)
-    await portal.live()
+    await portal.live(text)
     await made.key("two")
     return made
 
@@ -184,6 +197,29 @@ async def test_the_person_sees_the_office_that_was_told_and_disputes_its_asking(
     body = {"reason": "why", "department": "two"}
     done = await world.portal.send("lin", "POST", entries[0]["links"]["challenge"], body)
     assert (done.status_code, done.json()["department"]["id"]) == (201, "two")
+
+
+@pytest.mark.parametrize("text", [manifest(**BY_OWN_ID)], ids=["by_own_id"])
+async def test_a_department_is_asked_by_its_own_identifier_and_what_it_tells_is_kept(world):
+    async def renumbers(path, _, body):
+        told = json.loads(body)
+        data = {"id_number": told["id_number"], "as_of": "2026-03-02T08:00:00+08:00", "answer": "a"}
+        return 200, json.dumps({"data": data | {"no": told["no"] + "1"}}).encode()
+
+    world.portal.served.behaviour = renumbers
+    await world.propose(per_day=50)
+    await world.agree()
+    unknown = (await world.ask()).json()["part"]
+    assert unknown["problem"]["code"] == "upstream.own_id_unknown"
+    assert (world.portal.served.asked, await world.uses(LIN)) == ([], []), "who was not asked is not on record as asked"
+    sessions = world.portal.desk._sessions
+    subject = await sessions.know(Identified(number_type="citizen_id", number=LIN, name="-"))
+    await sessions.learn(await sessions.subject(subject), {"one": "P-", "two": "Q-"})
+    for _ in range(2):
+        answer = await world.ask()
+        assert answer.json()["part"]["data"] == {"answer": "a"}
+        assert "P-" not in answer.text
+    assert [json.loads(body)["no"] for _, _, body in world.portal.served.asked] == ["P-", "P-1"]
 
 
 async def test_somebody_the_portal_never_met_finds_the_use_after_the_first_sign_in(world):

@@ -14,6 +14,7 @@ from onestop.gateway.explain import TraceLog
 from onestop.gateway.fanout import Gathered, Person, gather
 from onestop.gateway.manifest import Operation
 from onestop.gateway.models import Agreement, Ask, Part
+from onestop.gateway.own_ids import asks_by_own_id
 from onestop.gateway.service import Gateway
 from onestop.http.models import Context
 from onestop.identity.models import Session
@@ -50,18 +51,21 @@ class Exchange:
         agreement = self._gateway.quotas.find(ask.consumer, adapter, operation)
         if agreement is None or not rules.covers(agreement, named, clock.real_now()):
             raise AgreementMissing(adapter=adapter, operation=operation, agreement=named)
-        gathered = await self._gathered(context, session, ask, about)
+        ids = await self._sessions.called(about.number_type, about.number) if asks_by_own_id(spec) else {}
+        gathered = await self._gathered(context, session, ask, Person(about.number, about.name, ids))
         part = gathered.parts[0]
         _refuse(part)
         if part.data is not None or part.found is False:
-            await self._record(context, session, spec, agreement, purpose, about, part)
+            subject = await self._record(context, session, spec, agreement, purpose, about, part)
+            if gathered.own_ids:
+                await self._sessions.learn(await self._sessions.person(subject), gathered.own_ids)
         return Given(agreement=agreement.id, purpose=purpose, part=part, trace_id=context.trace_id)
 
-    async def _gathered(self, context: Context, session: Session, ask: Ask, about: About) -> Gathered:
+    async def _gathered(self, context: Context, session: Session, ask: Ask, person: Person) -> Gathered:
         gathered = await gather(
-            self._gateway.lines_for(about.number),
+            self._gateway.lines_for(person.number),
             [ask],
-            Person(about.number, about.name),
+            person,
             deadline=context.deadline,
             lang=context.lang,
             traceparent=context.traceparent,
@@ -84,8 +88,8 @@ class Exchange:
         purpose: str,
         about: About,
         part: Part,
-    ) -> None:
-        """Write whose data was read by whom, from whom, for what; all of it or nothing."""
+    ) -> str:
+        """Write whose data was read by whom, from whom, for what, all of it or nothing; return the subject's id."""
         uses = _uses(spec, agreement, part, session.department or "")
         object_ = f"{agreement.id}: {purpose}"
         async with self._pool.acquire() as db, db.transaction():
@@ -98,6 +102,7 @@ class Exchange:
                 db, self._region, actor=session.actor_id, action="exchange.asked", subject=subject, object=object_,
                 trace_id=context.trace_id, detail={"adapter": part.source.adapter, "operation": spec.id},
             )  # fmt: skip
+        return subject
 
     def quota_headers(self, session: Session, adapter: str, operation: str) -> dict[str, str]:
         """Return what is left of the quota behind a question, as RateLimit headers; empty where none is agreed."""

@@ -317,6 +317,10 @@ class Sessions:
         """Return the id of the subject that somebody else told of, in the caller's transaction; renames nobody."""
         return await self._subjects.met(db, number_type, number, name)
 
+    async def called(self, number_type: NumberType, number: str) -> Mapping[str, str]:
+        """Return what departments call the subject with that number, by adapter; the caller writes down the look."""
+        return await self._subjects.called(number_type, number)
+
     async def subject(self, subject_id: str) -> Subject:
         """Open a subject's number and name; the caller writes down that it did.
 

@@ -49,6 +49,15 @@ class Subjects:
             known = await self._add(db, who, indices)
         return known.id
 
+    async def called(self, number_type: NumberType, number: str) -> Mapping[str, str]:
+        """Return what departments call the subject with that number, by adapter; empty where it is nobody's here.
+
+        The caller writes down that it looked.
+        """
+        indices = sealing.subject_indices(self._keys, number_type, number)
+        known = await store.subject_by_number(self._pool, self._region, indices)
+        return {} if known is None else (await self.read(known.id)).ids
+
     async def read(self, subject_id: str) -> Subject:
         """Open a subject's number and name; the caller writes down that it did.
 
