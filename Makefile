@@ -12,7 +12,7 @@ SHELL       := /bin/sh
 .SHELLFLAGS := -eu -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench crash effects fanout isolation clean
+.PHONY: help setup demo test lint bench crash effects fanout isolation audit clean
 
 help:
 	@sed -n 's/^\([a-z][a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "make %-9s %s\n", $$1, $$2 }'
@@ -119,6 +119,10 @@ fanout: $(STAMP) ## 10,000 composite answers while three of twelve departments h
 isolation: $(STAMP) ## one of eight departments hangs at full load: what the others feel; what a limit finds
 	@echo "isolation: turns with and without a hang, a breaker, a limit, retries (about five minutes)"
 	ISOLATION=full exec $(BIN)/pytest tests/network/test_isolation.py -m "load or not load" -s $(ARGS)
+
+audit: $(STAMP) ## 1,000 random tamperings with the sealed ledger by a database owner: every one is found
+	@echo "audit: 1,000 tamperings (about ten seconds)"
+	TAMPER=full exec $(BIN)/pytest tests/audit/test_tampering.py -s $(ARGS)
 
 clean: ## take away .venv, caches and what demo and tests left behind
 	@echo "clean: .venv, caches, onestop-demo"

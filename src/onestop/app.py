@@ -13,7 +13,10 @@ import msgspec
 import structlog
 from litestar.di import Provide
 
-from onestop import embedded, logs, migrate
+from onestop import embedded, key_rotation, logs, migrate
+from onestop.audit import routes as audit_routes
+from onestop.audit.anchors import AnchorKey
+from onestop.audit.sealer import Sealer, witness_of
 from onestop.audit.service import DataUses
 from onestop.cases import routes as case_routes
 from onestop.cases import service as cases
@@ -66,7 +69,7 @@ from onestop.onboarding.simulator_house import House
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.transport import open_client
 from onestop.overview import routes as overview_routes
-from onestop.overview import routes_status
+from onestop.overview import routes_data_use, routes_status
 from onestop.overview import service as overview_service
 from onestop.overview.service import Overview
 from onestop.overview.status import StatusBoard
@@ -91,7 +94,8 @@ class Parts:
         self.sessions = Sessions(pool, keys, settings)
         self.traces = TraceLog(pool, settings.region)
         catalogue = load_items([settings.items_dir] if settings.items_dir else [])
-        self.office = Office(settings, keys, pool, gateway, catalogue, self.sessions.person, traces=self.traces)
+        people, learn = self.sessions.person, self.sessions.learn
+        self.office = Office(settings, keys, pool, gateway, catalogue, people, traces=self.traces, learn=learn)
 
 
 @asynccontextmanager
@@ -111,7 +115,8 @@ async def open_parts(settings: Settings, name: str) -> AsyncIterator[Parts]:
         stack.push_async_callback(pool.close)
         gateway = Gateway.open(settings)
         stack.push_async_callback(gateway.close)
-        parts = Parts(settings, dsn, pool, Keys.load(settings.state_dir), gateway)
+        parts = Parts(settings, dsn, pool, Keys.load(settings.state_dir, settings.crypto_suite), gateway)
+        await stack.enter_async_context(key_rotation.following(parts.keys))
         registry = Registry(gateway, pool, dsn, parts.keys, settings)
         stack.push_async_callback(registry.close)
         await registry.start()
@@ -158,6 +163,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "keys": keys,
         "settings": settings,
         "gateway": parts.gateway,
+        "anchor_key": AnchorKey(keys),
         "life": life,
         "runner": runner,
         "house": House(life, _adapters(settings)),
@@ -185,6 +191,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *item_routes.CONTROLLERS,
             *case_routes.CONTROLLERS,
             *certificate_routes.CONTROLLERS,
+            *audit_routes.CONTROLLERS,
             *exchange_routes.CONTROLLERS,
             *onboarding_routes.CONTROLLERS,
             *onboarding_play.CONTROLLERS,
@@ -192,6 +199,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *onboarding_terms.CONTROLLERS,
             *onboarding_lines.CONTROLLERS,
             *overview_routes.CONTROLLERS,
+            *routes_data_use.CONTROLLERS,
             *routes_status.CONTROLLERS,
             *web_routes.handlers(identity_routes.SignInController),
         ],
@@ -395,7 +403,10 @@ async def work(settings: Settings) -> None:
         worker = Dispatcher(parts.pool, parts.keys, parts.gateway, settings.region, handler, traces=parts.traces)
         drop = FileDrop(parts.pool, parts.keys, parts.gateway, settings.region, handler, settings.files_dir)
         loop = asyncio.get_running_loop()
-        beside = [loop.create_task(work) for work in (_sweep(parts), _escalate(parts), drop.run())]
+        anew = key_rotation.resealing(parts.pool, parts.keys, settings.region)
+        sealer = Sealer(parts.pool, parts.keys, settings.region, witness_of(settings.state_dir, settings.region))
+        works = (_sweep(parts), _escalate(parts), anew, drop.run(), sealer.run())
+        beside = [loop.create_task(work) for work in works]
         life = Life(parts.pool, parts.keys, settings, parts.gateway.files, announce)
         watch = drift.DriftWatch(life, lambda: parts.gateway.lines, examples=_adapters(settings))
         watch.start()

@@ -9,6 +9,7 @@ import msgspec
 from onestop.errors import OnestopError
 
 Profile = Literal["demo", "sandbox", "production"]
+SuiteName = Literal["intl", "sm"]
 
 
 class BadSettings(OnestopError):
@@ -38,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     budget_ms: int = 2_500  # what a request may take when its caller says nothing
     budget_ceiling_ms: int = 10_000
     admission_limit: int = 128  # requests with a fan-out in flight in one process
+    crypto_suite: SuiteName = "intl"  # what seals, indexes and signs; seals of the other one stay readable
     identity_file: Path | None = None  # sign-in providers: issuer, client id, secret
 
 

@@ -123,7 +123,7 @@ async def test_opening_leaves_an_audit_entry_an_event_and_the_uses_of_data(lin, 
     assert (
         await pool.fetchval("SELECT type FROM case_events WHERE case_id = $1", case["id"]) == "cn.onestop.case.opened"
     )
-    uses = await pool.fetchval("SELECT uses FROM data_uses WHERE object = $1", case["id"])
+    uses = await pool.fetchval("SELECT content::jsonb FROM data_uses WHERE object = $1", case["id"])
     assert [use["adapter"] for use in uses] == ["gongan", "yibao", "minzheng", "weijian"]
     assert all(use["purpose"] and use["basis"] for use in uses)
 

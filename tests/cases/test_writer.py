@@ -152,7 +152,7 @@ def test_the_statement_takes_as_many_columns_as_it_is_given():
     import re
 
     places = {int(place) for place in re.findall(r"\$(\d+)", store_opening.INSERT_OPENINGS)}
-    assert places == set(range(1, 58))
+    assert places == set(range(1, 59))
     assert msgspec.structs.fields(store_opening.Opening)
 
 
@@ -183,7 +183,7 @@ async def test_steps_without_operation_or_needs_keep_them_empty_and_one_without_
         **texts
         | {"id": case_id, "state": "draft", "answers": b"", "reply": b"", "body_hash": b"", "status": 201}
         | {"key": case_id, "number": case_id, "audit_id": case_id, "due_on": None, "trace_id": None, "use_id": None}
-        | {"steps": rows, "effects": [], "tasks": [], "events": []}
+        | {"steps": rows, "effects": [], "tasks": [], "events": [], "digests": b""}
     )
     assert await store_opening.insert_openings(pool, office.region, [opening]) == {case_id}
     kept = await store.steps(pool, office.region, case_id)

@@ -2,6 +2,7 @@
 
 import base64
 
+import msgspec
 import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey
@@ -9,6 +10,7 @@ from joserfc.jwk import ECKey
 from onestop.certificates import service
 from onestop.certificates.errors import CertificateUnknown
 from onestop.certificates.models import CheckCertificate, Completion, ComponentResult, Words
+from onestop.crypto import Keys
 
 pytestmark = pytest.mark.anyio
 REGION = "990100"
@@ -111,3 +113,22 @@ async def test_anyone_with_the_public_key_can_check_the_signature_without_onesto
     told = jws.deserialize_compact(f"{header}.{shown.payload}.{signature}", ECKey.import_key(public), ["ES256"])
     assert told.payload == base64.urlsafe_b64decode(shown.payload + "=" * (-len(shown.payload) % 4))
     assert shown.certificate["holder"] == "林**"
+
+
+async def test_a_certificate_of_the_other_suite_is_genuine_and_an_altered_one_is_not(pool, issuer, keys, tmp_path):
+    number = "9901002026030200000024018"
+    await issue(pool, issuer, number, "case_7")
+    sm = service.Issuer(pool, Keys(keys._folder, "sm"))
+    await sm.load()
+    other = "9901002026030200000025019"
+    certificate_id = await issue(pool, sm, other, "case_8")
+    row = await pool.fetchrow("SELECT signature, digest FROM certificates WHERE id = $1", certificate_id)
+    header, signature = row["signature"].split("..")
+    assert msgspec.json.decode(base64.urlsafe_b64decode(header + "=="))["alg"] == "SGD_SM3_SM2"
+    assert row["digest"][0] == 2
+    for asked in (number, other):
+        assert (await check(pool, sm, asked, "K7M4-2Q9P")).valid
+    forged = signature[:-8] + ("A" * 8 if signature[-8:] != "A" * 8 else "B" * 8)
+    await pool.execute("UPDATE certificates SET signature = $2 WHERE id = $1", certificate_id, f"{header}..{forged}")
+    assert not (await check(pool, sm, other, "K7M4-2Q9P")).valid
+    assert all("d" not in key for key in sm.jwks()["keys"])

@@ -1,5 +1,6 @@
 """Reads the accounts the checker compares: the database, opened with its keys, and the ledgers on disk."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,7 +8,11 @@ from pathlib import Path
 import asyncpg
 import msgspec
 
+import onestop_verify
 from onestop.app import Parts
+from onestop.audit.anchors import AnchorKey
+from onestop.audit.export import export
+from onestop.audit.sealer import Sealer, witness_of
 from onestop.cases import sealing, service, store
 from onestop.cases.models import Case as CaseRow
 from onestop.cases.models import Step as StepRow
@@ -52,6 +57,17 @@ _EVENTS = "SELECT case_id, type, step FROM case_events WHERE type = ANY($1)"
 _ROWS = "SELECT id, case_id, step, adapter, key, state, answer FROM effects"
 _TASKS = "SELECT case_id, step FROM desk_tasks WHERE state = 'open'"
 _ATTEMPTS = "SELECT coalesce(sum(attempt) - count(*), 0)::bigint FROM effects WHERE attempt > 1"
+_BOTH_WAYS = """
+    SELECT coalesce(e.id, u.effect) AS id
+      FROM effects e
+      FULL JOIN (SELECT one ->> 'effect' AS effect FROM data_uses, jsonb_array_elements(content::jsonb) AS one
+                  WHERE one ? 'effect') u ON u.effect = e.id
+     WHERE e.id IS NULL OR u.effect IS NULL
+"""
+_UNANCHORED = """
+    SELECT (SELECT count(*) FROM audit_entries) + (SELECT count(*) FROM data_uses)
+         - (SELECT max(size) FROM audit_anchors)
+"""
 _HANDS = "SELECT id, worker FROM effects WHERE worker IS NOT NULL"
 
 
@@ -68,6 +84,27 @@ async def unsettled(db: asyncpg.Pool) -> int:
 async def sent_again(db: asyncpg.Pool) -> int:
     """Return how many times an effect went out after its first time."""
     return int(await value(db, _ATTEMPTS))
+
+
+async def unwritten(db: asyncpg.Pool) -> list[str]:
+    """Return effects without an entry of data use, and entries without their effect."""
+    return [row["id"] for row in await db.fetch(_BOTH_WAYS)]
+
+
+async def sealed(parts: Parts) -> onestop_verify.Report:
+    """Seal what is left, and have the ledger verified with the file that the killed workers wrote."""
+    region, witness = parts.settings.region, witness_of(parts.settings.state_dir, parts.settings.region)
+    sealer = Sealer(parts.pool, parts.keys, region, witness)
+    for _ in range(300):  # a worker may be at it this very moment, and an older transaction may still be open
+        await sealer.seal()
+        await sealer.anchor(every_s=0)
+        if not await value(parts.pool, _UNANCHORED):
+            break
+        await asyncio.sleep(0.2)
+    text = "".join([portion async for portion in export(parts.pool, region)])
+    kept = onestop_verify.read_anchors(witness.path.read_text().splitlines())
+    keys = onestop_verify.read_keys(AnchorKey(parts.keys).jwks())
+    return onestop_verify.Verifier(keys, kept).run(text.encode().splitlines(keepends=True))
 
 
 async def database(parts: Parts) -> Database:

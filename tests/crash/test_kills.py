@@ -72,6 +72,11 @@ async def test_kill_9_of_any_process_loses_nothing_and_doubles_nothing(capsys):
         assert not faults, f"{dict(kinds)}: {faults[:20]}"
         assert len(db.rows) == effects == 6 * size.submissions
         assert tally.unknown == tally.resolved
+        assert await evidence.unwritten(city.parts.pool) == []
+        ledger = await evidence.sealed(city.parts)
+        assert [finding.says() for finding in ledger.findings] == []
+        assert (ledger.pending, ledger.unanchored) == (0, 0)
+        assert ledger.entries > 4 * size.submissions
         assert during == size.kills, "some kills came after the last submission was answered"
         assert {p.kills > 0 for p in city.victims} == {True}
         if size.kills >= SIZES["full"].kills:  # a small run may miss by chance

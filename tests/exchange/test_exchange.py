@@ -1,8 +1,14 @@
 """A department's machine asks another department: by its own agreement, for a matter, within the quota, on record."""
 
+import json
+
 import pytest
 
+from audit.ledger import TABLES, verified
+from audit.test_canonical import leaf_of_act, leaf_of_use, rows_of
 from onestop.audit import service as audit
+from onestop.audit.sealer import Sealer
+from onestop.audit.witness import Witness
 from onestop.exchange import rules
 from onestop.exchange.errors import HeaderMissing
 from onestop.identity.models import Identified
@@ -72,11 +78,22 @@ class World:
         return await self.portal.pool.fetchval("SELECT count(*) FROM audit_entries WHERE action = 'exchange.asked'")
 
 
+BY_OWN_ID = {
+    '{ id_number = "subject.number" }': '{ id_number = "subject.number", no = "subject.ids.one" }',
+    "reply.subject": 'reply.own_id = "data.no"\nreply.subject',
+}
+
+
 @pytest.fixture
-async def world(portal):
-    await portal.pool.execute("TRUNCATE data_uses, audit_entries")
+def text():
+    return manifest()
+
+
+@pytest.fixture
+async def world(portal, text):
+    await portal.pool.execute(f"TRUNCATE {TABLES}")
     made = World(portal)
-    await portal.live()
+    await portal.live(text)
     await made.key("two")
     return made
 
@@ -139,11 +156,70 @@ async def test_what_is_given_stands_in_the_person_s_ledger_and_in_nobody_else_s(
     assert (part["state"], part["data"]["answer"], given.json()["agreement"]) == ("ok", "/query", world.agreement)
     (use,) = await world.uses(LIN)
     assert (use.actor, use.object) == ("department:two", f"{world.agreement}: CASE 12/3")
-    assert [(one["adapter"], one["operation"], one["purpose"], one["outcome"]) for one in use.uses] == [
-        ("one", "query", "核验资格", "read")
+    assert [(one.adapter, one.operation, one.purpose, one.outcome) for one in use.uses] == [
+        ("one", "query", "核验资格", "read"),
+        ("two", "query", "核验资格", "told"),
     ]
     assert await world.uses(ZHOU) == []
     assert await world.audited() == 1
+
+
+async def test_what_is_given_carries_its_leaf_and_is_sealed_and_verified(world, keys, tmp_path):
+    await world.propose(per_day=50)
+    await world.agree()
+    assert (await world.ask()).status_code == 200
+    acts, uses = await rows_of(world.portal.pool)
+    assert len(uses) == 1
+    assert [row["leaf"] for row in acts] == [leaf_of_act(row) for row in acts]
+    assert [row["leaf"] for row in uses] == [leaf_of_use(row) for row in uses]
+    assert LIN not in uses[0]["content"]
+    works = Sealer(world.portal.pool, keys, "990100", Witness(tmp_path / "anchors.jsonl"))
+    assert await works.seal() >= 2
+    await works.anchor(every_s=0)
+    report = await verified(world.portal.pool, works)
+    assert (report.entries, report.count) == (len(acts) + len(uses), 0)
+    change = "UPDATE data_uses SET content = replace(content, 'two', 'six') WHERE actor = 'department:two'"
+    await world.portal.pool.execute(change)
+    assert {one.kind for one in (await verified(world.portal.pool, works)).findings} == {"changed"}
+    await world.portal.pool.execute(f"TRUNCATE {TABLES}")
+
+
+async def test_the_person_sees_the_office_that_was_told_and_disputes_its_asking(world):
+    await world.propose(per_day=50)
+    await world.agree()
+    assert (await world.ask()).status_code == 200
+    entries = (await world.portal.send("lin", "GET", "/v1/me/data-use")).json()["data"]
+    assert entries[0]["by"] == "office"
+    assert [(one["department"]["id"], one["outcome"]) for one in entries[0]["uses"]] == [
+        ("one", "read"),
+        ("two", "told"),
+    ]
+    body = {"reason": "why", "department": "two"}
+    done = await world.portal.send("lin", "POST", entries[0]["links"]["challenge"], body)
+    assert (done.status_code, done.json()["department"]["id"]) == (201, "two")
+
+
+@pytest.mark.parametrize("text", [manifest(**BY_OWN_ID)], ids=["by_own_id"])
+async def test_a_department_is_asked_by_its_own_identifier_and_what_it_tells_is_kept(world):
+    async def renumbers(path, _, body):
+        told = json.loads(body)
+        data = {"id_number": told["id_number"], "as_of": "2026-03-02T08:00:00+08:00", "answer": "a"}
+        return 200, json.dumps({"data": data | {"no": told["no"] + "1"}}).encode()
+
+    world.portal.served.behaviour = renumbers
+    await world.propose(per_day=50)
+    await world.agree()
+    unknown = (await world.ask()).json()["part"]
+    assert unknown["problem"]["code"] == "upstream.own_id_unknown"
+    assert (world.portal.served.asked, await world.uses(LIN)) == ([], []), "who was not asked is not on record as asked"
+    sessions = world.portal.desk._sessions
+    subject = await sessions.know(Identified(number_type="citizen_id", number=LIN, name="-"))
+    await sessions.learn(await sessions.subject(subject), {"one": "P-", "two": "Q-"})
+    for _ in range(2):
+        answer = await world.ask()
+        assert answer.json()["part"]["data"] == {"answer": "a"}
+        assert "P-" not in answer.text
+    assert [json.loads(body)["no"] for _, _, body in world.portal.served.asked] == ["P-", "P-1"]
 
 
 async def test_somebody_the_portal_never_met_finds_the_use_after_the_first_sign_in(world):

@@ -135,6 +135,15 @@ BROKEN: dict[str, list[tuple[str, str]]] = {
     "ADP-077": [(asking('examples = [{ name = "one", body = "11010519491231002X" }]'), "examples")],
     "ADP-078": [(above('[probe]\npath = "/people/990100199001011234"'), "path")],
     "ADP-079": [(asking('sensitivity = "sensitive"\ncache_s = 7200'), "cache_s")],
+    "ADP-140": [
+        (asking('reply.own_id = "data.no"').replace('reply.subject = "data.id_number"\n', ""), "own_id"),
+    ],
+    "ADP-141": [
+        (changed(('path = "/query"', 'path = "/query"\nrequest.query = { no = "subject.ids.elsewhere" }')), "request"),
+    ],
+    "ADP-142": [
+        (changed(('path = "/query"', 'path = "/query"\nrequest.query = { no = "subject.ids.bureau" }')), "request"),
+    ],
     "ADP-080": [
         (above('[always]\nheaders = { X-Token = "plainpassword" }'), "X-Token"),
         (with_auth(SIGNED.replace("{timestamp}", "3f786850e387550fdab836ed7e6dc881de23001b{timestamp}")), "base"),

@@ -55,6 +55,21 @@ def test_every_list_has_a_limit_and_no_statement_says_everything(module, name, s
         ), f"{module}.{name}"
 
 
+LEDGER = {"audit_entries": {"detail", "leaf"}, "data_uses": {"content", "leaf"}}
+
+
+def test_every_statement_that_writes_into_the_ledger_writes_what_its_leaf_is_of():
+    """Where the leaf is left to the sealer, a row can be changed unseen until then; and `uses` is the past's column."""
+    found = [
+        (f"{module}.{name}", into[1], {column.strip() for column in into[2].split(",")})
+        for module, name, sql in statements()
+        for into in re.finditer(r"INSERT INTO\s+(audit_entries|data_uses)\s*\(([^)]*)\)", sql)
+    ]
+    assert {table for _, table, _ in found} == set(LEDGER)
+    assert [one for one in found if not LEDGER[one[1]] <= one[2] or "uses" in one[2]] == []
+    assert not [name for _, name, sql in statements() if re.search(r"UPDATE\s+(audit_entries|data_uses)\b", sql)]
+
+
 def test_there_are_statements_to_look_at():
     assert len(statements()) > 40
 

@@ -9,6 +9,7 @@ from house.pages import DOCS, ROOT, rows, section
 from onestop.cases import models as cases
 from onestop.gateway import models as gateway
 from onestop.onboarding import models as onboarding
+from onestop.overview import views_data_use
 
 PAGE = DOCS / "vocabulary.md"
 STATES = {
@@ -22,6 +23,7 @@ STATES = {
     "Version states": onboarding.VersionState,
     "Run states": onboarding.RunState,
     "Agreement states": onboarding.AgreementState,
+    "Challenge states": views_data_use.ChallengeState,
 }
 
 

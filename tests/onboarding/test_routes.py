@@ -49,10 +49,10 @@ class Portal:
             assert asyncio.get_running_loop().time() < end, "it did not follow"
             await asyncio.sleep(0.05)
 
-    async def live(self):
+    async def live(self, text=None):
         """Bring department one's first version on line, every step by its own actor."""
         v = "/v1/adapters/one/versions/1.0.0"
-        made = await self.send("one", "POST", "/v1/adapters", {"manifest": manifest()})
+        made = await self.send("one", "POST", "/v1/adapters", {"manifest": text or manifest()})
         assert made.status_code == 201, made.text
         place = {"url": f"http://127.0.0.1:{self.served.port}"}
         assert (await self.send("one", "PUT", "/v1/adapters/one/places/live", place)).status_code == 200

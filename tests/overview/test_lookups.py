@@ -71,7 +71,9 @@ async def test_whose_data_was_read_is_on_record_before_it_is_shown(world, pool):
     async with world.client(ANA) as ana:
         answer = await ana.post("/v1/me/lookups", json={"wants": ["one", "two"]})
         subject = (await ana.get("/v1/me")).json()["subject_id"]
-    rows = await pool.fetch("SELECT uses FROM data_uses WHERE subject = $1 ORDER BY id DESC LIMIT 1", subject)
+    rows = await pool.fetch(
+        "SELECT content::jsonb AS uses FROM data_uses WHERE subject = $1 ORDER BY id DESC LIMIT 1", subject
+    )
     assert answer.status_code == 200
     assert [(use["adapter"], use["outcome"]) for use in rows[0]["uses"]] == [("one", "read"), ("two", "read")]
     assert all(use["basis"] and use["purpose"] for use in rows[0]["uses"])

@@ -1,55 +1,90 @@
-"""SQL of the audit: rows are added, never changed."""
+"""SQL of the audit: rows are added, never changed.
+
+A row's leaf is made where the row is written, of the digest of its content and of the database's own time; see
+`canonical.leaf`, which makes the same.
+"""
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
 
-from onestop.audit.models import DataUse
-from onestop.db import Db, columns, execute, many
+import msgspec
 
-INSERT_ENTRY = """
-    INSERT INTO audit_entries (region, id, actor, subject, action, object, trace_id, detail)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+from onestop.db import Db, columns, execute, many, one
+
+Row = Sequence[object]
+
+
+class UseRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the ledger of data uses."""
+
+    id: str
+    at: datetime
+    subject: str
+    actor: str
+    object: str | None = None
+    trace_id: str | None = None
+    content: str  # JSON
+
+
+INSERT_ENTRY = r"""
+    INSERT INTO audit_entries (region, id, actor, subject, action, object, trace_id, detail, leaf)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb,
+            sha256('\x00'::bytea || $9::bytea || int8send((extract(epoch FROM now()) * 1000000)::bigint)))
 """
 
 
-async def insert_entry(
-    db: Db,
-    region: str,
-    id: str,
-    actor: str,
-    subject: str | None,
-    action: str,
-    object: str | None,
-    trace_id: str | None,
-    detail: dict[str, Any],
-) -> None:
-    """Add one entry."""
-    await execute(db, INSERT_ENTRY, region, id, actor, subject, action, object, trace_id, detail)
+async def insert_entry(db: Db, region: str, entry: Row) -> None:
+    """Add one entry, given in order of the statement's columns."""
+    await execute(db, INSERT_ENTRY, region, *entry)
 
 
-INSERT_DATA_USE = """
-    INSERT INTO data_uses (region, id, subject, actor, object, trace_id, uses)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT_DATA_USE = r"""
+    INSERT INTO data_uses (region, id, subject, actor, object, trace_id, content, leaf)
+    VALUES ($1, $2, $3, $4, $5, $6, $7,
+            sha256('\x00'::bytea || $8::bytea || int8send((extract(epoch FROM now()) * 1000000)::bigint)))
 """
 
 
-async def insert_data_use(
-    db: Db,
-    region: str,
-    id: str,
-    subject: str,
-    actor: str,
-    object: str | None,
-    trace_id: str | None,
-    uses: list[dict[str, Any]],
-) -> None:
-    """Add one row: everything one request read of one person."""
-    await execute(db, INSERT_DATA_USE, region, id, subject, actor, object, trace_id, uses)
+async def insert_data_use(db: Db, region: str, use: Row) -> None:
+    """Add one row: everything one request read of one person, or gave away."""
+    await execute(db, INSERT_DATA_USE, region, *use)
 
 
-# A person sees the uses of their own data only.
+# One round trip where an act and the uses it leads to are written together.
+INSERT_ENTRY_AND_DATA_USE = r"""
+    WITH act AS (
+        INSERT INTO audit_entries (region, id, actor, subject, action, object, trace_id, detail, leaf)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb,
+                sha256('\x00'::bytea || $9::bytea || int8send((extract(epoch FROM now()) * 1000000)::bigint)))
+    )
+    INSERT INTO data_uses (region, id, subject, actor, object, trace_id, content, leaf)
+    VALUES ($1, $10, $11, $12, $13, $14, $15,
+            sha256('\x00'::bytea || $16::bytea || int8send((extract(epoch FROM now()) * 1000000)::bigint)))
+"""
+
+
+async def insert_entry_and_data_use(db: Db, region: str, entry: Row, use: Row) -> None:
+    """Add an entry and a row of uses by one statement."""
+    await execute(db, INSERT_ENTRY_AND_DATA_USE, region, *entry, *use)
+
+
+INSERT_DATA_USES = r"""
+    INSERT INTO data_uses (region, id, subject, actor, object, trace_id, content, leaf)
+    SELECT $1, i, s, a, o, t, c,
+           sha256('\x00'::bytea || d || int8send((extract(epoch FROM now()) * 1000000)::bigint))
+      FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[])
+           AS x(i, s, a, o, t, c, d)
+"""
+
+
+async def insert_data_uses(db: Db, region: str, rows: Sequence[Row]) -> int:
+    """Add rows in order of the statement's columns; return how many."""
+    return await execute(db, INSERT_DATA_USES, region, *columns(rows))
+
+
+# A person sees the uses of their own data only. Rows of before `content` have `uses`.
 SELECT_OWN_DATA_USES = """
-    SELECT id, at, actor, object, uses
+    SELECT id, at, subject, actor, object, trace_id, coalesce(content, uses::text) AS content
       FROM data_uses
      WHERE region = $1 AND subject = $2 AND ($3::text IS NULL OR id < $3)
      ORDER BY id DESC
@@ -57,18 +92,18 @@ SELECT_OWN_DATA_USES = """
 """
 
 
-async def own_data_uses(db: Db, region: str, subject: str, before: str | None, limit: int) -> list[DataUse]:
+async def own_data_uses(db: Db, region: str, subject: str, before: str | None, limit: int) -> list[UseRow]:
     """Return a person's uses, newest first, older than the entry `before`."""
-    return await many(db, DataUse, SELECT_OWN_DATA_USES, region, subject, before, limit)
+    return await many(db, UseRow, SELECT_OWN_DATA_USES, region, subject, before, limit)
 
 
-INSERT_DATA_USES = """
-    INSERT INTO data_uses (region, id, subject, actor, object, trace_id, uses)
-    SELECT $1, i, s, a, o, t, u::jsonb
-      FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) AS x(i, s, a, o, t, u)
+SELECT_OWN_DATA_USE = """
+    SELECT id, at, subject, actor, object, trace_id, coalesce(content, uses::text) AS content
+      FROM data_uses
+     WHERE region = $1 AND subject = $2 AND id = $3
 """
 
 
-async def insert_data_uses(db: Db, region: str, rows: Sequence[Sequence[object]]) -> int:
-    """Add rows in order of the statement's columns; return how many."""
-    return await execute(db, INSERT_DATA_USES, region, *columns(rows))
+async def own_data_use(db: Db, region: str, subject: str, id: str) -> UseRow | None:
+    """Return one of a person's uses, or None."""
+    return await one(db, UseRow, SELECT_OWN_DATA_USE, region, subject, id)

@@ -31,6 +31,7 @@ DESK = "desk"  # the adapter of a step whose department has no system
 _BLOCK = 1000
 
 People = Callable[[str], Awaitable[Subject]]  # opens a subject's number and name
+Learn = Callable[[Subject, Mapping[str, str]], Awaitable[None]]  # keeps what departments call a subject
 
 
 class Gather(Protocol):
@@ -79,6 +80,7 @@ class Office:
         *,
         gather: Gather | None = None,
         traces: TraceLog | None = None,
+        learn: Learn | None = None,
         calendar: Calendar | None = None,
     ) -> None:
         self.settings = settings
@@ -90,6 +92,7 @@ class Office:
         self.catalogue = catalogue
         self.people = people
         self.traces = traces
+        self.learn = learn
         self.calendar = calendar or national_calendar()
         self.directory = departments(gateway.manifests)
         gateway.on_swap.append(self._swapped)

@@ -22,6 +22,8 @@ from onestop.cases.views import (
     TaskList,
     TaskView,
     Timeline,
+    Unmask,
+    Unmasked,
     Withdraw,
 )
 from onestop.certificates.models import CertificateView
@@ -287,6 +289,27 @@ class TaskController(Controller):
         """Say what came of a task; its step ends so, and steps that wait for it begin."""
         reply = await service.answer_task(office, session, context, keyed, task_id, data)
         return reply.response()
+
+    @post(
+        "/{task_id:str}/unmaskings",
+        operation_id="unmaskApplicant",
+        status_code=200,
+        opt={**_DESK, "refusals": (404, 409, 429)},
+    )
+    async def unmask(
+        self,
+        office: NamedDependency[Office],
+        session: NamedDependency[Session],
+        context: NamedDependency[Context],
+        task_id: FromPath[str],
+        data: JSONBody[Unmask],
+    ) -> Response[Unmasked]:
+        """See the applicant's whole number, for a reason; it is on record before you see it, and the applicant sees it.
+
+        Twenty an hour for one person.
+        """
+        found = await service.unmask(office, session, context, task_id, data)
+        return Response(found, headers={"cache-control": "no-store"})
 
 
 def _next(path: str, cursor: str | None, limit: int) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from onestop.cases.models import APPLICANT, Answer
 from onestop.errors import FieldError
-from onestop.identity.rules import normalise_number, number_fault
+from onestop.identity.numbers import normalise_number, number_fault
 from onestop.items.models import Component, Field
 from onestop.items.ready import ReadyItem
 from onestop.settings import Profile

@@ -12,26 +12,36 @@ _form = msgspec.json.Decoder(Form)
 _result = msgspec.json.Decoder(Result)
 
 
+def answers_context(case_id: str) -> str:
+    """Return what the form of a case is sealed for."""
+    return f"cases.answers:{case_id}"
+
+
+def result_context(case_id: str, code: str) -> str:
+    """Return what a step's result is sealed for."""
+    return f"case_steps.result:{case_id}:{code}"
+
+
 def seal_form(keys: Keys, case_id: str, form: Form) -> bytes:
     """Return the form as a case's row keeps it."""
-    return keys.seal(_out.encode(form), f"cases.answers:{case_id}")
+    return keys.seal(_out.encode(form), answers_context(case_id))
 
 
 def open_form(keys: Keys, case: Case) -> Form:
     """Return the form of a case."""
-    return _form.decode(keys.unseal(case.answers, f"cases.answers:{case.id}"))
+    return _form.decode(keys.unseal(case.answers, answers_context(case.id)))
 
 
 def seal_result(keys: Keys, case_id: str, code: str, result: Result) -> bytes:
     """Return a step's result as its row keeps it."""
-    return keys.seal(_out.encode(result), f"case_steps.result:{case_id}:{code}")
+    return keys.seal(_out.encode(result), result_context(case_id, code))
 
 
 def open_result(keys: Keys, case_id: str, step: Step) -> Result:
     """Return a step's result; an empty one where it has none."""
     if step.result is None:
         return Result()
-    return _result.decode(keys.unseal(step.result, f"case_steps.result:{case_id}:{step.code}"))
+    return _result.decode(keys.unseal(step.result, result_context(case_id, step.code)))
 
 
 def open_results(keys: Keys, case_id: str, steps: list[Step]) -> dict[str, dict[str, Any]]:

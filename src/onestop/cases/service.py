@@ -16,6 +16,7 @@ from onestop.cases.service_read import (
 )
 from onestop.cases.service_submit import change_answers, resubmit, submit, wait, withdraw
 from onestop.cases.service_sweep import escalate, orphans, overdue_tasks
+from onestop.cases.service_unmask import unmask
 
 __all__ = (
     "Office",
@@ -38,6 +39,7 @@ __all__ = (
     "task",
     "tasks",
     "timeline",
+    "unmask",
     "wait",
     "withdraw",
 )

@@ -4,6 +4,7 @@ import msgspec
 
 from onestop import clock
 from onestop.audit import service as audit
+from onestop.audit.models import Use
 from onestop.cases import present, sealing, store, store_desk
 from onestop.cases.errors import NothingToSend, NotTheDesk, TaskAnswered, TaskUnknown
 from onestop.cases.models import Step, Task
@@ -20,6 +21,7 @@ from onestop.http.idempotency import Keyed, Reply
 from onestop.http.models import Context
 from onestop.identity.models import Session
 from onestop.identity.rules import mask_number
+from onestop.items.ready import ReadyItem
 from onestop.texts import Language, text
 
 _MOST = 200
@@ -105,6 +107,8 @@ async def task(office: Office, session: Session, context: Context, task_id: str)
         if case is None:
             raise TaskUnknown(task_id)
         form = sealing.open_form(office.keys, case)
+        ready = office.catalogue.get(case.item)
+        shown = sorted(inputs_of(office, case.item, found.step))
         await audit.record(
             db,
             office.region,
@@ -114,16 +118,31 @@ async def task(office: Office, session: Session, context: Context, task_id: str)
             object=case.id,
             trace_id=context.trace_id,
             detail={"task": task_id},
+            uses=[_shown_to(ready, found, [code for code in shown if code in form.answers])],
         )
-    ready = office.catalogue.get(case.item)
     payload = {}
-    for code in sorted(inputs_of(office, case.item, found.step)):
+    for code in shown:
         answer = form.answers.get(code)
         field = ready.by_code[code]
         if answer is not None:
             value = mask_number(answer.value) if field.type == "id_number" else answer.value
             payload[field.label.say(context.lang)] = value
     return msgspec.structs.replace(_view(office, found, context.lang), payload=payload)
+
+
+def _shown_to(ready: ReadyItem, task: Task, fields: list[str]) -> str:
+    """Return what a person at a desk is shown, as an entry of the ledger of data uses."""
+    return audit.use_entry(
+        Use(
+            adapter=task.department,
+            basis=text("audit.desk_basis", "zh"),
+            fields=tuple(fields),
+            operation="task.read",
+            outcome="shown",
+            purpose=present.step_name(ready, task.step, "zh"),
+            version="",
+        )
+    )
 
 
 async def answer(

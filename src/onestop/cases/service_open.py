@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from onestop import clock
+from onestop.audit import service as audit
 from onestop.cases import present, rules, rules_form, sealing, store, store_desk
 from onestop.cases.errors import DeclarationMissing, FormInvalid
 from onestop.cases.models import Answer, Case, Event, Form, NewEvent, Step
@@ -59,12 +60,14 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
     if ready.wants:
         gathered = await office.gather(
             office.asks(ready.wants, wanted.item),
-            Person(subject.number, subject.name),
+            Person(subject.number, subject.name, subject.ids),
             deadline=context.deadline,
             lang=context.lang,
             traceparent=context.traceparent,
         )
         parts, complete = gathered.parts, gathered.complete
+        if office.learn is not None and gathered.own_ids:
+            await office.learn(subject, gathered.own_ids)
         if office.traces is not None:
             outcome = "complete" if complete else "partial"
             took = max((part.took_ms for part in parts), default=0.0)
@@ -236,7 +239,13 @@ def _opening(
     owed: Owed,
     events: Sequence[NewEvent],
 ) -> Opening:
-    uses = used(office, parts)
+    effect_rows = [effects.row(office.keys, office.gateway, effect) for effect in owed.effects]
+    given = [effects.given(office.gateway, *pair) for pair in zip(owed.effects, effect_rows, strict=True)]
+    whose: dict[str, Any] = {"subject": case.subject, "actor": case.actor, "object": case.id, "trace_id": case.trace_id}
+    action = "case.opened" if case.state == "draft" else "case.submitted"
+    act = audit.entry_row(office.region, f'{{"item":"{case.item}"}}', action=action, **whose)
+    uses = [*used(office, parts), *given]
+    use = audit.use_row(office.region, uses, **whose) if uses else None
     return Opening(
         id=case.id,
         number=case.number,
@@ -255,13 +264,14 @@ def _opening(
         status=reply.status,
         reply=idempotency.seal(office.keys, keyed, reply),
         headers=_json.encode(reply.headers).decode(),
-        audit_id=new_id("aud"),
-        action="case.opened" if case.state == "draft" else "case.submitted",
-        detail=f'{{"item":"{case.item}"}}',
-        use_id=new_id("use") if uses else None,
-        uses=f"[{','.join(uses)}]",
+        audit_id=act[0],
+        action=action,
+        detail=act[6],
+        digests=act[7] + use[6] if use else act[7],
+        use_id=use[0] if use else None,
+        uses=use[5] if use else "",
         steps=[store.step_row(step) for step in steps],
-        effects=[effects.row(office.keys, office.gateway, effect) for effect in owed.effects],
+        effects=effect_rows,
         tasks=[store_desk.task_row(task) for task in owed.tasks],
         events=[store.event_row(event) for event in events],
     )
@@ -269,4 +279,4 @@ def _opening(
 
 def used(office: Office, parts: Sequence[Part]) -> list[str]:
     """Return what was read of the person, one JSON object a department that was asked."""
-    return [office.gateway.use(part.want, part.source.adapter, part.source.version, part.state) for part in parts]
+    return [office.gateway.uses.read(part.want, part.source.adapter, part.source.version, part.state) for part in parts]

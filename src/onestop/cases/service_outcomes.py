@@ -126,7 +126,10 @@ async def settle(
     if not closed:
         now_steps = await _advance(office, db, case, now_steps, owed)
     changed = await _conclude(office, db, case, now_steps, owed, closed=closed)
-    await write_owed(db, office, case, owed)
+    given = await write_owed(db, office, case, owed)
+    await audit.data_used(
+        db, office.region, given, subject=case.subject, actor=ONESTOP, object=case.id, trace_id=case.trace_id
+    )
     return settled, changed
 
 

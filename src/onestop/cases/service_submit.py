@@ -1,7 +1,7 @@
 """What an applicant does with a case: change the draft, submit it, correct a step, withdraw."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import msgspec
@@ -106,8 +106,8 @@ async def submit(
         await store.update_submitted(db, office.region, case.id, "submitted", due)
         await store.insert_steps(db, office.region, case.id, steps)
         owed.events.insert(0, NewEvent(type=SUBMITTED, by_whom=APPLICANT_BY))
-        await write_owed(db, office, case, owed)
-        await _record(db, office, session, context, case, "case.submitted")
+        away = await write_owed(db, office, case, owed)
+        await _record(db, office, session, context, case, "case.submitted", away)
         now = clock.now()
         submitted = msgspec.structs.replace(
             case, state="submitted", version=case.version + 1, submitted_at=now, due_on=due
@@ -125,14 +125,26 @@ def _accepted(operation: Operation) -> Reply:
     return Reply(status=202, body=_json.encode(operation), made_id=operation.id, headers=headers)
 
 
-async def write_owed(db: Connection, office: Office, case: Case, owed: Owed) -> None:
-    """Write effects, tasks and events of a case; its row is held and its steps are written by the caller."""
-    await effects.intend(db, office.keys, office.gateway, office.region, owed.effects)
+async def write_owed(db: Connection, office: Office, case: Case, owed: Owed) -> list[str]:
+    """Write effects, tasks and events of a case; its row is held and its steps are written by the caller.
+
+    Return what the effects give away, for the ledger of data uses: it stands in the same transaction.
+    """
+    given = await effects.intend(db, office.keys, office.gateway, office.region, owed.effects)
     await store_desk.insert_tasks(db, office.region, case.id, owed.tasks)
     await store.insert_events(db, office.region, case.id, case.trace_id, owed.events)
+    return given
 
 
-async def _record(db: Connection, office: Office, session: Session, context: Context, case: Case, action: str) -> None:
+async def _record(
+    db: Connection,
+    office: Office,
+    session: Session,
+    context: Context,
+    case: Case,
+    action: str,
+    given: Sequence[str],
+) -> None:
     await audit.record(
         db,
         office.region,
@@ -142,6 +154,7 @@ async def _record(db: Connection, office: Office, session: Session, context: Con
         object=case.id,
         trace_id=context.trace_id,
         detail={"item": case.item},
+        uses=given,
     )
 
 
@@ -200,8 +213,8 @@ async def resubmit(
         now_steps = merged(steps, owed.steps)
         state = rules.case_state([one.state for one in now_steps])
         await store.update_state(db, office.region, case.id, state, None)
-        await write_owed(db, office, case, owed)
-        await _record(db, office, session, context, case, "case.corrected")
+        away = await write_owed(db, office, case, owed)
+        await _record(db, office, session, context, case, "case.corrected", away)
         changed = msgspec.structs.replace(case, state=state, version=case.version + 1)
         return _accepted(present.operation_view(office, ready, changed, now_steps, context.lang))
 
@@ -282,8 +295,8 @@ async def withdraw(office: Office, session: Session, context: Context, keyed: Ke
         event = NewEvent(type=WITHDRAWN, by_whom=APPLICANT_BY)
         await store.insert_events(db, office.region, case.id, context.trace_id, [event])
         called_off = cancellations(office, case, steps, context.trace_id)
-        await effects.intend(db, office.keys, office.gateway, office.region, called_off)
-        await _record(db, office, session, context, case, "case.withdrawn")
+        away = await effects.intend(db, office.keys, office.gateway, office.region, called_off)
+        await _record(db, office, session, context, case, "case.withdrawn", away)
         changed = msgspec.structs.replace(case, state="withdrawn", version=case.version + 1)
         view = await view_of(db, office, changed, context.lang)
         headers = {"etag": f'"v{changed.version}"'}

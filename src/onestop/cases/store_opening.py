@@ -38,8 +38,9 @@ class Opening(msgspec.Struct, kw_only=True):
     audit_id: str
     action: str
     detail: str  # JSON
-    use_id: str | None  # None: nothing was read of anybody
+    use_id: str | None  # None: nothing was read of anybody, and nothing given away
     uses: str  # JSON
+    digests: bytes  # of the entry and of the row of uses, 32 bytes each, as audit.service gives them
     steps: list[Row]  # as store.step_row
     effects: list[Row]  # as gateway.effects.row
     tasks: list[Row]  # as store_desk.task_row
@@ -50,7 +51,7 @@ class Opening(msgspec.Struct, kw_only=True):
 INSERT_OPENINGS = r"""
     WITH opening AS (
         SELECT id, number, claim_code, subject, actor, item, state, answers, due_on, trace_id, principal, route, key,
-               body_hash, status, reply, headers, audit_id, action, detail, use_id, uses
+               body_hash, status, reply, headers, audit_id, action, detail, use_id, uses, digests
           FROM unnest(string_to_array($2, E'\x1f', ''), string_to_array($3, E'\x1f', ''),
                       string_to_array($4, E'\x1f', ''), string_to_array($5, E'\x1f', ''),
                       string_to_array($6, E'\x1f', ''), string_to_array($7, E'\x1f', ''),
@@ -60,9 +61,9 @@ INSERT_OPENINGS = r"""
                       string_to_array($16, E'\x1f', '')::smallint[], $17::bytea[], string_to_array($18, E'\x1f', ''),
                       string_to_array($19, E'\x1f', ''), string_to_array($20, E'\x1f', ''),
                       string_to_array($21, E'\x1f', ''), string_to_array($22, E'\x1f', ''),
-                      string_to_array($23, E'\x1f', ''))
+                      string_to_array($23, E'\x1f', ''), $58::bytea[])
                AS o (id, number, claim_code, subject, actor, item, state, answers, due_on, trace_id, principal, route,
-                     key, body_hash, status, reply, headers, audit_id, action, detail, use_id, uses)
+                     key, body_hash, status, reply, headers, audit_id, action, detail, use_id, uses, digests)
     ), keyed AS (
         INSERT INTO idempotency_keys (region, principal, route, key, body_hash, status, reply, headers, made_id)
         SELECT $1, principal, route, key, body_hash, status, reply, headers::jsonb, id FROM opening
@@ -116,11 +117,16 @@ INSERT_OPENINGS = r"""
                AS v (case_id, seq, type, by_whom, step, data)
                JOIN keyed ON made_id = case_id
     ), audit_rows AS (
-        INSERT INTO audit_entries (region, id, actor, subject, action, object, trace_id, detail)
-        SELECT $1, audit_id, actor, subject, action, id, trace_id, detail::jsonb FROM opening JOIN keyed ON made_id = id
+        INSERT INTO audit_entries (region, id, actor, subject, action, object, trace_id, detail, leaf)
+        SELECT $1, audit_id, actor, subject, action, id, trace_id, detail::jsonb,
+               sha256('\x00'::bytea || substr(digests, 1, 32)
+                      || int8send((extract(epoch FROM now()) * 1000000)::bigint))
+          FROM opening JOIN keyed ON made_id = id
     ), use_rows AS (
-        INSERT INTO data_uses (region, id, subject, actor, object, trace_id, uses)
-        SELECT $1, use_id, subject, actor, id, trace_id, uses::jsonb
+        INSERT INTO data_uses (region, id, subject, actor, object, trace_id, content, leaf)
+        SELECT $1, use_id, subject, actor, id, trace_id, uses,
+               sha256('\x00'::bytea || substr(digests, 33)
+                      || int8send((extract(epoch FROM now()) * 1000000)::bigint))
           FROM opening JOIN keyed ON made_id = id WHERE use_id IS NOT NULL
     )
     SELECT made_id FROM keyed LIMIT 1000
@@ -182,5 +188,6 @@ def _own(opening: Opening) -> Row:
 async def insert_openings(db: Db, region: str, openings: Sequence[Opening]) -> set[str]:
     """Write cases, all or none, and return the ids of those whose key was new."""
     own = _columns([_own(opening) for opening in openings], 22)
-    rows = await db.fetch(INSERT_OPENINGS, region, *own, *_children(openings))
+    digests = [opening.digests for opening in openings]
+    rows = await db.fetch(INSERT_OPENINGS, region, *own, *_children(openings), digests)
     return {row[0] for row in rows}

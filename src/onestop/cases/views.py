@@ -7,6 +7,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from onestop.gateway.models import Part
+from onestop.identity.models import NumberType
+from onestop.identity.service_unmasking import UnmaskReason
 from onestop.items.models import Code
 
 # ---- in ------------------------------------------------------------------------------------------------------------
@@ -48,6 +50,12 @@ class Resubmit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Corrected values for one step; none where the applicant confirms that what was sent is right."""
 
     answers: Answers = {}
+
+
+class Unmask(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Why a desk wants to see the applicant's whole number."""
+
+    reason: UnmaskReason
 
 
 class AnswerTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -300,6 +308,20 @@ class TaskAnswered(msgspec.Struct, frozen=True, kw_only=True):
     state: Literal["answered"] = "answered"
     step_state: str
     case_state: str
+
+
+class Unmasked(msgspec.Struct, frozen=True, kw_only=True):
+    """An applicant's whole number, and what is on record of its being shown."""
+
+    number_type: NumberType
+    number: str
+    reason: UnmaskReason
+    says: str  # the reason in the reader's language
+    recorded_at: datetime
+    left_this_hour: int
+
+    def __repr__(self) -> str:
+        return f"Unmasked({self.number_type})"  # never the number
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,6 @@
 """Verbs of certificates: issue in the transaction that decides a case, show to the holder, check for anyone."""
 
 import base64
-import hashlib
 import hmac
 from datetime import datetime
 from typing import Any
@@ -22,9 +21,10 @@ from onestop.certificates.models import (
     Held,
 )
 from onestop.clock import CHINA
-from onestop.crypto import Keys
+from onestop.crypto import Keys, is_hash
 from onestop.db import Connection, Db, Pool
 from onestop.identity.service_keys import SigningKeys
+from onestop.identity.sm2_tokens import Sm2SigningKey, sm2_verifies
 from onestop.ids import new_id
 from onestop.texts import Language, text
 
@@ -35,11 +35,11 @@ _TYPE = "certificate+jws"
 
 
 class Issuer:
-    """Signs certificates with a key of this installation's own (ES256); its public half is published."""
+    """Signs certificates with a key of this installation's own, ES256 or SM2; its public half is published."""
 
     def __init__(self, pool: Pool, keys: Keys) -> None:
         self.keys = keys
-        self._signing = SigningKeys(pool, keys, "certificates")
+        self._signing = SigningKeys(pool, keys, "certificates", keys.suite.signature)
 
     async def load(self) -> None:
         """Read the key, making it at the first start."""
@@ -62,6 +62,8 @@ class Issuer:
 
 
 def _verifies(token: str, key: dict[str, Any]) -> bool:
+    if key.get("alg") == Sm2SigningKey.algorithm:
+        return sm2_verifies(token, key)
     try:
         jws.deserialize_compact(token, ECKey.import_key(key), ["ES256"])
     except (JoseError, ValueError):
@@ -77,12 +79,16 @@ def _unpadded(text_: str) -> bytes:
     return base64.urlsafe_b64decode(text_ + "=" * (-len(text_) % 4))
 
 
-def _context(certificate_id: str) -> str:
+def body_context(certificate_id: str) -> str:
+    """Return what a certificate is sealed for."""
     return f"certificates.body:{certificate_id}"
 
 
-def _code_index(keys: Keys, number: str, code: str) -> bytes:
-    return keys.blind_index(f"{number}:{code.replace('-', '').upper()}", "certificates.code")
+_CODE = "certificates.code"
+
+
+def _coded(number: str, code: str) -> str:
+    return f"{number}:{code.replace('-', '').upper()}"
 
 
 async def issue(
@@ -103,16 +109,16 @@ async def issue(
         COMPLETION,
         case_id,
         subject,
-        issuer.keys.seal(held, _context(certificate_id)),
-        hashlib.sha256(body).digest(),
-        _code_index(issuer.keys, completion.number, code),
+        issuer.keys.seal(held, body_context(certificate_id)),
+        issuer.keys.hash(body),
+        issuer.keys.blind_index(_coded(completion.number, code), _CODE),
         signature,
     )
     return certificate_id if new else None
 
 
 def _open(issuer: Issuer, row: CertificateRow) -> Held:
-    return _held_in.decode(issuer.keys.unseal(row.body, _context(row.id)))
+    return _held_in.decode(issuer.keys.unseal(row.body, body_context(row.id)))
 
 
 async def show(db: Db, issuer: Issuer, region: str, case_id: str, subject: str) -> CertificateView:
@@ -140,11 +146,11 @@ async def show(db: Db, issuer: Issuer, region: str, case_id: str, subject: str) 
 async def check(db: Db, issuer: Issuer, region: str, asked: CheckCertificate, lang: Language) -> CheckResult:
     """Tell whether a certificate is genuine. An unknown number and a wrong code are told apart by nobody."""
     row = await store.by_number(db, region, asked.number)
-    index = _code_index(issuer.keys, asked.number, asked.code)
-    if row is None or not hmac.compare_digest(row.code_index, index):
+    indices = issuer.keys.blind_indices(_coded(asked.number, asked.code), _CODE)
+    if row is None or not any(hmac.compare_digest(row.code_index, index) for index in indices):
         return CheckResult(valid=False, says=text("certificates.not_valid", lang))
     body = _open(issuer, row).body
-    genuine = hashlib.sha256(body).digest() == row.digest and issuer.is_genuine(body, row.signature)
+    genuine = is_hash(body, row.digest) and issuer.is_genuine(body, row.signature)
     if not genuine:
         return CheckResult(valid=False, says=text("certificates.not_valid", lang))
     told = msgspec.json.decode(body, type=Completion)

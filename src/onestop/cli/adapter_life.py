@@ -38,7 +38,7 @@ async def _life(state: Path | None) -> AsyncIterator["Life"]:
         _, files, _ = read_files(settings.adapters_dir or shipped("adapters"))
         announce = Announcer(pool)
         try:
-            yield Life(pool, Keys.load(settings.state_dir), settings, files, announce)
+            yield Life(pool, Keys.load(settings.state_dir, settings.crypto_suite), settings, files, announce)
         finally:
             await announce.close()
 

@@ -256,9 +256,9 @@ async def folder(settings: Settings) -> Finding:
     top = next(p for p in (path, *path.resolve().parents) if p.exists())
     if not os.access(top, os.W_OK):
         return _bad("folder", "readonly", path=path)
-    key = path / "keys" / "root.key"
-    if key.exists() and _others_may_read(key):
-        return _bad("folder", "key_open", path=key)
+    for key in sorted((path / "keys").glob("*.key")):
+        if _others_may_read(key):
+            return _bad("folder", "key_open", path=key)
     free_gb = shutil.disk_usage(top).free / 1e9
     if free_gb < _LEAST_FREE_GB:
         return _bad("folder", "full", path=path, free_gb=round(free_gb, 1))

@@ -1,5 +1,7 @@
 """The verb of the room: ask another department, put it on record, hand over what it said."""
 
+import msgspec
+
 from onestop import clock
 from onestop.audit import service as audit
 from onestop.audit.models import Use
@@ -12,6 +14,7 @@ from onestop.gateway.explain import TraceLog
 from onestop.gateway.fanout import Gathered, Person, gather
 from onestop.gateway.manifest import Operation
 from onestop.gateway.models import Agreement, Ask, Part
+from onestop.gateway.own_ids import asks_by_own_id
 from onestop.gateway.service import Gateway
 from onestop.http.models import Context
 from onestop.identity.models import Session
@@ -48,18 +51,21 @@ class Exchange:
         agreement = self._gateway.quotas.find(ask.consumer, adapter, operation)
         if agreement is None or not rules.covers(agreement, named, clock.real_now()):
             raise AgreementMissing(adapter=adapter, operation=operation, agreement=named)
-        gathered = await self._gathered(context, session, ask, about)
+        ids = await self._sessions.called(about.number_type, about.number) if asks_by_own_id(spec) else {}
+        gathered = await self._gathered(context, session, ask, Person(about.number, about.name, ids))
         part = gathered.parts[0]
         _refuse(part)
         if part.data is not None or part.found is False:
-            await self._record(context, session, spec, agreement, purpose, about, part)
+            subject = await self._record(context, session, spec, agreement, purpose, about, part)
+            if gathered.own_ids:
+                await self._sessions.learn(await self._sessions.person(subject), gathered.own_ids)
         return Given(agreement=agreement.id, purpose=purpose, part=part, trace_id=context.trace_id)
 
-    async def _gathered(self, context: Context, session: Session, ask: Ask, about: About) -> Gathered:
+    async def _gathered(self, context: Context, session: Session, ask: Ask, person: Person) -> Gathered:
         gathered = await gather(
-            self._gateway.lines_for(about.number),
+            self._gateway.lines_for(person.number),
             [ask],
-            Person(about.number, about.name),
+            person,
             deadline=context.deadline,
             lang=context.lang,
             traceparent=context.traceparent,
@@ -82,31 +88,43 @@ class Exchange:
         purpose: str,
         about: About,
         part: Part,
-    ) -> None:
-        """Write whose data was read by whom, from whom, for what; all of it or nothing."""
-        use = Use(
-            adapter=part.source.adapter,
-            operation=spec.id,
-            version=part.source.version,
-            outcome="read" if part.found else "no_record",
-            purpose=agreement.purpose_zh,
-            basis=spec.basis.zh,
-        )
+    ) -> str:
+        """Write whose data was read by whom, from whom, for what, all of it or nothing; return the subject's id."""
+        uses = _uses(spec, agreement, part, session.department or "")
         object_ = f"{agreement.id}: {purpose}"
         async with self._pool.acquire() as db, db.transaction():
             subject = await self._sessions.met(db, about.number_type, about.number, about.name or "")
             await audit.data_used(
-                db, self._region, [use], subject=subject, actor=f"department:{session.department}", object=object_,
+                db, self._region, uses, subject=subject, actor=f"department:{session.department}", object=object_,
                 trace_id=context.trace_id,
             )  # fmt: skip
             await audit.record(
                 db, self._region, actor=session.actor_id, action="exchange.asked", subject=subject, object=object_,
                 trace_id=context.trace_id, detail={"adapter": part.source.adapter, "operation": spec.id},
             )  # fmt: skip
+        return subject
 
     def quota_headers(self, session: Session, adapter: str, operation: str) -> dict[str, str]:
         """Return what is left of the quota behind a question, as RateLimit headers; empty where none is agreed."""
         return self._gateway.quotas.headers([(f"department:{session.department}", adapter, operation)])
+
+
+def _uses(spec: Operation, agreement: Agreement, part: Part, asking: str) -> list[str]:
+    """Return who was asked, and who was told what it said, as entries of the ledger of data uses.
+
+    Each department answers for its own share: the one for having given, the other for having asked.
+    """
+    asked = Use(
+        adapter=part.source.adapter,
+        basis=spec.basis.zh,
+        fields=tuple(sorted({*spec.reply.fields, *spec.reply.header_fields})),
+        operation=spec.id,
+        outcome="read" if part.found else "no_record",
+        purpose=agreement.purpose_zh,
+        version=part.source.version,
+    )
+    told = msgspec.structs.replace(asked, adapter=asking, outcome="told")
+    return [audit.use_entry(asked), audit.use_entry(told)]
 
 
 def _refuse(part: Part) -> None:

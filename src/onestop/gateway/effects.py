@@ -50,10 +50,22 @@ _HELD_S = 15.0
 _json = msgspec.json.Encoder()
 
 
-async def intend(db: Connection, keys: Keys, gateway: Gateway, region: str, effects: Sequence[NewEffect]) -> None:
-    """Write effects into the ledger, in the caller's transaction; a key that is there already is left as it is."""
-    if effects:
-        await store.insert_effects(db, region, [row(keys, gateway, effect) for effect in effects])
+async def intend(db: Connection, keys: Keys, gateway: Gateway, region: str, effects: Sequence[NewEffect]) -> list[str]:
+    """Write effects into the ledger, in the caller's transaction; a key that is there already is left as it is.
+
+    Return what they give away, as entries for the ledger of data uses: the caller writes them in the same transaction.
+    """
+    if not effects:
+        return []
+    rows = [row(keys, gateway, effect) for effect in effects]
+    new = await store.insert_effects(db, region, rows)
+    pairs = zip(effects, rows, strict=True)
+    return [given(gateway, effect, one) for effect, one in pairs if effect.id in new]
+
+
+def given(gateway: Gateway, effect: NewEffect, row: tuple[object, ...]) -> str:
+    """Return what an effect gives to its department as an entry of the ledger of data uses; names, never values."""
+    return gateway.uses.given(effect.adapter, effect.operation, str(row[5]), tuple(effect.payload), effect.id)
 
 
 def row(keys: Keys, gateway: Gateway, effect: NewEffect) -> tuple[object, ...]:

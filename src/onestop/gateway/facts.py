@@ -94,6 +94,7 @@ FACTS: Final[dict[str, tuple[str | None, Actor]]] = {
     "links_differ": ("mapping", "department"),
     "pages_too_many": ("mapping", "operator"),
     "request_unwritable": ("schema", "operator"),
+    "own_id_unknown": ("schema", "department"),
     "no_environment": ("upstream", "operator"),
     "missing_secret": ("upstream", "operator"),
     "network_refused": ("upstream", "operator"),

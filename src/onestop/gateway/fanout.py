@@ -65,6 +65,7 @@ class Person(msgspec.Struct, frozen=True):
 
     number: str
     name: str | None = None
+    ids: Mapping[str, str] = {}  # what departments themselves call this person, by adapter
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -88,11 +89,12 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
 class Gathered:
     """What came of a fan-out by its deadline."""
 
-    __slots__ = ("complete", "parts", "records")
+    __slots__ = ("complete", "own_ids", "parts", "records")
 
-    def __init__(self, parts: list[Part], records: list[Record]) -> None:
+    def __init__(self, parts: list[Part], records: list[Record], own_ids: Mapping[str, str] | None = None) -> None:
         self.parts = parts
         self.records = records
+        self.own_ids = own_ids or {}  # what departments called the person in these answers, by adapter
         self.complete = all(part.state in ANSWERED for part in parts)
 
 
@@ -100,8 +102,8 @@ class _Fan:
     """One fan-out under way."""
 
     __slots__ = (
-        "asks", "begun", "calls", "future", "hears", "lang", "late", "left", "loop", "parts", "person", "records",
-        "timer",
+        "asks", "begun", "calls", "future", "hears", "lang", "late", "left", "loop", "own_ids", "parts", "person",
+        "records", "timer",
     )  # fmt: skip
 
     def __init__(self, asks: Sequence[Ask], person: Person, lang: Language, late: OnLate | None) -> None:
@@ -116,6 +118,7 @@ class _Fan:
         self.calls: list[Call | None] = [None] * len(asks)
         self.hears: list[Done | None] = [None] * len(asks)  # how each call under way tells us
         self.records: list[Record] = []
+        self.own_ids: dict[str, str] = {}
         self.future: asyncio.Future[None] = self.loop.create_future()
         self.timer: asyncio.TimerHandle | None = None
 
@@ -134,6 +137,8 @@ class _Fan:
         took_ms = (self.loop.time() - self.begun) * 1000
         try:
             part = _part(self.asks[i].want, manifest, operation, outcome, took_ms, self.lang)
+            if isinstance(outcome, Answer) and outcome.own_id is not None:
+                self.own_ids[manifest.id] = outcome.own_id
             if part.state == "unavailable" and operation.stale_s:
                 part = self.kept(i, call.line, operation, operation.stale_s) or part
             if self.late is not None or not self.future.done():  # a call that was cut has its record
@@ -264,7 +269,7 @@ async def gather(
             fan.timer.cancel()
             if not fan.future.done():  # our own caller went away
                 fan._close()
-    return Gathered([part for part in fan.parts if part is not None], fan.records)
+    return Gathered([part for part in fan.parts if part is not None], fan.records, fan.own_ids)
 
 
 def _ask(fan: _Fan, i: int, line: Line, values: dict[str, Any], deadline: float, lane: Lane) -> None:
@@ -275,6 +280,12 @@ def _ask(fan: _Fan, i: int, line: Line, values: dict[str, Any], deadline: float,
     if kept is not None:
         fan.put(i, kept)
         return
+    if line.operations[ask.operation].needs_own_id or person.ids:
+        own_id = person.ids.get(ask.adapter)
+        if own_id is None and line.operations[ask.operation].needs_own_id:
+            _put_unnamed(fan, i, line)
+            return
+        values = {**values, "subject": {**values["subject"], "ids": {} if own_id is None else {ask.adapter: own_id}}}
     until = deadline if fan.late is None else max(deadline, fan.begun + spec.late_s)
     done = fan.hears[i] = partial(fan.heard, i)
     started = line.question(ask.operation, values, until, done, person.number, person.name or "", lane)
@@ -291,6 +302,15 @@ def _ask(fan: _Fan, i: int, line: Line, values: dict[str, Any], deadline: float,
     )
     after = started.retry_after_s
     fan.put(i, part or _failed(ask.want, line.manifest, code, state, 0.0, fan.lang, retry_after_s=after))
+
+
+def _put_unnamed(fan: _Fan, i: int, line: Line) -> None:
+    """Say that a question can only be asked once the department has told what it calls the person."""
+    ask, why = fan.asks[i], fact("own_id_unknown", operation=fan.asks[i].operation)
+    fan.records.append(
+        Record(ask.adapter, ask.operation, line.manifest.version, "unmappable", 0.0, 0.0, attempts=0, detail=why)
+    )
+    fan.put(i, _failed(ask.want, line.manifest, "upstream.own_id_unknown", "unavailable", 0.0, fan.lang))
 
 
 _sources: dict[tuple[str, str, Language], Source] = {}

@@ -47,6 +47,7 @@ class Reply(Strict, frozen=True, kw_only=True):
     found: str | None = None  # expression; where it gives nothing there is no record, which is an answer
     as_of: str | None = None  # expression giving an instant
     subject: str | None = None  # expression that must equal the number asked for: nobody else's record is believed
+    own_id: str | None = None  # expression giving the department's own identifier of the person asked about
     key: str | None = None  # expression giving back our key, in callbacks and look-ups
     reference: str | None = None  # the department's own number for what we sent
     reference_header: str | None = None  # the same, where a header tells it, such as Location

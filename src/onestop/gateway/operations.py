@@ -21,6 +21,7 @@ from onestop.gateway.mapping.language import (
 )
 from onestop.gateway.mapping.values import MOST_PARTS, most_text, plain
 from onestop.gateway.models import Outcome
+from onestop.gateway.own_ids import asks_by_own_id, own_id_of
 from onestop.gateway.paging import Pages, PageSpoiled, Turner, with_page
 from onestop.gateway.steps import PreparedStep, steps_of
 from onestop.outbound.decoding import decode_json
@@ -36,7 +37,8 @@ class Answer:
     """What a department said, in our words."""
 
     __slots__ = (
-        "as_of", "body", "fact", "fields", "kind", "later", "outcome", "reason", "reference", "reply", "retry_after_s",
+        "as_of", "body", "fact", "fields", "kind", "later", "outcome", "own_id", "reason", "reference", "reply",
+        "retry_after_s",
     )  # fmt: skip
 
     def __init__(self, kind: AnswerKind, reply: Reply | None = None) -> None:
@@ -47,6 +49,7 @@ class Answer:
         self.as_of: str | None = None
         self.outcome: Outcome | None = None  # of a submission, a status or a look-up
         self.reference: str | None = None
+        self.own_id: str | None = None  # what the department itself calls the person asked about
         self.reason: str | None = None  # the department's own sentence, or what cannot be read
         self.retry_after_s: float | None = None
         self.fact: Fact | None = None  # what decided, where there is no answer
@@ -90,6 +93,8 @@ class Prepared:
         self._as_of = _maybe(reply.as_of, codes)
         self._subject = _maybe(reply.subject, codes)
         self._reference = _maybe(reply.reference, codes)
+        self._own_id = _maybe(reply.own_id, codes)
+        self.needs_own_id = asks_by_own_id(self.spec)
         self._reason = _maybe(reply.reason, codes)
         self._later = _maybe(reply.later, codes)
         self.key = _maybe(reply.key, codes)
@@ -240,6 +245,8 @@ class Prepared:
             answer.as_of = self._as_of(body)
         if self._reference is not None:
             answer.reference = _optional_text(self._reference(body))
+        if self._own_id is not None:
+            answer.own_id = own_id_of(self._own_id(body))
         if self._reason is not None:
             answer.reason = _optional_text(self._reason(body))
         if self.spec.kind != "query":

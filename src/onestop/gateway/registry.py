@@ -55,9 +55,17 @@ def secret_context(adapter: str, environment: str, id_: str) -> str:
     return f"adapter_secrets.value:{adapter}:{environment}:{id_}"
 
 
+_TRIALS: Final = "adapter_versions.subjects"
+
+
 def trial_index(keys: Keys, number: str) -> bytes:
     """Return the blind index by which a trial lists a person."""
-    return keys.blind_index(number, "adapter_versions.subjects")
+    return keys.blind_index(number, _TRIALS)
+
+
+def trial_indices(keys: Keys, number: str) -> frozenset[bytes]:
+    """Return every index a trial may list a person by, whichever suite was in use when it began."""
+    return frozenset(keys.blind_indices(number, _TRIALS))
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -134,7 +142,7 @@ class Registry:
         self._listener = Listener(dsn, self)
         self._counter = Counter(pool, gateway.quotas)
         self._task: asyncio.Task[None] | None = None
-        gateway.index = lambda number: trial_index(keys, number)
+        gateway.indices = lambda number: trial_indices(keys, number)
 
     async def start(self) -> None:
         """Show what the database says, and go on following it; a database that is away leaves the files in place."""

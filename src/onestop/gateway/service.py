@@ -11,7 +11,6 @@ import msgspec
 import structlog
 
 from onestop import clock
-from onestop.audit.models import Use
 from onestop.db import Pool
 from onestop.gateway import facts
 from onestop.gateway import manifest as manifests
@@ -23,6 +22,7 @@ from onestop.gateway.models import Ask, Held
 from onestop.gateway.operations import Prepared, prepare
 from onestop.gateway.overrides import WHOLE, Override, Overrides
 from onestop.gateway.quotas import Quotas
+from onestop.gateway.uses import Uses
 from onestop.gateway.windows import OneOff, in_window
 from onestop.outbound.addresses import AllowList
 from onestop.resources import shipped
@@ -63,7 +63,7 @@ class Gateway:
     ) -> None:
         self.files: dict[str, bytes] = {}  # the manifests of the adapters' folder, as they came
         self.quotas = Quotas()
-        self.index: Callable[[str], bytes] = str.encode  # of a person's number, as trials list them
+        self.indices: Callable[[str], frozenset[bytes]] = lambda _: frozenset()  # of a number, as trials list people
         # Told after a commit that changed a case; the front desk's streams listen.
         self.changed: Callable[[Pool, str], Awaitable[None]] = _nobody_listens
         self.on_swap: list[Callable[[], None]] = []  # told when manifests were replaced
@@ -115,7 +115,7 @@ class Gateway:
                 if operation.kind == "query" and operation.want:
                     ask = Ask(want=operation.want, adapter=manifest.id, operation=operation.id)
                     self.wants.setdefault(operation.want, ask)
-        self._uses: dict[tuple[str, str, str, str], str] = {}
+        self.uses = Uses(self._versions)
         self._person_numbers: dict[str, frozenset[str]] = {}
         for manifest in serving:
             for operation in manifest.operations:
@@ -133,8 +133,8 @@ class Gateway:
         trials = self.shown.trials
         if not trials:
             return self.lines
-        index = self.index(number)
-        own = {adapter: trial.line for adapter, trial in trials.items() if index in trial.subjects}
+        indices = self.indices(number)
+        own = {adapter: trial.line for adapter, trial in trials.items() if not trial.subjects.isdisjoint(indices)}
         return {**self.lines, **own} if own else self.lines
 
     def line_now(self, adapter: str, version: str) -> Line | None:
@@ -252,30 +252,6 @@ class Gateway:
         return looked[1]
 
     # ---- what is told
-
-    def use(self, want: str, adapter: str, version: str, outcome: str) -> str:
-        """Return one entry of the data-use ledger as JSON: who was asked, why, by what right, what came of it."""
-        key = (want, adapter, version, outcome)
-        found = self._uses.get(key)
-        if found is None:
-            spec = self._asked(want, adapter, version)
-            use = Use(
-                adapter=adapter,
-                operation=spec.id if spec else want,
-                version=version,
-                outcome=outcome,
-                purpose=spec.purpose.zh if spec else "",
-                basis=spec.basis.zh if spec else "",
-            )
-            found = self._uses[key] = msgspec.json.encode(use).decode()
-        return found
-
-    def _asked(self, want: str, adapter: str, version: str) -> Operation | None:
-        for manifest in self._versions(adapter, version):
-            found = next((operation for operation in manifest.operations if operation.want == want), None)
-            if found is not None:
-                return found
-        return None
 
     def person_numbers(self, want: str) -> frozenset[str]:
         """Return the members of a want's answer that hold person numbers; empty where its mapping makes none."""

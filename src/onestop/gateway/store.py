@@ -16,6 +16,7 @@ INSERT_EFFECTS = """
     SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
                              $9::bytea[], $10::text[])
         ON CONFLICT (region, adapter, key) DO NOTHING
+     RETURNING id
 """
 
 # A worker takes what is due, and what another worker took and did not bring back in time; of each department at most
@@ -162,9 +163,9 @@ class Count(msgspec.Struct, frozen=True):
     number: int
 
 
-async def insert_effects(db: Connection, region: str, rows: list[tuple[object, ...]]) -> int:
-    """Write effects in order of the statement's columns; return how many were new."""
-    return await execute(db, INSERT_EFFECTS, region, *columns(rows))
+async def insert_effects(db: Connection, region: str, rows: list[tuple[object, ...]]) -> set[str]:
+    """Write effects in order of the statement's columns; return the ids of those that were new."""
+    return {new["id"] for new in await db.fetch(INSERT_EFFECTS, region, *columns(rows))}
 
 
 async def claim_due(

@@ -5,7 +5,9 @@ Unauthenticated  BadToken
 Forbidden        SignInRefused · DemoOnly
 NotFound         ProviderUnknown · SessionUnknown · PersonUnknown · MachineKeyUnknown
 Conflict         TooManyMachineKeys
-Invalid          BadNumber: BadShape · BadChecksum · BadBirthDate · UnknownRegion · RealIdentity · FictionalNumber
+TooMany          TooManyUnmaskings
+Invalid          BadNumber: BadShape · BadChecksum · BadBirthDate · UnknownRegion · DivisionAbolished · LegacyNumber ·
+                 WrongKind · BadStaffNumber · RealIdentity · FictionalNumber
 UpstreamFailed   ProviderFailed
 UpstreamTimeout  ProviderSilent
 """
@@ -20,6 +22,7 @@ from onestop.errors import (
     Malformed,
     NotFound,
     Stage,
+    TooMany,
     Unauthenticated,
     UpstreamFailed,
     UpstreamTimeout,
@@ -113,6 +116,14 @@ class TooManyMachineKeys(Conflict):
     stage: ClassVar[Stage] = "identity"
 
 
+class TooManyUnmaskings(TooMany):
+    """This person was shown as many whole numbers within an hour as one may be."""
+
+    code = "identity.unmaskings_full"
+    stage: ClassVar[Stage] = "quota"
+    who_acts: ClassVar[Actor] = "caller"
+
+
 class BadNumber(Invalid):
     """An identity number that cannot be taken here."""
 
@@ -143,6 +154,30 @@ class UnknownRegion(BadNumber):
     """The number begins with an area of no province."""
 
     code = "identity.unknown_region"
+
+
+class DivisionAbolished(BadNumber):
+    """The number's area was abolished before its holder could have a number, or is not one yet."""
+
+    code = "identity.division_abolished"
+
+
+class LegacyNumber(BadNumber):
+    """A number of the fifteen digits from before 1999, which has no check digit."""
+
+    code = "identity.legacy_number"
+
+
+class WrongKind(BadNumber):
+    """A good number, but of a document of another kind than was said."""
+
+    code = "identity.wrong_kind"
+
+
+class BadStaffNumber(BadNumber):
+    """Not a department, a colon and a number of that house's own."""
+
+    code = "identity.bad_staff_number"
 
 
 class FictionalNumber(BadNumber):

@@ -8,9 +8,11 @@ from msgspec import Meta
 
 Role = Literal["citizen", "clerk", "department", "governance", "operator"]
 SessionKind = Literal["cookie", "bearer", "machine"]  # machine: a department's own system, by its key
-SubjectKind = Literal["person", "organisation", "account"]
-# account: a provider's name for somebody of whom it tells no number, such as staff.
-NumberType = Literal["citizen_id", "hmt_permit", "foreigner_card", "uscc", "account"]
+SubjectKind = Literal["person", "organisation", "staff", "machine", "account"]
+# account: a provider's name for somebody of whom it tells no number. staff and machine: `<department>:<number>`.
+NumberType = Literal[
+    "citizen_id", "hmt_permit", "foreigner_card", "foreigner_card_old", "uscc", "staff", "machine", "account"
+]
 Level = Annotated[int, Meta(ge=0, le=3, description="Real-name level 实名等级: 0 none, 1 basic, 2 middle, 3 high")]
 PersonName = Annotated[str, Meta(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
@@ -56,6 +58,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     number_type: NumberType
     number: str
     name: str
+    ids: dict[str, str] = {}  # what departments themselves call the subject, by adapter
 
     def __repr__(self) -> str:
         return f"Subject({self.id})"

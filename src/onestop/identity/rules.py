@@ -1,29 +1,20 @@
-"""Decisions of identity: which numbers are taken, whom a provider vouches for, where a sign-in may lead back to."""
+"""Decisions of identity: whom a provider vouches for, where a sign-in may lead back to."""
 
-import re
-import unicodedata
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
-from stdnum.cn import ric, uscc
 
-from onestop import clock
 from onestop.identity.errors import (
-    BadBirthDate,
     BadCallback,
-    BadChecksum,
-    BadNumber,
     BadReturn,
-    BadShape,
-    FictionalNumber,
     IssuerMixed,
-    RealIdentity,
     SignInRefused,
-    UnknownRegion,
+    WrongKind,
 )
 from onestop.identity.models import Identified, NumberType, Provider, Role, SubjectKind
+from onestop.identity.numbers import check_kind, check_number, number_type
 from onestop.settings import Profile
 
 SESSION_LIFE: Final = timedelta(hours=12)  # absolute, whatever the activity
@@ -32,102 +23,6 @@ SEEN_STEP: Final = timedelta(minutes=1)  # activity is written down at most this
 FLOW_LIFE: Final = timedelta(minutes=10)
 BEARER_LIFE: Final = timedelta(hours=1)
 DEMO_BEARER_LIFE: Final = timedelta(hours=12)
-
-_SHAPE = re.compile(r"[0-9]{17}[0-9X]")
-_USCC_SHAPE = re.compile(r"[0-9A-HJ-NPQRTUWXY]{2}[0-9]{6}[0-9A-HJ-NPQRTUWXY]{10}")
-_FICTIONAL = "99"
-# GB/T 2260: the first two digits of every province, region and municipality; 81 to 83 are Hong Kong, Macao and Taiwan.
-_PROVINCES = frozenset(
-    [*range(11, 16), *range(21, 24), *range(31, 38), *range(41, 47), *range(50, 55), *range(61, 66), 71, 81, 82, 83]
-)
-
-
-def normalise_number(text: str) -> str:
-    """Return the number as it is kept: full-width forms narrowed, spaces and hyphens gone, upper case."""
-    return unicodedata.normalize("NFKC", text[:64]).replace(" ", "").replace("-", "").upper()
-
-
-def number_type(number: str) -> NumberType:
-    """Return whose kind of document a normalised 18-digit number is.
-
-    A 9 in front is a foreigner's permanent-residence card, except 99: that area is the demo world's.
-    """
-    if number[:2] in ("81", "82", "83"):
-        return "hmt_permit"
-    if number[0] == "9" and number[:2] != _FICTIONAL:
-        return "foreigner_card"
-    return "citizen_id"
-
-
-def check_number(text: str, profile: Profile, on: date | None = None) -> str:
-    """Return the citizen identity number (公民身份号码, GB 11643) in its kept form.
-
-    Outside production only numbers of the unassigned area 99 are taken; in production none of them. `on` is the day no
-    birth may lie after; None: today.
-
-    Raises:
-        BadShape, BadChecksum, BadBirthDate, UnknownRegion: not a number at all.
-        RealIdentity: outside production, and the number may be a real person's. Said before the check digit is looked
-            at, so that nobody is helped to type a real number correctly.
-        FictionalNumber: in production, and the number is of the demo world.
-    """
-    number = normalise_number(text)
-    if not _SHAPE.fullmatch(number):
-        raise BadShape
-    fictional = number.startswith(_FICTIONAL)
-    if profile != "production" and not fictional:
-        raise RealIdentity
-    if ric.calc_check_digit(number) != number[17]:
-        raise BadChecksum
-    _check_birth_date(number, on or clock.today())
-    if fictional and profile == "production":
-        raise FictionalNumber
-    if not fictional:
-        _check_region(number)
-    return number
-
-
-def check_organisation(text: str, profile: Profile) -> str:
-    """Return the unified social credit code (统一社会信用代码, GB 32100) in its kept form.
-
-    Raises:
-        BadShape, BadChecksum, RealIdentity, FictionalNumber: as `check_number`; the area is characters 3 to 8.
-    """
-    code = normalise_number(text)
-    if not _USCC_SHAPE.fullmatch(code):
-        raise BadShape
-    fictional = code[2:4] == _FICTIONAL
-    if profile != "production" and not fictional:
-        raise RealIdentity
-    if uscc.calc_check_digit(code[:-1]) != code[-1]:
-        raise BadChecksum
-    if fictional and profile == "production":
-        raise FictionalNumber
-    return code
-
-
-def number_fault(text: str, profile: Profile) -> str | None:
-    """Return the code of what is wrong with a citizen identity number, for a form's field; None where nothing is."""
-    try:
-        check_number(text, profile)
-    except BadNumber as fault:
-        return fault.code
-    return None
-
-
-def _check_birth_date(number: str, today: date) -> None:
-    try:
-        born = date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
-    except ValueError as cause:
-        raise BadBirthDate from cause
-    if not date(1880, 1, 1) <= born <= today:
-        raise BadBirthDate
-
-
-def _check_region(number: str) -> None:
-    province = number[1:3] if number_type(number) == "foreigner_card" else number[:2]
-    if int(province) not in _PROVINCES:
-        raise UnknownRegion
 
 
 def mask_number(number: str) -> str:
@@ -142,9 +37,12 @@ def mask_number(number: str) -> str:
 
 def subject_kind(kind: NumberType) -> SubjectKind:
     """Return what sort of subject a number names."""
-    if kind == "account":
-        return "account"
-    return "organisation" if kind == "uscc" else "person"
+    match kind:
+        case "account" | "staff" | "machine":
+            return kind
+        case "uscc":
+            return "organisation"
+    return "person"
 
 
 def local_path(text: str | None) -> str:
@@ -212,7 +110,7 @@ def check_issuer(told: str | None, issuer: str, *, promised: bool) -> None:
 
 class _ToldNumber(msgspec.Struct, frozen=True):
     number: str
-    type: str = "citizen_id"
+    type: NumberType | None = None  # "citizen_id" is many platforms' word for every 18-digit number
 
 
 class _Told(msgspec.Struct, frozen=True):
@@ -257,9 +155,12 @@ def clean_name(text: str) -> str:
 def _number(provider: Provider, told: _Told, profile: Profile) -> tuple[NumberType, str]:
     if told.id_number is None:
         return "account", f"{provider.issuer} {told.sub}"
-    if told.id_number.type == "uscc":
-        return "uscc", check_organisation(told.id_number.number, profile)
-    number = check_number(told.id_number.number, profile)
+    text, kind = told.id_number.number, told.id_number.type
+    if kind in ("uscc", "staff", "machine"):
+        return kind, check_kind(kind, text, profile)
+    number = check_number(text, profile)
+    if kind not in (None, "citizen_id", number_type(number)):
+        raise WrongKind
     return number_type(number), number
 
 

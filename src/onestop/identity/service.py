@@ -8,6 +8,7 @@ seconds; an instance that could not ask for five seconds stops trusting what it 
 import asyncio
 import contextlib
 import secrets
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from hashlib import sha256
@@ -310,6 +311,10 @@ class Sessions:
         """Return the id of the subject that somebody else told of, in the caller's transaction; renames nobody."""
         return await self._subjects.met(db, number_type, number, name)
 
+    async def called(self, number_type: NumberType, number: str) -> Mapping[str, str]:
+        """Return what departments call the subject with that number, by adapter; the caller writes down the look."""
+        return await self._subjects.called(number_type, number)
+
     async def subject(self, subject_id: str) -> Subject:
         """Open a subject's number and name; the caller writes down that it did.
 
@@ -325,6 +330,10 @@ class Sessions:
             PersonUnknown: there is none of that id.
         """
         return await self._subjects.held(subject_id)
+
+    async def learn(self, subject: Subject, ids: Mapping[str, str]) -> None:
+        """Keep what departments call a subject, by adapter; nothing is written where all of it is known."""
+        await self._subjects.learn(subject, ids)
 
     async def subject_number(self, session: Session) -> str:
         """Open the number of the one a session is for; the caller writes down that it did."""

@@ -7,6 +7,7 @@ from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.errors import Internal
 from onestop.identity import store, tokens
+from onestop.identity.sm2_tokens import Sm2SigningKey
 
 _RELOAD_STEP_S = 5.0
 
@@ -20,23 +21,35 @@ class NoSigningKey(Internal):
 class SigningKeys:
     """The active key of one purpose, and the public keys of those retired within a week."""
 
-    def __init__(self, pool: Pool, keys: Keys, purpose: str = "bearer") -> None:
-        self._pool, self._keys, self._purpose = pool, keys, purpose
-        self._active: tokens.SigningKey | None = None
+    def __init__(
+        self, pool: Pool, keys: Keys, purpose: str = "bearer", algorithm: str = tokens.SigningKey.algorithm
+    ) -> None:
+        self._pool, self._keys, self._purpose, self._algorithm = pool, keys, purpose, algorithm
+        self._active: tokens.SigningKey | Sm2SigningKey | None = None
         self._public: dict[str, Any] = {"keys": []}
         self.ring = tokens.Keyring([])
         self._loaded_at = float("-inf")
 
     async def load(self) -> None:
-        """Read the keys, making the first one; safe for several starters at once."""
+        """Read the keys, making the first one, or another where the algorithm is no longer the one wanted.
+
+        Safe for several starters at once.
+
+        Raises:
+            Sm2Missing: the keys are of SM2, and the package for it is not installed.
+        """
         rows = await store.signing_keys(self._pool, self._purpose)
         if not rows or rows[0].retired:
             await self._make(self._pool)
             rows = await store.signing_keys(self._pool, self._purpose)
         if not rows or rows[0].retired:
             raise NoSigningKey
-        private = self._keys.unseal(rows[0].private_jwk, _context(rows[0].kid))
-        self._active = tokens.SigningKey.load(rows[0].kid, private)
+        if rows[0].public_jwk["alg"] != self._algorithm:
+            await self._replace(rows[0].kid)
+            rows = await store.signing_keys(self._pool, self._purpose)
+        private = self._keys.unseal(rows[0].private_jwk, signing_key_context(rows[0].kid))
+        kind = Sm2SigningKey if rows[0].public_jwk["alg"] == Sm2SigningKey.algorithm else tokens.SigningKey
+        self._active = kind.load(rows[0].kid, private)
         self._public = {"keys": [row.public_jwk for row in rows]}
         self.ring = tokens.Keyring.read(self._public)
         self._loaded_at = clock.monotonic()
@@ -50,14 +63,18 @@ class SigningKeys:
 
     async def rotate(self) -> str:
         """Let a new key sign from now on and return its id; what the old one signed still verifies for seven days."""
-        async with self._pool.acquire() as db, db.transaction():
-            await store.retire_key(db, self._purpose)
-            await self._make(db)
+        await self._replace(self.active.kid)
         await self.load()
         return self.active.kid
 
+    async def _replace(self, kid: str) -> None:
+        """Retire a key and make the next, unless somebody else just did."""
+        async with self._pool.acquire() as db, db.transaction():
+            if await store.retire_key(db, self._purpose, kid):
+                await self._make(db)
+
     @property
-    def active(self) -> tokens.SigningKey:
+    def active(self) -> tokens.SigningKey | Sm2SigningKey:
         """The key that signs."""
         if self._active is None:
             raise NoSigningKey
@@ -68,10 +85,12 @@ class SigningKeys:
         return self._public
 
     async def _make(self, db: Any) -> None:
-        fresh = tokens.SigningKey.generate()
-        sealed = self._keys.seal(fresh.private_bytes(), _context(fresh.kid))
+        kind = Sm2SigningKey if self._algorithm == Sm2SigningKey.algorithm else tokens.SigningKey
+        fresh = kind.generate()
+        sealed = self._keys.seal(fresh.private_bytes(), signing_key_context(fresh.kid))
         await store.insert_key(db, fresh.kid, self._purpose, fresh.algorithm, fresh.public_jwk(), sealed)
 
 
-def _context(kid: str) -> str:
+def signing_key_context(kid: str) -> str:
+    """Return what a private key is sealed for."""
     return f"signing_keys.private_jwk:{kid}"

@@ -8,7 +8,7 @@ import msgspec
 from onestop.crypto import Keys, digest
 from onestop.db import Pool
 from onestop.errors import UpstreamFailed, UpstreamTimeout
-from onestop.identity import rules, store
+from onestop.identity import numbers, rules, store
 from onestop.identity.errors import BadNumber, DemoOnly, FlowUnknown, PersonUnknown, ProviderUnknown, SignInRefused
 from onestop.identity.models import AskToken, Begun, Finished, Identified, ProviderChoice, Session, Token
 from onestop.identity.providers import Connection, Providers
@@ -139,12 +139,14 @@ class TokenDesk:
 
     def _by_number(self, text: str) -> Identified:
         try:
-            number = rules.check_number(text, self._settings.profile)
+            number = numbers.check_number(text, self._settings.profile)
         except BadNumber:
             if any(c.isdigit() for c in text):
                 raise
             raise PersonUnknown from None
-        return Identified(number_type="citizen_id", number=number, name=rules.mask_number(number), level=3)
+        return Identified(
+            number_type=numbers.number_type(number), number=number, name=rules.mask_number(number), level=3
+        )
 
 
 def _flow_context(state_hash: bytes) -> str:

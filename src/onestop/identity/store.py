@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from onestop.db import Db, execute, many, one, value
+from onestop.db import Connection, Db, execute, many, one, value
 from onestop.identity.models import NumberType, Role, SessionKind, SubjectKind
 
 
@@ -17,6 +17,9 @@ class SubjectRow(msgspec.Struct, frozen=True):
     number_type: NumberType
     number: bytes
     name: bytes
+    data_key: bytes | None
+    departments: list[str] = []
+    department_ids: list[bytes] = []  # sealed, in the order of `departments`
 
 
 class SessionRow(msgspec.Struct, frozen=True):
@@ -88,51 +91,78 @@ class KeyRow(msgspec.Struct, frozen=True):
 
 
 SELECT_SUBJECT_BY_NUMBER = """
-    SELECT id, kind, number_type, number, name
+    SELECT id, kind, number_type, number, name, data_key
       FROM subjects
-     WHERE region = $1 AND number_index = $2
+     WHERE region = $1 AND number_index = ANY($2::bytea[])
+     LIMIT 1
 """
 
 
-async def subject_by_number(db: Db, region: str, number_index: bytes) -> SubjectRow | None:
-    """Read a subject by the blind index of its type and number."""
-    return await one(db, SubjectRow, SELECT_SUBJECT_BY_NUMBER, region, number_index)
+async def subject_by_number(db: Db, region: str, indices: list[bytes]) -> SubjectRow | None:
+    """Read a subject by the blind indices of its type and number."""
+    return await one(db, SubjectRow, SELECT_SUBJECT_BY_NUMBER, region, indices)
 
 
 SELECT_SUBJECT = """
-    SELECT id, kind, number_type, number, name
+    SELECT id, kind, number_type, number, name, data_key,
+           ARRAY(SELECT department FROM subject_department_ids AS d
+                  WHERE d.region = $1 AND d.subject_id = $2 ORDER BY department LIMIT 500) AS departments,
+           ARRAY(SELECT value FROM subject_department_ids AS d
+                  WHERE d.region = $1 AND d.subject_id = $2 ORDER BY department LIMIT 500) AS department_ids
       FROM subjects
      WHERE region = $1 AND id = $2
 """
 
 
 async def subject(db: Db, region: str, subject_id: str) -> SubjectRow | None:
-    """Read a subject by its id."""
+    """Read a subject by its id, with what departments call it."""
     return await one(db, SubjectRow, SELECT_SUBJECT, region, subject_id)
 
 
-# Two first sign-ins at once: the second finds the first one's row and inserts nothing.
-INSERT_SUBJECT = """
-    INSERT INTO subjects (region, id, kind, number_type, number_index, number, name)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
-    ON CONFLICT (region, number_index) DO NOTHING
+# Nothing for a subject without a data key: the worker gives it one first.
+UPSERT_DEPARTMENT_ID = """
+    INSERT INTO subject_department_ids (region, subject_id, department, value)
+    SELECT $1, id, $3, $4 FROM subjects WHERE region = $1 AND id = $2 AND data_key IS NOT NULL
+    ON CONFLICT (region, subject_id, department) DO UPDATE SET value = excluded.value, changed_at = now()
 """
 
 
-async def insert_subject(db: Db, region: str, row: SubjectRow, number_index: bytes) -> bool:
-    """Write a new subject; False where somebody else just did."""
-    done = await execute(
-        db, INSERT_SUBJECT, region, row.id, row.kind, row.number_type, number_index, row.number, row.name
+async def keep_department_id(db: Db, region: str, subject_id: str, department: str, sealed: bytes) -> None:
+    """Keep what a department calls a subject."""
+    await execute(db, UPSERT_DEPARTMENT_ID, region, subject_id, department, sealed)
+
+
+LOCK_NUMBER = "SELECT pg_advisory_xact_lock($1)"
+
+
+async def lock_number(db: Connection, number_lock: int) -> None:
+    """Let two first sign-ins with one number go one after the other, until the transaction ends."""
+    await execute(db, LOCK_NUMBER, number_lock)
+
+
+INSERT_SUBJECT = """
+    INSERT INTO subjects (region, id, kind, number_type, number_index, number, name, data_key)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+
+
+async def insert_subject(db: Connection, region: str, row: SubjectRow, number_index: bytes) -> None:
+    """Write a new subject, whose number's lock is held."""
+    await execute(
+        db, INSERT_SUBJECT, region, row.id, row.kind, row.number_type, number_index, row.number, row.name, row.data_key
     )
-    return done == 1
 
 
-UPDATE_SUBJECT_NAME = "UPDATE subjects SET name = $3, changed_at = now() WHERE region = $1 AND id = $2"
+# A data key never changes once there is one; a name sealed without it must not be written beside it.
+UPDATE_SUBJECT_NAME = """
+    UPDATE subjects SET name = $4, changed_at = now()
+     WHERE region = $1 AND id = $2 AND (data_key IS NOT NULL) = $3
+"""
 
 
-async def rename_subject(db: Db, region: str, subject_id: str, sealed_name: bytes) -> None:
-    """Keep the name the provider now vouches for."""
-    await execute(db, UPDATE_SUBJECT_NAME, region, subject_id, sealed_name)
+async def rename_subject(db: Db, region: str, subject_id: str, has_key: bool, sealed_name: bytes) -> None:
+    """Keep the name the provider now vouches for; nothing where the row has got a data key in between."""
+    await execute(db, UPDATE_SUBJECT_NAME, region, subject_id, has_key, sealed_name)
 
 
 INSERT_SESSION = """
@@ -323,12 +353,12 @@ async def insert_key(
     await execute(db, INSERT_KEY, kid, purpose, algorithm, public, sealed_private)
 
 
-RETIRE_KEY = "UPDATE signing_keys SET retired_at = now() WHERE purpose = $1 AND retired_at IS NULL"
+RETIRE_KEY = "UPDATE signing_keys SET retired_at = now() WHERE purpose = $1 AND kid = $2 AND retired_at IS NULL"
 
 
-async def retire_key(db: Db, purpose: str) -> None:
-    """Let the active key of a purpose sign no more."""
-    await execute(db, RETIRE_KEY, purpose)
+async def retire_key(db: Db, purpose: str, kid: str) -> bool:
+    """Let a key of a purpose sign no more; False where it does not any longer."""
+    return await execute(db, RETIRE_KEY, purpose, kid) == 1
 
 
 # A token outlives its key by hours, a certificate by decades: only tokens' keys are ever forgotten.

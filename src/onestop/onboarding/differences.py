@@ -90,7 +90,7 @@ def _fields(old: Operation, new: Operation) -> Iterator[Raw]:
             yield Raw("field_added", where, False, "", after[name])
         elif before[name] != after[name]:
             yield Raw("field_changed", where, False, before[name], after[name])
-    for name in ("found", "as_of", "subject", "key", "reference", "reason", "person_numbers", "protection"):
+    for name in ("found", "as_of", "subject", "own_id", "key", "reference", "reason", "person_numbers", "protection"):
         yield from _field("reply_changed", f"{old.id}.reply.{name}", old.reply, new.reply, name)
     yield from _outcomes(old, new)
 

@@ -49,13 +49,14 @@ class OverviewController(Controller):
             data.wants,
             session.subject_id,
             session.actor_id,
-            Person(subject.number, subject.name),
+            Person(subject.number, subject.name, subject.ids),
             deadline=deadline,
             budget_ms=round((deadline - now) * 1000),
             lang=context.lang,
             trace_id=context.trace_id,
             traceparent=context.traceparent,
         )
+        await sessions.learn(subject, gathered.own_ids)
         took_ms = (asyncio.get_running_loop().time() - now) * 1000
         outcome = "complete" if gathered.complete else "partial"
         traces.note(context.trace_id, context.principal, "POST /v1/me/lookups", outcome, took_ms, gathered.records)

@@ -112,7 +112,7 @@ class Overview:
     async def note_uses(self, parts: Sequence[Part], subject: str, actor: str, trace_id: str) -> None:
         """Write whose data was read; before anybody sees it."""
         uses = [
-            self._gateway.use(
+            self._gateway.uses.read(
                 part.want, part.source.adapter, part.source.version, "read" if part.found else "no_record"
             )
             for part in parts

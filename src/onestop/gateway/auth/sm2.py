@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from types import ModuleType
 
+from onestop import sm2
 from onestop.gateway.manifest_base import BadManifest
 
 _PRIVATE = re.compile(r"[0-9a-fA-F]{64}")
@@ -14,10 +15,9 @@ _PRIVATE = re.compile(r"[0-9a-fA-F]{64}")
 
 def _library() -> ModuleType:
     try:
-        import gmssl_pyx
-    except ImportError as missing:
+        return sm2.library()
+    except sm2.Sm2Missing as missing:
         raise BadManifest("sm2-sm3 needs the optional package: pip install 'onestop[gm]'") from missing
-    return gmssl_pyx  # type: ignore[no-any-return]
 
 
 def signer(text: str, public_text: str) -> Callable[[bytes], bytes]:

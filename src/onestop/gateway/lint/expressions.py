@@ -54,7 +54,7 @@ def of_request(request: Request, path: Path) -> Iterator[Told]:
 
 def of_reply(reply: Reply, path: Path) -> Iterator[Told]:
     """Yield those of a reply."""
-    for name in ("found", "as_of", "subject", "key", "reference", "reason", "later", "fields"):
+    for name in ("found", "as_of", "subject", "own_id", "key", "reference", "reason", "later", "fields"):
         yield from leaves(getattr(reply, name), (*path, name))
     if reply.outcome is not None:
         yield Told((*path, "outcome", "path"), reply.outcome.path)

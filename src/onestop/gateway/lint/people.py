@@ -8,6 +8,7 @@ import msgspec
 
 from onestop.gateway.lint.findings import Hit, Subject, hit
 from onestop.gateway.manifest import Operation
+from onestop.gateway.own_ids import named_ids
 
 _NUMBER: Final = re.compile(r"(?<!\d)(?!99)\d{6}(?:19|20)\d{2}(?:0[1-9]|1[0-2])\d{2}\d{3}[\dXx](?!\d)")
 _LOOKS_LIKE_NUMBER: Final = re.compile(r"(?:^|_)(?:id_?(?:number|card|no)|citizen_id|sfzh\w*)$|idcard|身份证")
@@ -86,4 +87,20 @@ def kept(s: Subject) -> Iterator[Hit]:
             yield hit("ADP-079", (*path, "cache_s" if operation.cache_s > 3600 else "stale_s"), name=operation.id)
 
 
-RULES = (subject_checked, assessed, masked, invented, kept)
+def own_ids(s: Subject) -> Iterator[Hit]:
+    """Identifiers of a department's own: whose they are, who is sent them, and where they come from."""
+    told = False
+    for path, operation in s.operations():
+        if operation.reply.own_id is not None:
+            told = True
+            if operation.kind != "query" or operation.reply.subject is None:
+                yield hit("ADP-140", (*path, "reply", "own_id"), name=operation.id)
+    for path, operation in s.operations():
+        for name in dict.fromkeys(named_ids(operation)):
+            if name != s.manifest.id:
+                yield hit("ADP-141", (*path, "request"), name=operation.id, id=name)
+            elif not told and s.whole:
+                yield hit("ADP-142", (*path, "request"), name=operation.id)
+
+
+RULES = (subject_checked, assessed, masked, invented, kept, own_ids)

@@ -1,0 +1,80 @@
+"""The bytes of an entry that its leaf is made of; docs/audit.md tells them to those who check without onestop.
+
+An entry is JSON with members in order of name, nothing between them, and numbers that are whole. Its time is not among
+them: the database says it when the row is written, and it enters the leaf beside the digest of these bytes.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_json = msgspec.json.Encoder()
+_sorted = msgspec.json.Encoder(order="sorted")
+
+
+class _Act(msgspec.Struct, frozen=True):
+    # In order of name: so it is written.
+    action: str
+    actor: str
+    detail: msgspec.Raw
+    id: str
+    object: str | None
+    region: str
+    subject: str | None
+    trace_id: str | None
+
+
+class _Use(msgspec.Struct, frozen=True):
+    # In order of name: so it is written.
+    actor: str
+    id: str
+    object: str | None
+    region: str
+    subject: str
+    trace_id: str | None
+    uses: msgspec.Raw
+
+
+def sorted_json(value: Mapping[str, Any] | Sequence[Any]) -> str:
+    """Return JSON with members in order of name and nothing between them."""
+    return _sorted.encode(value).decode()
+
+
+def of_act(
+    region: str,
+    id: str,
+    actor: str,
+    subject: str | None,
+    action: str,
+    object: str | None,
+    trace_id: str | None,
+    detail: str,
+) -> bytes:
+    """Return the bytes of an act; `detail` is JSON as `sorted_json` writes it."""
+    return _json.encode(_Act(action, actor, msgspec.Raw(detail), id, object, region, subject, trace_id))
+
+
+def of_use(
+    region: str, id: str, subject: str, actor: str, object: str | None, trace_id: str | None, content: str
+) -> bytes:
+    """Return the bytes of a use of data; `content` is JSON as it stands in the row."""
+    return _json.encode(_Use(actor, id, object, region, subject, trace_id, msgspec.Raw(content)))
+
+
+def digest(entry: bytes) -> bytes:
+    """Return what the statement that writes a row takes, to make its leaf of it and of its time."""
+    return hashlib.sha256(entry).digest()
+
+
+def microseconds(at: datetime) -> int:
+    """Return an instant as the leaf takes it: whole microseconds since 1970 in UTC."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def leaf(entry: bytes, at: datetime) -> bytes:
+    """Return the leaf of an entry written at `at`, as the statements make it."""
+    return hashlib.sha256(b"\x00" + digest(entry) + microseconds(at).to_bytes(8, "big", signed=True)).digest()

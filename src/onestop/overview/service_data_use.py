@@ -1,0 +1,77 @@
+"""Verbs: show a person who used their data, in their language."""
+
+from onestop.audit import service as audit
+from onestop.audit.errors import DataUseUnknown
+from onestop.audit.models import DataUse, Use
+from onestop.cases.office import Office
+from onestop.overview.views_data_use import By, DataUseList, DataUseView, Department, UseView
+from onestop.texts import Language, has, text
+
+_MOST = 100
+_ONESTOP = "onestop"  # the actor of what nobody in particular does
+_OFFICES = frozenset({"shown", "unmasked", "told"})  # outcomes that say an office saw it
+
+
+async def own_uses(office: Office, subject: str, lang: Language, *, before: str | None, limit: int) -> DataUseList:
+    """Return entries about a person, newest first, older than the entry `before`; at most a hundred."""
+    size = max(1, min(limit, _MOST))
+    found = await audit.own_data_uses(office.pool, office.region, subject, before=before, limit=size + 1)
+    views = [use_view(office, one, lang) for one in found[:size]]
+    more = len(found) > size
+    return DataUseList(data=views, next_cursor=views[-1].id if more else None, has_more=more)
+
+
+async def own_use(office: Office, subject: str, id_: str) -> DataUse:
+    """Return one entry about a person.
+
+    Raises:
+        DataUseUnknown: there is none of that id, or it is about somebody else.
+    """
+    found = await audit.own_data_use(office.pool, office.region, subject, id_)
+    if found is None:
+        raise DataUseUnknown(id_)
+    return found
+
+
+def use_view(office: Office, entry: DataUse, lang: Language) -> DataUseView:
+    """Return an entry as its person sees it."""
+    here = f"/v1/me/data-use/{entry.id}"
+    return DataUseView(
+        id=entry.id,
+        at=entry.at,
+        by=_by(entry),
+        case=entry.object,
+        trace_id=entry.trace_id,
+        uses=[one_use(office, use, lang) for use in entry.uses],
+        links={"self": here, "proof": f"{here}/proof", "challenge": f"{here}/challenge"},
+    )
+
+
+def _by(entry: DataUse) -> By:
+    if entry.actor == entry.subject:
+        return "you"
+    if entry.actor == _ONESTOP:
+        return "onestop"
+    return "office" if any(use.outcome in _OFFICES for use in entry.uses) else "representative"
+
+
+def one_use(office: Office, use: Use, lang: Language) -> UseView:
+    """Return what one department was asked for or given, in words."""
+    purpose, basis = use.purpose, use.basis
+    terms = office.gateway.uses.terms(use)
+    # What was recorded stands in Chinese; other words are only shown where they translate exactly that.
+    if terms is not None and lang == "en":
+        purpose = terms[0].en if terms[0].zh == purpose else purpose
+        basis = terms[1].en if terms[1].zh == basis else basis
+    name = office.directory.name(use.adapter, lang)
+    said = f"data_use.outcome.{use.outcome}"
+    return UseView(
+        department=Department(use.adapter, name),
+        operation=use.operation,
+        outcome=use.outcome,
+        says=text(said if has(said) else "data_use.outcome.other", lang, department=name),
+        purpose=purpose,
+        basis=basis,
+        fields=list(use.fields),
+        effect=use.effect,
+    )

@@ -1,0 +1,119 @@
+"""Who used my data, as the one it is about sees it."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+By = Literal["you", "office", "onestop", "representative"]
+
+
+class Department(msgspec.Struct, frozen=True):
+    """A department by id and name."""
+
+    id: str
+    name: str
+
+
+class UseView(msgspec.Struct, frozen=True, kw_only=True):
+    """What one department was asked for, or was given."""
+
+    department: Department
+    operation: str
+    outcome: str  # what came of reading, `given` or `shown`
+    says: str  # the same in a sentence
+    purpose: str
+    basis: str
+    fields: list[str]  # names of what was read or given, never values
+    effect: str | None = None
+
+
+class DataUseView(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the ledger that is about you."""
+
+    id: str
+    at: datetime
+    by: By
+    case: str | None
+    trace_id: str | None
+    uses: list[UseView]
+    links: dict[str, str]
+
+
+class DataUseList(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries about you, newest first."""
+
+    data: list[DataUseView]
+    next_cursor: str | None
+    has_more: bool
+
+
+# ---- challenges
+
+ChallengeState = Literal["open", "upheld", "rejected"]
+Words = Annotated[str, Meta(min_length=1, max_length=2000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]+$")]
+
+
+class Challenge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a person says against a use of their data."""
+
+    reason: Words
+    department: Annotated[str, Meta(max_length=64)] | None = None  # needed where several departments are in the entry
+
+
+class AnswerChallenge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the office says: `upheld` where the use was not rightful; either way with its reason."""
+
+    state: Literal["upheld", "rejected"]
+    text: Words
+
+
+class ChallengeView(msgspec.Struct, frozen=True, kw_only=True):
+    """One challenge as its person sees it."""
+
+    id: str
+    entry: str
+    department: Department
+    officer: str  # who is accountable
+    state: ChallengeState
+    says: str
+    reason: str
+    opened_at: datetime
+    due_on: date  # the office answers by then
+    overdue: bool
+    answered_at: datetime | None = None
+    answer: str | None = None
+
+
+class ChallengeLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One challenge in an office's list; its words are read one by one."""
+
+    id: str
+    entry: str
+    opened_at: datetime
+    due_on: date
+    overdue: bool
+
+
+class ChallengeList(msgspec.Struct, frozen=True, kw_only=True):
+    """What an office has to answer, oldest first."""
+
+    data: list[ChallengeLine]
+    next_cursor: str | None
+    has_more: bool
+
+
+class OfficeChallenge(msgspec.Struct, frozen=True, kw_only=True):
+    """One challenge as the office reads it, with what is disputed."""
+
+    id: str
+    entry: str
+    at: datetime  # when the data was used
+    case: str | None
+    use: UseView
+    state: ChallengeState
+    reason: str
+    opened_at: datetime
+    due_on: date
+    overdue: bool
