@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import hypothesis
 import pytest
+import structlog
 from xdist.scheduler import LoadScopeScheduling
 
 from onestop import migrate
@@ -24,6 +25,10 @@ from onestop.settings import Settings
 # The same examples every time: what the suite says of a revision stays true of it. `FUZZ=1 make test` tries others.
 hypothesis.settings.register_profile("suite", derandomize=not os.environ.get("FUZZ"))
 hypothesis.settings.load_profile("suite")
+
+# A logger that was kept once a test had configured logs would hide its lines from a later test that captures them.
+_configure = structlog.configure
+structlog.configure = lambda **told: _configure(**told | {"cache_logger_on_first_use": False})
 
 # Folders that one process has as a whole: their tests share cities or servers that are slow to start.
 _WHOLE = ("journeys", "acceptance", "adapters", "crash", "cli")

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -212,8 +211,7 @@ def log_if_ours(error: OnestopError, failure: BaseException, context: Context | 
     request_id = context.request_id if context else None
     if status == 500:
         # As text: renderers that print an exception also print its local variables, and those may be somebody's.
-        trace = "".join(traceback.format_exception(failure))
-        _log.error("request failed", request_id=request_id, route=route, code=error.code, traceback=trace)
+        _log.error("request failed", request_id=request_id, route=route, code=error.code, exc_info=failure)
     else:
         _log.warning(
             "request refused", request_id=request_id, route=route, code=error.code, cause=type(failure).__name__
