@@ -259,7 +259,7 @@ async def test_who_asks_for_a_later_answer_and_is_not_let_in_asks_minutes_apart_
         assert due > 200
 
 
-def test_in_seventy_two_hours_wrong_credentials_make_at_most_a_hundred_and_ten_calls():
+async def test_in_seventy_two_hours_wrong_credentials_make_at_most_a_hundred_and_ten_calls():
     attempts, passed = 0, 0.0
     while passed < effect_verdicts.GIVE_UP_S:
         attempts += 1
