@@ -217,6 +217,58 @@ async def test_retry_after_is_kept_to_also_where_the_outcome_is_unknown(pool, ke
         assert 890 < due <= 900
 
 
+async def test_who_is_not_let_in_waits_for_minutes_and_the_owner_is_told_at_once_and_once(pool, keys, monkeypatch):
+    async def refuses(_path, _headers, _body):
+        return 401, b"{}"
+
+    async with served(pool, keys, refuses, monkeypatch) as (work, _):
+        await pool.execute("DELETE FROM adapter_notices WHERE adapter = 'dep'")
+        for key in ("d1", "d2"):
+            await work.intend(key)
+
+        async def postponed():
+            rows = [await work.row(key) for key in ("d1", "d2")]
+            return all(row["problem"] and row["worker"] is None for row in rows)
+
+        await until(postponed)
+        due = await pool.fetch("SELECT extract(epoch FROM next_at - now()) AS s FROM effects WHERE key IN ('d1', 'd2')")
+        assert all(200 < row["s"] <= 300 for row in due)
+        told = await pool.fetch("SELECT kind, params FROM adapter_notices WHERE adapter = 'dep'")
+        assert [row["kind"] for row in told] == ["refused_us"]
+
+
+async def test_who_asks_for_a_later_answer_and_is_not_let_in_asks_minutes_apart_too(pool, keys, monkeypatch):
+    asked = []
+
+    async def refuses_status(path, _headers, _body):
+        if path == "/status":
+            asked.append(path)
+            return 403, b"{}"
+        return 200, json.dumps({"number": "N1", "status": "wait"}).encode()
+
+    polls = "first_s = 0.05, every_s = 0.05"
+    async with served(pool, keys, refuses_status, monkeypatch, answer="poll", poll=polls) as (work, _):
+        await work.intend("d3")
+        await until(lambda: asyncio.sleep(0, asked))
+
+        async def postponed():
+            return (await work.row("d3"))["worker"] is None
+
+        await until(postponed)
+        due = await pool.fetchval("SELECT extract(epoch FROM next_at - now()) FROM effects WHERE key = 'd3'")
+        assert due > 200
+
+
+async def test_in_seventy_two_hours_wrong_credentials_make_at_most_a_hundred_and_ten_calls():
+    attempts, passed = 0, 0.0
+    while passed < effect_verdicts.GIVE_UP_S:
+        attempts += 1
+        waited = effect_verdicts.denied_s(attempts)
+        assert 225 <= waited <= 3600
+        passed += waited
+    assert attempts <= 110
+
+
 async def says_down(_path, _headers, _body):
     return 503, b"{}"
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from functools import partial
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from onestop.gateway.explain_curl import curl_of
 from onestop.gateway.facts import fact, of_refusal, shape_of
 from onestop.gateway.fanout import Record
 from onestop.gateway.manifest import parse
+from onestop.gateway.owners import owned_by
 from onestop.gateway.service import Gateway
 from onestop.gateway.waterfall import rows, svg
 from onestop.identity.models import Identified
@@ -37,9 +39,9 @@ def manifests(*names: str) -> dict[str, Any]:
 
 
 async def seen(pool: Any, trace_id: str, viewer: Viewer, **more: Any) -> list[Any]:
-    return await explain(
-        pool, REGION, trace_id, viewer=viewer, lang="en", manifests=manifests("one", "two"), **more
-    )  # fmt: skip
+    known = manifests("one", "two")
+    more.setdefault("owned_by", partial(owned_by, manifests=known, owners={name: name for name in known}))
+    return await explain(pool, REGION, trace_id, viewer=viewer, lang="en", manifests=known, **more)
 
 
 @pytest.fixture
@@ -92,6 +94,15 @@ async def test_a_department_sees_its_own_parts_of_everybodys_requests_and_no_oth
     assert "900" in refused.detail
     with pytest.raises(NoSuchTrace):
         await seen(pool, trace_id, Viewer(principal="clerk", department="three"))
+
+
+async def test_an_adapter_of_another_name_is_explained_to_its_owner_and_not_to_whom_it_is_called_like(pool, trace_id):
+    told = partial(owned_by, manifests=manifests("one", "two"), owners={"one": "bureau", "two": "two"})
+    with pytest.raises(NoSuchTrace):
+        await seen(pool, trace_id, Viewer(principal="clerk", department="one"), owned_by=told)
+    for_owner = await seen(pool, trace_id, Viewer(principal="clerk", department="bureau"), owned_by=told)
+    assert [one.route for one in for_owner] == ["POST /v1/me/lookups", "POST /v1/callbacks/one"]
+    assert {bar["adapter"] for one in for_owner for bar in one.waterfall} == {"one"}
 
 
 def test_a_request_to_copy_holds_placeholders_for_every_secret_and_value():
@@ -193,12 +204,28 @@ async def test_a_link_is_over_after_a_day(world, pool):
         assert (await anybody.get("/explain/shared/" + "x" * 32)).json()["code"] == "share.unknown"
 
 
-async def test_a_department_signed_in_is_shown_its_own_part(world):
+@pytest.fixture
+async def owned(pool):
+    """Whose the adapters of the world are, on record before it opens."""
+    for name, owner in {"one": "one", "two": "two", "slow": "bureau"}.items():
+        await pool.execute(
+            "INSERT INTO adapters (id, owner, department_code, created_by) VALUES ($1, $2, 'code', 'test')", name, owner
+        )
+    yield
+    await pool.execute("DELETE FROM adapters WHERE created_by = 'test'")
+
+
+async def bearer_of(world: World, name: str) -> str:
     sessions: Any = world.desk._sessions
-    who = Identified(number_type="account", number="desk-slow", name="值班", role="department", department="slow")
-    bearer = await sessions.issue_bearer(who)
-    async with world.client(ANA) as ana, client(world, bearer.token) as department:
+    who = Identified(number_type="account", number=f"desk-{name}", name="值班", role="department", department=name)
+    return (await sessions.issue_bearer(who)).token
+
+
+async def test_a_department_signed_in_is_shown_the_part_it_owns_whatever_its_adapter_is_called(owned, world):
+    token, other = await bearer_of(world, "bureau"), await bearer_of(world, "slow")
+    async with world.client(ANA) as ana, client(world, token) as department, client(world, other) as stranger:
         trace_id = await asked(ana)
+        assert (await stranger.get(f"/v1/explain/{trace_id}")).status_code == 404
         told = await department.get(f"/v1/explain/{trace_id}")
         assert [bar["adapter"] for bar in told.json()["data"][0]["waterfall"]] == ["slow"]
         [link] = [one for one in told.json()["data"][0]["links"] if one["state"] == "failed"]

@@ -119,8 +119,12 @@ async def test_a_hanging_department_does_not_take_a_healthy_ones_places():
 
 async def test_a_refused_connection_is_tried_once_more_and_no_more():
     async with world({"dead": None}) as lines:
+        for _ in range(4):  # with the call itself five, which earn one repetition
+            lines["dead"].retries.earned()
         gathered = await gather(lines, asks(lines), PERSON, deadline=asyncio.get_running_loop().time() + 1)
         assert gathered.records[0].attempts == 2
+        gathered = await gather(lines, asks(lines), PERSON, deadline=asyncio.get_running_loop().time() + 1)
+        assert gathered.records[0].attempts == 1, "the budget is spent"
 
 
 async def test_an_adapter_that_is_not_connected_is_one_part():

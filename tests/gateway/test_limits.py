@@ -1,3 +1,6 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
 from onestop.gateway.limits import Breaker, Pace, RetryBudget
 
 
@@ -91,13 +94,28 @@ def test_a_probe_that_tells_nothing_makes_room_for_the_next():
     assert breaker.allows(101.1)
 
 
-def test_retries_are_at_most_a_fifth_of_the_calls():
+@given(st.lists(st.booleans(), max_size=300))
+def test_at_no_moment_of_any_course_are_there_more_than_six_attempts_for_five_requests(course):
+    budget, requests, repeated = RetryBudget(), 0, 0
+    for fresh in course:
+        if fresh:
+            budget.earned()
+            requests += 1
+        else:
+            repeated += budget.spend()
+        assert 5 * repeated <= requests
+
+
+def test_a_line_that_was_asked_five_times_has_a_repetition_and_keeps_at_most_ten():
     budget = RetryBudget()
-    granted = 0
-    for _ in range(1000):
+    for _ in range(4):
         budget.earned()
-        granted += budget.spend()
-    assert granted <= 1000 * 0.2 + 3
+    assert not budget.spend()
+    budget.earned()
+    assert budget.spend()
+    for _ in range(500):
+        budget.earned()
+    assert sum(budget.spend() for _ in range(100)) == 10
 
 
 def test_a_pace_of_three_a_second_spaces_the_fourth():

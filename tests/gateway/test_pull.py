@@ -72,6 +72,17 @@ async def test_an_adapter_of_the_same_department_is_its_own(work):
         own_manifest(work.gateway, desk("dep"), "nowhere")
 
 
+async def test_who_owns_an_adapter_fetches_from_it_whatever_it_is_called(work):
+    owners = {"dep": "bureau", "other": "other"}
+    work.gateway.show(msgspec.structs.replace(work.gateway.shown, owners=owners))
+    for stranger in ("dep", "other", "nobody"):  # to be called like it is nothing
+        with pytest.raises(NoSuchAdapter):
+            own_manifest(work.gateway, desk(stranger), "dep")
+    assert own_manifest(work.gateway, desk("bureau"), "dep").id == "dep"
+    with pytest.raises(NoSuchAdapter):
+        own_manifest(work.gateway, desk("bureau"), "other")
+
+
 async def test_another_department_can_neither_answer_nor_give_back_nor_keep(work, pull, dep):
     (effect_id,) = await offered(work, "a1")
     (got,) = await pull.fetch(dep, 10, 0, 60)

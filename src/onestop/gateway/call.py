@@ -364,7 +364,9 @@ class Call:
             repeatable = not isinstance(error, (TooManyWaiting, BadMessage))
         else:
             repeatable = self.prepared.spec.idempotent == "safe" and isinstance(error, ConnectionLost)
-        if not repeatable or not self.line.retries.spend():
+        # What was never written is no attempt at another address: it adds nothing to what that one bears.
+        elsewhere = isinstance(error, NotSent) and len(self.line.replicas.all) > 1
+        if not repeatable or not (elsewhere or self.line.retries.spend()):
             return False
         self.piece("retry", str(self.attempts), self.started, error.reason)
         self.line.write(self)

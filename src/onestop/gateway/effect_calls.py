@@ -1,24 +1,35 @@
 """The worker's calls, each with a trace under the id of the request that wanted the effect."""
 
+import asyncio
 import time
 from typing import Any, Final
 
+import asyncpg
+import structlog
+
+from onestop import clock
+from onestop.db import Pool
 from onestop.gateway import store
+from onestop.gateway.effect_verdicts import refuses_us
 from onestop.gateway.explain import TraceLog
 from onestop.gateway.facts import Fact
 from onestop.gateway.fanout import Record, record_of
 from onestop.gateway.line import CallFailed, Line
 from onestop.gateway.models import Effect
 from onestop.gateway.operations import Answer, Prepared
+from onestop.gateway.store_registry import insert_notice
 
+log = structlog.get_logger(__name__)
+
+_NOTICE_S: Final = 2.0  # well within the lease under which the call was made
 CALL_S: Final = 10.0  # no call takes longer, whatever its manifest says: the lease is half again as long
 
 
 class Calls:
     """Asks departments on behalf of effects; without a trace log it leaves no traces."""
 
-    def __init__(self, traces: TraceLog | None) -> None:
-        self._traces = traces
+    def __init__(self, pool: Pool, traces: TraceLog | None) -> None:
+        self._pool, self._traces = pool, traces
 
     async def ask(
         self,
@@ -37,7 +48,19 @@ class Calls:
         took_ms = (time.perf_counter() - began) * 1000
         operation = f"{operation}.{name}" if name else operation
         self._trace(effect, record_of(line.manifest, operation, outcome, 0.0, took_ms, detail=outcome.fact))
+        if refuses_us(outcome):
+            await self._tell_refused(line, operation)
         return outcome
+
+    async def _tell_refused(self, line: Line, operation: str) -> None:
+        """Tell the adapter's owner that we are not let in, once a day; what was answered counts without it."""
+        adapter, version = line.manifest.id, line.manifest.version
+        id_ = f"refused:{adapter}:{version}:{operation}:{clock.real_now().date().isoformat()}"
+        try:
+            async with asyncio.timeout(_NOTICE_S):
+                await insert_notice(self._pool, id_, adapter, version, "refused_us", {"operation": operation})
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
+            log.warning("notice_not_written", adapter=adapter, fault=type(fault).__name__)
 
     def note(self, effect: Effect, outcome: str, why: Fact | None) -> None:
         """Leave a trace of what was decided without asking anybody."""

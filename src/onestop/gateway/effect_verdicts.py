@@ -16,6 +16,9 @@ GIVE_UP_S = 72 * 3600.0
 LOOK_S = 60.0  # how long a department that answers by callback is given before it is asked
 LONGEST_HELD_S = 300.0  # a window may be taken back before its end
 _LONGEST_WAIT_S = 120.0
+# Refused credentials do not come right by asking: who must put them right is told, and few calls are made until then.
+DENIED_S = 300.0
+_DENIED_LONGEST_S = 3600.0
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +34,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 def judge(prepared: Prepared, outcome: Answer | CallFailed, effect: store.Claimed, was_unknown: bool) -> Verdict:
     """Decide what an attempt to send, or to look up, means for the effect; touches nothing."""
-    wait = max(backoff_s(effect.attempt), outcome.retry_after_s or 0)
+    pause = denied_s(effect.attempt) if refuses_us(outcome) else backoff_s(effect.attempt)
+    wait = max(pause, outcome.retry_after_s or 0)
     if isinstance(outcome, CallFailed):
         if outcome.kind in ("paused", "full"):
             # Our own line held it back: the department was not bothered, so it need not be spared for longer.
@@ -54,6 +58,14 @@ def judge(prepared: Prepared, outcome: Answer | CallFailed, effect: store.Claime
         settled = Settled(outcome="desk", reason=outcome.reason, problem="upstream.refused")
         return Verdict(state="refused", settled=settled, problem="upstream.refused")
     return _unknown(prepared, effect, f"upstream.{outcome.kind}", wait, was_unknown)
+
+
+def refuses_us(outcome: Answer | CallFailed) -> bool:
+    """Tell whether the department does not let us in: by its answer, or where it gives tokens out."""
+    if isinstance(outcome, Answer):
+        return outcome.kind == "denied"
+    why = outcome.fact if outcome.kind == "no_token" else None
+    return why is not None and why.code == "token_status" and why.params["status"] in (400, 401, 403)
 
 
 def said(prepared: Prepared, answer: Answer) -> Verdict:
@@ -150,3 +162,9 @@ def backoff_s(attempt: int) -> float:
     """Return how long to wait after the nth attempt: exponential with full jitter, at most two minutes."""
     doubled = min(attempt, 16)  # of two to the thousandth, which three days of attempts reach, no float knows
     return max(random.uniform(0, min(2.0**doubled, _LONGEST_WAIT_S)), 0.2)  # noqa: S311 - no secret
+
+
+def denied_s(attempt: int) -> float:
+    """Return how long to wait after the nth attempt was refused: five minutes to an hour, less a random quarter."""
+    step = min(DENIED_S * 2.0 ** min(max(attempt - 1, 0), 16), _DENIED_LONGEST_S)
+    return step * random.uniform(0.75, 1.0)  # noqa: S311 - no secret

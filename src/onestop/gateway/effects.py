@@ -87,7 +87,7 @@ class Dispatcher:
     ) -> None:
         self._pool, self._keys, self._gateway, self._region = pool, keys, gateway, region
         self._handler = handler
-        self._calls = Calls(traces)
+        self._calls = Calls(pool, traces)
         self.worker = f"w-{secrets.token_hex(6)}"
         self._running: dict[str, asyncio.Task[None]] = {}
         self._holds = Holds()
@@ -364,6 +364,8 @@ class Dispatcher:
         final = isinstance(found, Answer) and found.kind == "ok" and found.outcome not in ("pending", "extended")
         if not final and not (isinstance(found, Answer) and found.kind in ("declined", "correction")):
             told = later_s(found.later) if isinstance(found, Answer) else found.retry_after_s
+            if verdicts.refuses_us(found):
+                every = max(every, verdicts.DENIED_S)
             wait = min(max(every, told or 0), max(left, 0.2))
             await store.postpone(self._pool, effect, self.worker, effect.state, None, wait)
             return

@@ -30,6 +30,9 @@ log = structlog.get_logger(__name__)
 # Tells whether a case is the viewer's own: what the worker did for it is then theirs to see.
 Owns = Callable[[str], Awaitable[bool]]
 
+# Tells which adapters are a department's own.
+OwnedBy = Callable[[str | None], frozenset[str]]
+
 _EVERY_S = 0.2
 _MOST_WAITING = 5_000
 _BATCH = 500
@@ -127,17 +130,21 @@ async def explain(
     lang: Language,
     manifests: Mapping[str, Manifest],
     owns: Owns | None = None,
+    owned_by: OwnedBy | None = None,
 ) -> list[Explanation]:
     """Explain every request under a trace id that the viewer may see, the first one first.
+
+    A department sees what concerns the adapters it owns; nothing, where nobody tells which those are.
 
     Raises:
         NoSuchTrace: nothing is kept under it, or it is somebody else's.
     """
     whose = None if viewer.department is not None else viewer.principal
     entries = await store_traces.under(db, region, trace_id, whose)
+    own = owned_by(viewer.department) if owned_by is not None else frozenset[str]()
     found: list[Explanation] = []
     for entry in entries:
-        seen = await _seen(entry, viewer, owns)
+        seen = await _seen(entry, viewer, own, owns)
         if seen is not None:
             found.append(_explanation(trace_id, entry, seen, lang, manifests, curl=viewer.curl))
     if not found:
@@ -145,7 +152,9 @@ async def explain(
     return found
 
 
-async def _seen(entry: store_traces.Entry, viewer: Viewer, owns: Owns | None) -> list[dict[str, Any]] | None:
+async def _seen(
+    entry: store_traces.Entry, viewer: Viewer, adapters: frozenset[str], owns: Owns | None
+) -> list[dict[str, Any]] | None:
     """Return the questions of a request that the viewer may see; None where the whole of it is not theirs."""
     bars: list[dict[str, Any]] = entry.records.get("fanout", [])
     if (viewer.principal is None and viewer.department is None) or (
@@ -153,8 +162,8 @@ async def _seen(entry: store_traces.Entry, viewer: Viewer, owns: Owns | None) ->
     ):
         return bars
     if viewer.department is not None:
-        own = [bar for bar in bars if bar["adapter"] == viewer.department]
-        return own if own or entry.records.get("adapter") == viewer.department else None
+        own = [bar for bar in bars if bar["adapter"] in adapters]
+        return own if own or entry.records.get("adapter") in adapters else None
     case = entry.records.get("case")
     if entry.principal is None and isinstance(case, str) and owns is not None and await owns(case):
         return bars

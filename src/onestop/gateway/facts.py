@@ -8,7 +8,6 @@ import re
 import ssl
 import time
 from collections.abc import Collection
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +15,7 @@ import msgspec
 from onestop.errors import Actor, OnestopError
 from onestop.gateway.manifest import Operation
 from onestop.gateway.mapping.language import MappingFailed
+from onestop.gateway.retry_after import http_date, retry_after_s
 from onestop.outbound.errors import (
     AddressRefused,
     BadBody,
@@ -206,8 +206,8 @@ def of_status(reply: Reply, spec: Operation, auth: str) -> Fact:
     if status in (406, 415):
         return fact("status_media_type", status=status, codec=spec.request_codec, reads=spec.response_codec)
     if status == 429:
-        told = reply.header(b"retry-after")
-        return fact("status_busy", retry_after=told.decode("latin-1")[:20] if told and told.isdigit() else "—")
+        told_s = retry_after_s(reply)
+        return fact("status_busy", retry_after="—" if told_s is None else round(told_s))
     if status >= 500:
         return fact("status_down", status=status)
     return fact("status_unlisted", status=status, accept=" ".join(map(str, spec.accept)))
@@ -215,11 +215,8 @@ def of_status(reply: Reply, spec: Operation, auth: str) -> Fact:
 
 def _skew_s(reply: Reply) -> float | None:
     """Return how far the department's clock is ahead of ours, by its Date header."""
-    told = reply.header(b"date")
-    try:
-        return parsedate_to_datetime(told.decode("ascii")).timestamp() - time.time() if told else None
-    except (ValueError, TypeError, UnicodeDecodeError):
-        return None
+    told = http_date(reply.header(b"date"))
+    return told.timestamp() - time.time() if told else None
 
 
 def of_case(number: int, outcome: str, status: int, path: str | None) -> Fact:

@@ -125,24 +125,29 @@ class Breaker:
 
 
 class RetryBudget:
-    """Lets at most one call in five be a repetition, with a few to begin with; so retries cannot multiply load."""
+    """Lets at most one call in five be a repetition, at every moment since the line was opened.
 
-    __slots__ = ("_tokens",)
-    _MOST = 10.0
+    It begins empty: a gift to begin with would be given again by every process and every new version, just while the
+    department is at its worst. What quiet days earn is kept, so a line that has answered five calls has a repetition.
+    """
+
+    __slots__ = ("_earned",)
+    _PRICE = 5  # first attempts; whole numbers, so that no sum of fractions ever gives one too many
+    _MOST = 10 * _PRICE
 
     def __init__(self) -> None:
-        self._tokens = 3.0
+        self._earned = 0
 
     def earned(self) -> None:
         """Note a first attempt."""
-        if self._tokens < self._MOST:
-            self._tokens += 0.2
+        if self._earned < self._MOST:
+            self._earned += 1
 
     def spend(self) -> bool:
         """Take one repetition; False where the budget is used up."""
-        if self._tokens < 1.0:
+        if self._earned < self._PRICE:
             return False
-        self._tokens -= 1.0
+        self._earned -= self._PRICE
         return True
 
 

@@ -23,6 +23,7 @@ from onestop.gateway.mapping.values import MOST_PARTS, most_text, plain
 from onestop.gateway.models import Outcome
 from onestop.gateway.own_ids import asks_by_own_id, own_id_of
 from onestop.gateway.paging import Pages, PageSpoiled, Turner, with_page
+from onestop.gateway.retry_after import retry_after_s
 from onestop.gateway.steps import PreparedStep, steps_of
 from onestop.outbound.decoding import decode_json
 from onestop.outbound.errors import BadBody, BadMessage
@@ -174,14 +175,14 @@ class Prepared:
                 return self.read(body, number, reply)
             else:
                 return self._turned(reply, body, number, pages, values)
-            answer.retry_after_s = _retry_after(reply)
+            answer.retry_after_s = retry_after_s(reply)
             return answer
         except (BadBody, MappingFailed) as fault:
             # A refusal may come without the protection of an answer; nothing else that it holds is believed.
             found = self._error(status, fault.outer) if isinstance(fault, protection.NotOpened) else None
             answer = Answer(found[0].outcome if found else "bad_reply", reply)
             if found is not None:
-                answer.reason, answer.retry_after_s = found[1], _retry_after(reply)
+                answer.reason, answer.retry_after_s = found[1], retry_after_s(reply)
                 return answer
             answer.reason = str(fault)
             answer.fact = facts.of_body(fault, self.spec)
@@ -390,11 +391,6 @@ def _by_status(status: int) -> AnswerKind:
     if 500 <= status <= 599:
         return "down"
     return "invalid" if 400 <= status <= 499 else "bad_reply"
-
-
-def _retry_after(reply: Reply) -> float | None:
-    told = reply.header(b"retry-after")
-    return float(told) if told is not None and told.isdigit() and len(told) < 6 else None
 
 
 def prepare(manifest: Manifest, secrets: Mapping[str, str] | None = None) -> dict[str, Prepared]:

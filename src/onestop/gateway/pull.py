@@ -108,9 +108,7 @@ def own_manifest(gateway: Gateway, session: Session, adapter: str) -> Manifest:
     manifest = gateway.manifests.get(adapter)
     if manifest is None or not any(one.answer == "pull" for one in manifest.operations):
         raise NoSuchAdapter(adapter)
-    own = gateway.manifests.get(session.department or "")
-    codes = {session.department, own.department.code if own else None}
-    if session.department != adapter and manifest.department.code not in codes:
+    if adapter not in gateway.owned_by(session.department):
         raise NoSuchAdapter(adapter)
     return manifest
 

@@ -106,6 +106,7 @@ class _Read(msgspec.Struct, frozen=True, kw_only=True):
     agreements: list[Agreement]
     closed: list[str]
     overrides: list[Override]
+    owners: dict[str, str]
 
 
 class _Picture:
@@ -215,6 +216,7 @@ class Registry:
                 one_offs[one.adapter] = (*one_offs.get(one.adapter, ()), one)
             agreements, closed = await store.agreements(db), await store.closed(db)
             overrides = await store.overrides(db)
+            owners = await store.owners(db)
         values: dict[str, list[Value]] = {}
         for secret in sealed:
             values.setdefault(secret.adapter, []).append(opened(self._keys, self._environment, secret))
@@ -226,6 +228,7 @@ class Registry:
             agreements=agreements,
             closed=closed,
             overrides=overrides,
+            owners=owners,
         )
 
     async def _apply(self, read: _Read, now: datetime) -> None:
@@ -246,6 +249,7 @@ class Registry:
                 faults=picture.faults,
                 closed=picture.closed,
                 overrides=Overrides(read.overrides),
+                owners=read.owners,
             )
         )
         self._retire(picture.keys)

@@ -139,7 +139,7 @@ class SharedController(Controller):
         row, viewer = await shares.opened(pool, settings.region, token)
         found = await explain(
             pool, settings.region, row.trace_id, viewer=viewer, lang=context.lang, manifests=gateway.manifests,
-            owns=partial(owns_case, row.subject),
+            owns=partial(owns_case, row.subject), owned_by=gateway.owned_by,
         )  # fmt: skip
         headers = {"vary": "Accept, Accept-Language", "cache-control": "no-store", "referrer-policy": "no-referrer"}
         if b"text/html" in context.headers.get(b"accept", b""):
@@ -188,6 +188,7 @@ async def _own(
         lang=context.lang,
         manifests=gateway.manifests,
         owns=partial(owns_case, session.subject_id),
+        owned_by=gateway.owned_by,
     )
 
 

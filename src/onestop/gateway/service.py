@@ -21,6 +21,7 @@ from onestop.gateway.manifest import BadManifest, Manifest, Operation
 from onestop.gateway.models import Ask, Held
 from onestop.gateway.operations import Prepared, prepare
 from onestop.gateway.overrides import WHOLE, Override, Overrides
+from onestop.gateway.owners import owned_by
 from onestop.gateway.quotas import Quotas
 from onestop.gateway.uses import Uses
 from onestop.gateway.windows import OneOff, in_window
@@ -53,6 +54,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     faults: dict[str, str] = {}  # why an adapter could not be loaded
     closed: dict[str, Fact] = {}  # why there is no line to a department that has a system
     overrides: Overrides = Overrides()
+    owners: dict[str, str] = {}  # by adapter: whose it is, where onboarding knows
 
 
 class Gateway:
@@ -99,6 +101,10 @@ class Gateway:
         made.files = files
         made.show(Shown(manifests=known, lines=lines, faults=faults, closed=closed))
         return made
+
+    def owned_by(self, department: str | None) -> frozenset[str]:
+        """Return the adapters that are a department's own; empty for None."""
+        return owned_by(department, self.manifests, self.shown.owners)
 
     def show(self, shown: Shown) -> None:
         """Serve this from now on; calls under way go on over the lines they began on."""

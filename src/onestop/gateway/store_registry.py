@@ -137,6 +137,19 @@ async def closed(db: Db) -> list[str]:
     return [row.adapter for row in await many(db, Policy, SELECT_CLOSED, _MOST)]
 
 
+class _Owner(msgspec.Struct, frozen=True, kw_only=True):
+    adapter: str
+    owner: str
+
+
+SELECT_OWNERS = "SELECT id AS adapter, owner FROM adapters ORDER BY id LIMIT $1"
+
+
+async def owners(db: Db) -> dict[str, str]:
+    """Return whose each adapter is, by its id; the departments of files are not in the database."""
+    return {row.adapter: row.owner for row in await many(db, _Owner, SELECT_OWNERS, _MOST)}
+
+
 ADD_COUNTS = """
     INSERT INTO quota_counts AS q (agreement, day, calls)
     SELECT id, day, calls FROM unnest($1::text[], $2::date[], $3::bigint[]) AS new (id, day, calls)

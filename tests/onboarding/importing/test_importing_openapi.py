@@ -357,6 +357,30 @@ def test_a_state_whose_values_are_not_listed_is_polled_once_they_are_told() -> N
     assert outcome.map == {"open": "pending", "all done": "completed"}
 
 
+def taken_later(status: str) -> dict[str, Any]:
+    """Import a submission that gives out a job's number, with the job on a path of its own and a customer beside."""
+    job = {"type": "object", "properties": {"jobId": {"type": "string"}, "customerId": {"type": "string"}}}
+    state = {"type": "object", "properties": {"state": {"type": "string", "enum": ["pending", "completed"]}}}
+    paths = {
+        "/reports": {"post": answers(job, status) | {"operationId": "createReport"}},
+        "/jobs/{jobId}": {"get": answers(state) | {"operationId": "getJob"}},
+    }
+    document = json.dumps({"openapi": "3.0.0", "info": {"title": "T"}, "paths": paths})
+    return operations(imported(document, **{"idempotent.create_report": "none"}))
+
+
+def test_a_number_of_a_201_makes_no_state_of_what_is_read_by_it() -> None:
+    assert taken_later("201")["create_report"].answer == "now"
+
+
+def test_a_job_on_a_path_of_its_own_is_polled_by_the_number_that_a_202_gives_out() -> None:
+    told = taken_later("202")
+    assert told["get_job"].kind == "status"
+    assert told["create_report"].answer == "poll"
+    assert told["create_report"].poll.operation == "get_job"
+    assert told["create_report"].reply.reference == "jobId"
+
+
 def test_a_made_up_request_keeps_the_bounds_of_its_schema() -> None:
     members = {
         "at": {"type": "array", "minItems": 2, "items": {"type": "number"}},

@@ -3,8 +3,9 @@
 import re
 from typing import Final
 
-from onestop.onboarding.importing.drafts import Draft
+from onestop.onboarding.importing.drafts import Draft, success
 from onestop.onboarding.importing.models import Described
+from onestop.onboarding.importing.replies import place_of
 from onestop.onboarding.importing.requests import KEY_HEADERS, KEY_NAMES
 from onestop.onboarding.importing.rules_kind import guess
 from onestop.onboarding.importing.rules_names import snake, unique, words_of
@@ -61,6 +62,24 @@ def _relate(drafts: list[Draft]) -> None:
         elif draft.kind in ("status", "cancel") and "{" in draft.described.path and "/" not in tail:
             draft.partner = submit.id
     _relate_by_words(drafts)
+
+
+def relate_by_members(drafts: list[Draft]) -> None:
+    """Take a read by a number that a submission's 202 gives out for its state, on whatever path it lies.
+
+    It needs answers that were looked at. Only by 202, which promises a later answer: what a 201 names besides, a
+    customer say, is no state of what was sent.
+    """
+    for submit in (d for d in drafts if d.kind == "submit" and d.described.soap is None):
+        answer, accept = success(submit.described.answers)
+        if 202 not in accept or answer is None or not answer.media:
+            continue
+        given = {"".join(words_of(name)) for name in place_of(answer.media[0].shape).shape.members} - {"id"}
+        for draft in drafts:
+            read = draft.described.method == "GET" and draft.kind in ("query", "status") and draft.partner is None
+            places = re.findall(r"\{([^{}]+)\}", draft.described.path)
+            if read and len(places) == 1 and "".join(words_of(places[0])) in given:
+                draft.kind, draft.partner = "status", submit.id
 
 
 def _relate_by_words(drafts: list[Draft]) -> None:

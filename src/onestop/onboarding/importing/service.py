@@ -90,6 +90,7 @@ class _Import:
     def run(self) -> Imported:
         drafts = choosing.drafts_of(self.description.operations)
         self._look(sorted(drafts, key=choosing.worth, reverse=True)[: choosing.LOOKED_AT], whole=False)
+        choosing.relate_by_members(drafts)
         taken = self._choose(drafts)
         places.settle(taken, self.description, self.notes, self.spot)
         self._look(taken, whole=True)
