@@ -31,6 +31,7 @@ from onestop.gateway.windows import OneOff
 from onestop.http.wake import Listener
 from onestop.outbound.addresses import AllowList
 from onestop.resources import shipped
+from onestop.rounds import attempt
 from onestop.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -172,7 +173,7 @@ class Registry:
                     await self._wakened.wait()
             self._wakened.clear()
             await self._look()
-            await self._let_go()
+            await attempt("registry_letting_go", self._let_go)
 
     async def _look(self) -> None:
         try:
@@ -209,7 +210,10 @@ class Registry:
             overrides = await store.overrides(db)
         values: dict[str, list[Value]] = {}
         for secret in sealed:
-            values.setdefault(secret.adapter, []).append(opened(self._keys, self._environment, secret))
+            try:
+                values.setdefault(secret.adapter, []).append(opened(self._keys, self._environment, secret))
+            except Exception:  # sealed with a key that is gone: a matter of one adapter, whose line says what it lacks
+                log.exception("secret_not_opened", adapter=secret.adapter, secret=secret.id)
         return _Read(
             served=served,
             urls=urls,
@@ -224,7 +228,11 @@ class Registry:
         picture = _Picture()
         picture.faults |= self._file_faults
         for adapter in sorted({*self._files, *read.served}):
-            self._place(picture, adapter, read, now)
+            try:
+                self._place(picture, adapter, read, now)
+            except Exception as fault:  # a defect that one adapter brings out leaves the others followed
+                log.exception("adapter_not_placed", adapter=adapter)
+                self._go_on(picture, adapter, fault)
         begun = [one for one in read.agreements if one.begins <= now and (one.ends is None or one.ends > now)]
         self._gateway.quotas.set(begun, read.closed)
         self._gateway.show(
@@ -290,6 +298,21 @@ class Registry:
             picture.lines[adapter] = line
             picture.kept.setdefault((adapter, line.manifest.version), line)
 
+    def _go_on(self, picture: _Picture, adapter: str, fault: Exception) -> None:
+        """Leave an adapter that could not be put into the picture as it is served now."""
+        picture.faults[adapter] = type(fault).__name__
+        shown = self._gateway.shown
+        if adapter in shown.manifests:
+            picture.manifests[adapter] = shown.manifests[adapter]
+        if adapter in shown.lines:
+            picture.lines[adapter] = shown.lines[adapter]
+        if adapter in shown.trials:
+            picture.trials[adapter] = shown.trials[adapter]
+        if adapter in shown.stopped:
+            picture.stopped.add(adapter)
+        picture.kept.update({key: line for key, line in shown.kept.items() if key[0] == adapter})
+        picture.keys |= {key for key in self._lines if key[0] == adapter}
+
     def _keep(self, picture: _Picture, manifest: Manifest | None, digest: bytes, where: Where | None) -> Line | None:
         if manifest is None or (manifest.id, manifest.version) in picture.kept:
             return None if manifest is None else picture.kept[manifest.id, manifest.version]
@@ -346,7 +369,7 @@ class Registry:
         over = [line for until, line in self._leaving if until <= now]
         self._leaving = [(until, line) for until, line in self._leaving if until > now]
         for line in over:
-            await line.close()
+            await attempt("registry_closing", line.close, adapter=line.manifest.id)
 
     async def _tell(self, faults: Mapping[str, str]) -> None:
         """Tell owners what could not be loaded; the same fault once a day, however many processes meet it."""
