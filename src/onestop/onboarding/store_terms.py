@@ -215,6 +215,28 @@ async def windows(db: Db, adapter: str) -> list[WindowRow]:
     return await many(db, WindowRow, SELECT_WINDOWS, adapter)
 
 
+SELECT_LATE_WINDOWS = """
+    SELECT id, begins, ends, note_zh, note_en, made_by
+      FROM maintenance_windows WHERE adapter = $1 AND ends > now() - interval '1 day' ORDER BY begins LIMIT 200
+"""
+
+
+async def late_windows(db: Db, adapter: str) -> list[WindowRow]:
+    """Read the windows of an adapter that are not over, or not for long."""
+    return await many(db, WindowRow, SELECT_LATE_WINDOWS, adapter)
+
+
+EXTEND_WINDOW = """
+    INSERT INTO maintenance_windows (id, adapter, begins, ends, made_by) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (id) DO NOTHING
+"""
+
+
+async def extend_window(db: Connection, id_: str, adapter: str, begins: datetime, ends: datetime, by: str) -> bool:
+    """Join a window to the one that ends where it begins; False where another process has."""
+    return await execute(db, EXTEND_WINDOW, id_, adapter, begins, ends, by) == 1
+
+
 DELETE_WINDOW = "DELETE FROM maintenance_windows WHERE adapter = $1 AND id = $2 AND ends > now()"
 
 
