@@ -403,6 +403,20 @@ async def test_an_adapter_that_cannot_be_placed_keeps_what_it_has_and_the_others
         assert (await here.ask(LIN)).state == "ok"
 
 
+async def test_all_that_is_told_of_a_place_reaches_the_line(room, keys, told, dsn):
+    async with AsyncExitStack() as stack:
+        served = await stack.enter_async_context(department(answering()))
+        url = f"http://127.0.0.1:{served.port}"
+        await room.push(ONE, manifest("one", "0.1.0"))
+        await room.place("one", url)
+        await room.live(manifest("one"))
+        here = await stack.enter_async_context(serving(dsn, keys, told))
+        await room.place("one", url, replicas=[url], config={"tenant": "t"})
+        await here.follows(lambda gateway: gateway.lines["one"].where.config == {"tenant": "t"})
+        assert here.gateway.lines["one"].where.replicas == (url,)
+        assert (await here.ask(LIN)).state == "ok"
+
+
 async def test_a_secret_that_cannot_be_opened_is_no_matter_of_the_others(room, keys, told, dsn):
     async with AsyncExitStack() as stack:
         served = await stack.enter_async_context(department(answering()))

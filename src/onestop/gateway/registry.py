@@ -93,7 +93,7 @@ class _Read(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the database tells, at one mark."""
 
     served: dict[str, list[store.Served]]
-    urls: dict[str, str]
+    places: dict[str, store.Place]
     values: dict[str, list[Value]]
     one_offs: dict[str, tuple[OneOff, ...]]
     agreements: list[Agreement]
@@ -201,7 +201,7 @@ class Registry:
             served: dict[str, list[store.Served]] = {}
             for row in await store.served(db):
                 served.setdefault(row.adapter, []).append(row)
-            urls = {place.adapter: place.url for place in await store.places(db, self._environment)}
+            told = {place.adapter: place for place in await store.places(db, self._environment)}
             sealed = await store.secrets(db, self._environment)
             one_offs: dict[str, tuple[OneOff, ...]] = {}
             for one in await store.windows(db):
@@ -216,7 +216,7 @@ class Registry:
                 log.exception("secret_not_opened", adapter=secret.adapter, secret=secret.id)
         return _Read(
             served=served,
-            urls=urls,
+            places=told,
             values=values,
             one_offs=one_offs,
             agreements=agreements,
@@ -333,7 +333,7 @@ class Registry:
     def _where(self, adapter: str, read: _Read, now: datetime) -> Where | None:
         """Return an adapter's place: the environment file's, overridden by the database's."""
         told = self._told.get(adapter)
-        return _placed(told, read.urls.get(adapter), choose(read.values.get(adapter, ()), now))
+        return _placed(told, read.places.get(adapter), choose(read.values.get(adapter, ()), now))
 
     def _line(self, picture: _Picture, manifest: Manifest, digest: bytes, where: Where | None) -> Line | None:
         """Return the line that is there, or make it; None where there is no place, or it cannot be made."""
@@ -412,14 +412,23 @@ async def place_of(pool: Pool, keys: Keys, settings: Settings, adapter: str, env
     The environment file counts for the environment this installation runs in.
     """
     told = places(settings).get(adapter) if environment == environment_of(settings) else None
-    urls = {place.adapter: place.url for place in await store.places(pool, environment)}
+    known = {place.adapter: place for place in await store.places(pool, environment)}
     values = [opened(keys, environment, secret) for secret in await store.secrets(pool, environment, adapter)]
-    return _placed(told, urls.get(adapter), choose(values, clock.real_now()))
+    return _placed(told, known.get(adapter), choose(values, clock.real_now()))
 
 
-def _placed(told: Where | None, url: str | None, secrets: dict[str, str]) -> Where | None:
-    """Return the environment file's place, overridden by what the database tells; None where neither has an address."""
-    if told is None:
-        return Where(url, secrets) if url is not None else None
-    kept = () if url else told.replicas
-    return msgspec.structs.replace(told, url=url or told.url, replicas=kept, secrets={**told.secrets, **secrets})
+def _placed(told: Where | None, place: store.Place | None, secrets: dict[str, str]) -> Where | None:
+    """Return the environment file's place, overridden by what the database tells; None where neither has an address.
+
+    What the database does not tell stays as the file says; constants and secrets are overridden one by one.
+    """
+    if place is None:
+        return msgspec.structs.replace(told, secrets={**told.secrets, **secrets}) if told is not None else None
+    before = told or Where("", {})
+    return Where(
+        place.url,
+        {**before.secrets, **secrets},
+        {**before.config, **place.config},
+        place.token_url or before.token_url,
+        before.replicas if place.replicas is None else tuple(place.replicas),
+    )

@@ -32,6 +32,9 @@ class PlaceRow(msgspec.Struct, frozen=True, kw_only=True):
 
     environment: Environment
     url: str
+    replicas: list[str] | None
+    token_url: str | None
+    config: dict[str, str]
     set_by: str
     set_at: datetime
 
@@ -90,18 +93,22 @@ class Expiring(msgspec.Struct, frozen=True, kw_only=True):
 
 
 UPSERT_PLACE = """
-    INSERT INTO adapter_places (adapter, environment, url, set_by) VALUES ($1, $2, $3, $4)
-        ON CONFLICT (adapter, environment) DO UPDATE SET url = excluded.url, set_by = excluded.set_by, set_at = now()
+    INSERT INTO adapter_places (adapter, environment, url, replicas, token_url, config, set_by)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (adapter, environment)
+        DO UPDATE SET url = excluded.url, replicas = excluded.replicas, token_url = excluded.token_url,
+                      config = excluded.config, set_by = excluded.set_by, set_at = now()
 """
 
 
-async def set_place(db: Connection, adapter: str, environment: Environment, url: str, by: str) -> None:
-    """Say where a system is."""
-    await execute(db, UPSERT_PLACE, adapter, environment, url, by)
+async def set_place(db: Connection, *row: object) -> None:
+    """Say where a system is, in order of the statement's columns; what was told before is replaced whole."""
+    await execute(db, UPSERT_PLACE, *row)
 
 
 SELECT_PLACES = """
-    SELECT environment, url, set_by, set_at FROM adapter_places WHERE adapter = $1 ORDER BY environment LIMIT 2
+    SELECT environment, url, replicas, token_url, config, set_by, set_at
+      FROM adapter_places WHERE adapter = $1 ORDER BY environment LIMIT 2
 """
 
 
