@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 
+import asyncpg
 import msgspec
 import pytest
 from hypothesis import given
@@ -309,3 +310,21 @@ def check_any_bytes(data, codec, charset):
 
 async def test_any_bytes_are_read_or_refused():
     check_any_bytes()
+
+
+async def test_a_department_whose_files_cannot_be_looked_at_keeps_nobody_else_from_theirs(
+    pool, keys, tmp_path, monkeypatch
+):
+    other = manifest(name="other", answer="file", tables=NOW.format(""))
+    found = Exchange(pool, keys, tmp_path / "files", other=other)
+    looked = []
+    away = [asyncpg.CannotConnectNowError("starting up")]
+
+    async def write_due(one, *_):
+        looked.append(one.id)
+        if away:
+            raise away.pop()
+
+    monkeypatch.setattr(found.drop, "_write_due", write_due)
+    await found.drop.look()
+    assert sorted(looked) == sorted(["dep", "other"])

@@ -109,9 +109,9 @@ class Room:
         made = await self.on_trial(text, actor, **kind)
         return await self.move(actor, made, "publish")
 
-    async def place(self, adapter: str, url: str, actor: Actor = OPERATOR) -> None:
-        told = service_secrets.SetPlace(url=url)
-        await service_secrets.check_place(self.life, url)
+    async def place(self, adapter: str, url: str, actor: Actor = OPERATOR, **more: Any) -> None:
+        told = service_secrets.SetPlace(url=url, **more)
+        await service_secrets.check_places(self.life, told)
         await self.life.commit(
             lambda db: service_secrets.set_place(self.life, db, actor, adapter, "live", told)
         )  # fmt: skip

@@ -60,6 +60,13 @@ def test_secrets_keys_and_windows_are_set_by_hand_and_no_value_is_shown(run, tmp
     code, _, said = run("secret", "place", "one", "http://10.1.1.1", "--as", "li")
     assert code == 1
     assert "10.1.1.1:80 may not be called" in said
+    more = ("--replica", "http://127.0.0.1:8", "--token-url", "http://127.0.0.1:7/t", "--config", "tenant=t=1")
+    assert run("secret", "place", "one", "http://127.0.0.1:9", *more, "--environment", "live", "--as", "li")[0] == 0
+    listed = run("secret", "list", "one")[1]
+    for shown in ("http://127.0.0.1:9 http://127.0.0.1:8", "token_url: http://127.0.0.1:7/t", "config.tenant: t=1"):
+        assert shown in listed
+    code, _, said = run("secret", "place", "one", "http://127.0.0.1:9", "--config", "1=x", "--as", "li")
+    assert (code, "config" in said) == (2, True)
     made = json.loads(run("key", "make", "one", "etl", "--as", "li", "--json")[1])
     assert made["key"] not in run("key", "list", "one")[1]
     assert run("key", "revoke", "one", made["id"], "--as", "li")[0] == 0

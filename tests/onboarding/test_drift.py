@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,14 +17,15 @@ from hypothesis import strategies as st
 
 from onestop.gateway.manifest import parse
 from onestop.gateway.operations import Answer
-from onestop.onboarding import drift, store, store_play
-from onestop.onboarding.drift import DriftWatch
+from onestop.onboarding import drift, service_overrides, store, store_overrides, store_play
+from onestop.onboarding.drift import DriftWatch, Watched
 from onestop.onboarding.drift_shapes import breaking, compare, from_schema, learn, mapped_paths
 from onestop.onboarding.errors import AdapterAbsent
 from onestop.onboarding.probes import Prober
+from onestop.onboarding.service import Life
 from onestop.onboarding.simulator_examples import as_reply
 from tests.gateway.department import department
-from tests.onboarding.conftest import LIN, ONE, TWO, ZHOU, manifest
+from tests.onboarding.conftest import LIN, ONE, OPERATOR, TWO, ZHOU, manifest
 from tests.onboarding.playing import MANIFESTS, shipped_one
 from tests.onboarding.test_registry import serving
 
@@ -236,6 +238,63 @@ async def test_a_watch_outlives_a_database_that_is_away(city, monkeypatch):
     assert await city.state("1.0.0") == "live"
     await city.watch.round()
     assert await city.state("1.0.0") == "quarantined", "what could not be written then is written now"
+
+
+class OfFile(SimpleNamespace):
+    """A watch whose only version stands in a file, as the processes of one installation have it."""
+
+    async def drifted(self) -> None:
+        """Find the same change in a process that knows nothing of what the others did."""
+        [line] = self.city.here.gateway.lines.values()
+        watched = Watched(line, line.manifest.operation("query"), None)
+        await DriftWatch(self.life, dict).hold_back(watched, "type_changed", "data.as_of")
+
+    async def words(self) -> list[tuple[str, str, str]]:
+        rows = await store_overrides.overrides(self.city.room.pool, "one")
+        return [(row.operation, row.state, row.set_by) for row in rows]
+
+    async def notices(self) -> list[str]:
+        return [one.kind for one in (await self.life.notices(OPERATOR, "one", "en")).data]
+
+
+@pytest.fixture
+async def of_file(city) -> OfFile:
+    pool = city.room.pool
+    await pool.execute("TRUNCATE line_overrides")
+    await pool.execute("DELETE FROM adapter_versions")
+    files = {"one": with_schema().encode()}
+    return OfFile(city=city, life=Life(pool, city.room.life.keys, city.room.life.settings, files, lambda _: None))
+
+
+async def test_a_version_of_a_file_has_its_line_stopped_for_a_day_by_whom_everybody_sees(of_file):
+    await of_file.drifted()
+    assert await of_file.words() == [("", "stopped", "drift-watch")]
+    [row] = await store_overrides.overrides(of_file.city.room.pool, "one")
+    assert "data.as_of" in row.reason
+    assert timedelta(hours=23) < row.until - datetime.now(UTC) <= timedelta(hours=24)
+    await of_file.city.here.follows(lambda gateway: gateway.stop("one", "query") is not None)
+    told = (await of_file.life.notices(OPERATOR, "one", "en")).data
+    assert "data.as_of" in next(one.sentence for one in told if one.kind == "drift_file")
+
+
+async def test_a_stop_that_an_operator_lifted_is_not_set_again_by_another_process(of_file):
+    await of_file.drifted()
+    await of_file.life.commit(lambda db: service_overrides.end_override(of_file.life, db, OPERATOR, "one", None))
+    await of_file.drifted()
+    assert await of_file.words() == []
+    await of_file.city.room.pool.execute("UPDATE adapter_notices SET at = at - interval '25 hours'")
+    await of_file.drifted()
+    assert await of_file.words() == [("", "stopped", "drift-watch")], "a day later it is looked at anew"
+
+
+async def test_an_operators_own_word_is_not_replaced_by_the_watch(of_file):
+    told = service_overrides.SetOverride(
+        state="passing", reason="agreed by telephone", until=datetime.now(UTC) + timedelta(hours=1), operation="query"
+    )
+    await of_file.life.commit(lambda db: service_overrides.set_override(of_file.life, db, OPERATOR, "one", told))
+    await of_file.drifted()
+    assert await of_file.words() == [("query", "passing", "operator")]
+    assert "drift_file_left" in await of_file.notices()
 
 
 async def test_a_probe_that_is_not_due_is_asked_by_nobody(city):

@@ -376,3 +376,79 @@ async def test_a_submission_without_an_agreement_waits_and_is_sent_once_there_is
     worker.stop()
     await task
     assert heard == ["completed"]
+
+
+async def test_an_adapter_that_cannot_be_placed_keeps_what_it_has_and_the_others_are_followed(
+    room, keys, told, dsn, monkeypatch
+):
+    async with AsyncExitStack() as stack:
+        served = await stack.enter_async_context(department(answering()))
+        for actor, name in ((ONE, "one"), (TWO, "two")):
+            await room.push(actor, manifest(name, "0.1.0"))
+            await room.place(name, f"http://127.0.0.1:{served.port}")
+            await room.live(manifest(name), actor)
+        here = await stack.enter_async_context(serving(dsn, keys, told))
+        place = here.registry._place
+
+        def placed(picture, adapter, *rest):
+            if adapter == "one":
+                raise LookupError("a defect of ours")
+            place(picture, adapter, *rest)
+
+        monkeypatch.setattr(here.registry, "_place", placed)
+        await room.live(manifest("two", "2.0.0"), TWO)
+        await here.follows(lambda gateway: gateway.lines["two"].manifest.version == "2.0.0")
+        assert here.gateway.lines["one"].manifest.version == "1.0.0"
+        assert here.gateway.faults == {"one": "LookupError"}
+        assert (await here.ask(LIN)).state == "ok"
+
+
+async def test_all_that_is_told_of_a_place_reaches_the_line(room, keys, told, dsn):
+    async with AsyncExitStack() as stack:
+        served = await stack.enter_async_context(department(answering()))
+        url = f"http://127.0.0.1:{served.port}"
+        await room.push(ONE, manifest("one", "0.1.0"))
+        await room.place("one", url)
+        await room.live(manifest("one"))
+        here = await stack.enter_async_context(serving(dsn, keys, told))
+        await room.place("one", url, replicas=[url], config={"tenant": "t"})
+        await here.follows(lambda gateway: gateway.lines["one"].where.config == {"tenant": "t"})
+        assert here.gateway.lines["one"].where.replicas == (url,)
+        assert (await here.ask(LIN)).state == "ok"
+
+
+async def test_a_secret_that_cannot_be_opened_is_no_matter_of_the_others(room, keys, told, dsn):
+    async with AsyncExitStack() as stack:
+        served = await stack.enter_async_context(department(answering()))
+        for actor, name in ((ONE, "one"), (TWO, "two")):
+            await room.push(actor, manifest(name, "0.1.0"))
+            await room.place(name, f"http://127.0.0.1:{served.port}")
+            await room.live(manifest(name), actor)
+        await room.secret("gate", "x", TWO, "two")
+        await room.pool.execute("UPDATE adapter_secrets SET value = 'sealed by nobody'")
+        here = await stack.enter_async_context(serving(dsn, keys, told))
+        assert set(here.gateway.lines) == {"one", "two"}
+
+
+async def test_a_line_that_cannot_be_closed_does_not_end_the_following(room, keys, told, dsn, monkeypatch):
+    async with AsyncExitStack() as stack:
+        served = await stack.enter_async_context(department(answering()))
+        await room.push(ONE, manifest("one", "0.1.0"))
+        await room.place("one", f"http://127.0.0.1:{served.port}")
+        await room.live(manifest("one"))
+        here = await stack.enter_async_context(serving(dsn, keys, told))
+        tried = asyncio.Event()
+
+        async def stuck():
+            tried.set()
+            raise RuntimeError("a socket that is odd")
+
+        line = here.gateway.lines["one"]
+        monkeypatch.setattr(line, "close", stuck)
+        here.registry._leaving.append((0.0, line))
+        here.registry.wake_all()
+        async with asyncio.timeout(10):
+            await tried.wait()
+        await asyncio.sleep(0)
+        assert not here.registry._task.done()
+        monkeypatch.undo()

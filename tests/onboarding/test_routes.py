@@ -244,6 +244,9 @@ async def test_a_secret_goes_in_and_never_comes_out(portal):
     assert made.status_code == 201
     for answer in (made, await portal.get("one", "/v1/adapters/one/secrets")):
         assert "very-secret-word" not in answer.text
+    place = {"url": "http://127.0.0.1:9", "token_url": "http://127.0.0.1:7/t", "config": {"tenant": "t"}}
+    told = await portal.send("one", "PUT", "/v1/adapters/one/places/live", place)
+    assert {name: told.json()[name] for name in place} == place
     outside = await portal.send("one", "PUT", "/v1/adapters/one/places/live", {"url": "http://10.0.0.1"})
     assert (outside.status_code, outside.json()["code"]) == (422, "adapter.place_not_allowed")
     assert "10.0.0.1" in outside.json()["detail"]

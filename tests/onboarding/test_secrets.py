@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from onestop.gateway.registry import Value, choose, place_of
@@ -26,6 +27,48 @@ async def test_an_address_outside_the_allow_list_is_refused_in_words(room, url, 
     with pytest.raises(PlaceNotAllowed) as refusal:
         await service_secrets.check_place(room.life, url)
     assert refusal.value.params["reason"] == reason
+
+
+@pytest.mark.parametrize("more", [{"replicas": ["http://10.1.2.3"]}, {"token_url": "http://10.1.2.3/token?realm=x"}])
+async def test_every_address_of_a_place_must_be_allowed(room, more):
+    await room.push(ONE)
+    with pytest.raises(PlaceNotAllowed) as refusal:
+        await room.place("one", "http://127.0.0.1:9", **more)
+    assert refusal.value.params["reason"] == "outside"
+
+
+async def test_a_place_told_by_api_holds_all_that_an_environment_file_may_tell(room, told, keys):
+    await room.push(ONE)
+    more = {
+        "replicas": ["http://127.0.0.1:8"],
+        "token_url": "http://127.0.0.1:7/token?realm=x",
+        "config": {"tenant": "t"},
+    }
+    await room.place("one", "http://127.0.0.1:9", **more)
+    where = await place_of(room.pool, keys, told, "one", "live")
+    assert (where.url, where.replicas, where.token_url, where.config) == (
+        "http://127.0.0.1:9", ("http://127.0.0.1:8",), "http://127.0.0.1:7/token?realm=x", {"tenant": "t"},
+    )  # fmt: skip
+    [shown] = (await service_secrets.listed(room.life, ONE, "one")).places
+    assert (shown.replicas, shown.token_url, shown.config) == (more["replicas"], more["token_url"], more["config"])
+    await room.place("one", "http://127.0.0.1:9")
+    assert (await place_of(room.pool, keys, told, "one", "live")).token_url is None, "replaced whole"
+
+
+async def test_what_a_place_does_not_tell_stays_as_the_environment_file_says(room, told, keys, tmp_path):
+    file = tmp_path / "environment.toml"
+    file.write_text(
+        '[adapters.one]\nurl = "http://127.0.0.1:1"\nreplicas = ["http://127.0.0.1:2"]\n'
+        'token_url = "http://127.0.0.1:3/t"\nconfig = { tenant = "t", area = "a" }\n'
+    )
+    here = msgspec.structs.replace(told, environment_file=file)
+    await room.push(ONE)
+    await room.place("one", "http://127.0.0.1:9", config={"area": "b"})
+    where = await place_of(room.pool, keys, here, "one", "live")
+    assert (where.replicas, where.token_url) == (("http://127.0.0.1:2",), "http://127.0.0.1:3/t")
+    assert (where.url, where.config) == ("http://127.0.0.1:9", {"tenant": "t", "area": "b"})
+    await room.place("one", "http://127.0.0.1:9", replicas=[])
+    assert (await place_of(room.pool, keys, here, "one", "live")).replicas == ()
 
 
 async def test_what_is_over_is_not_taken_and_what_cannot_be_read_neither(room):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from onestop.cli.adapter_life import actor_named, as_option, in_life
 from onestop.cli.adapters import adapter
@@ -111,7 +112,11 @@ def list_secrets(speaker: Speaker, name: str, state: Path | None, as_json: bool)
         speaker.show(found)
         return
     for place in found.places:
-        speaker.line(f"{place.environment}: {place.url}")
+        speaker.line(f"{place.environment}: {' '.join([place.url, *(place.replicas or ())])}")
+        if place.token_url:
+            speaker.line(f"  token_url: {place.token_url}")
+        for key, value in sorted(place.config.items()):
+            speaker.line(f"  config.{key}: {value}")
     rows = [
         (s.id, s.environment, s.name, s.fingerprint, f"{s.not_after:%Y-%m-%d}" if s.not_after else "-")
         for s in found.data
@@ -153,21 +158,46 @@ def set_secret(
 @secret.command("place")
 @click.argument("name", metavar="ID")
 @click.argument("url", metavar="URL")
+@click.option("--replica", "replicas", multiple=True, metavar="URL")
+@click.option("--token-url", default=None, metavar="URL")
+@click.option("--config", multiple=True, metavar="NAME=VALUE")
 @_environment_option
 @as_option
 @state_option
 @click.pass_obj
-def set_place(speaker: Speaker, name: str, url: str, environment: Any, who: str, state: Path | None) -> None:
+def set_place(
+    speaker: Speaker, name: str, url: str, replicas: tuple[str, ...], token_url: str | None, config: tuple[str, ...],
+    environment: Any, who: str, state: Path | None,
+) -> None:  # fmt: skip
     from onestop.gateway.registry import environment_of
     from onestop.onboarding import service_secrets
 
     async def work(life: "Life") -> None:
-        await service_secrets.check_place(life, url)
-        told, there = service_secrets.SetPlace(url=url), environment or environment_of(life.settings)
+        told, there = _told_place(url, replicas, token_url, config), environment or environment_of(life.settings)
+        await service_secrets.check_places(life, told)
         await life.commit(lambda db: service_secrets.set_place(life, db, actor_named(who), name, there, told))
 
     in_life(state, work)
     speaker.tell("life.done", what=url)
+
+
+def _told_place(url: str, replicas: tuple[str, ...], token_url: str | None, config: tuple[str, ...]) -> Any:
+    """Return what was told, checked as the API checks it.
+
+    Raises:
+        BadParameter: it would not be taken over the API either.
+    """
+    from onestop.onboarding.service_secrets import SetPlace
+
+    pairs = [one.partition("=") for one in config]
+    told = {
+        "url": url, "replicas": list(replicas) or None, "token_url": token_url,
+        "config": {key: value for key, _, value in pairs},
+    }  # fmt: skip
+    try:
+        return msgspec.convert(told, SetPlace)
+    except msgspec.ValidationError as fault:
+        raise click.BadParameter(str(fault)) from fault
 
 
 @secret.command("remove")

@@ -6,7 +6,8 @@ import signal
 import socket
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import uvicorn
@@ -14,6 +15,7 @@ import uvicorn
 from onestop.cli.moved_clock import follow
 from onestop.cli.place import database
 from onestop.cli.speech import Exit, Halt, Speaker
+from onestop.rounds import repeat
 
 if TYPE_CHECKING:
     from onestop.settings import Settings
@@ -91,9 +93,7 @@ async def _serve(speaker: Speaker, settings: "Settings", drain_s: int, with_work
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end, number)
-    beside = [asyncio.create_task(follow(settings), name="clock")]
-    if with_worker:
-        beside.append(asyncio.create_task(_work(settings), name="worker"))
+    beside = _beside(settings, with_worker)
     try:
         await server.serve([listener])
     finally:
@@ -104,6 +104,14 @@ async def _serve(speaker: Speaker, settings: "Settings", drain_s: int, with_work
     if not server.started:
         raise Halt("not_started", Exit.FAILED, port=settings.port)
     return Exit.INTERRUPTED if ended_by[:1] == [signal.SIGINT] else Exit.OK
+
+
+def _beside(settings: "Settings", with_worker: bool, again_s: float = 5.0) -> list[asyncio.Task[NoReturn]]:
+    """Begin what nobody waits for: whatever ends it is told of, and it begins anew."""
+    work = {"clock": partial(follow, settings)}
+    if with_worker:
+        work["worker"] = partial(_work, settings)
+    return [asyncio.create_task(repeat(name, one, again_s), name=name) for name, one in work.items()]
 
 
 def _listen(settings: "Settings") -> socket.socket:
@@ -142,7 +150,7 @@ async def _work_alone(settings: "Settings") -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end, number)
     await _reach_database(settings)
-    tasks = [asyncio.create_task(_work(settings)), asyncio.create_task(follow(settings))]
+    tasks = [asyncio.create_task(_work(settings)), *_beside(settings, with_worker=False)]
     waiting = asyncio.create_task(ended.wait())
     done, _ = await asyncio.wait({tasks[0], waiting}, return_when=asyncio.FIRST_COMPLETED)
     for task in (*tasks, waiting):

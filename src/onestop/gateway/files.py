@@ -10,6 +10,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from onestop.gateway.mapping.language import MappingFailed, tree
 from onestop.gateway.operations import Prepared
 from onestop.gateway.service import Gateway
 from onestop.ids import new_id
+from onestop.rounds import attempt, repeat
 
 log = structlog.get_logger(__name__)
 
@@ -81,15 +83,10 @@ class FileDrop:
 
     async def run(self) -> None:
         """Look every second, until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except Exception:
-                log.exception("files_failed")
-            await asyncio.sleep(_LOOK_S)
+        await repeat("files", self.look, _LOOK_S)
 
     async def look(self) -> None:
-        """Write every file that is due and read every file that came."""
+        """Write every file that is due and read every file that came; one department's fault is its own."""
         users = [one for one in self._gateway.manifests.values() if one.files and _by_file(one)]
         if self._folder is None:
             if users:
@@ -97,10 +94,13 @@ class FileDrop:
             return
         for manifest in users:
             assert manifest.files is not None  # as chosen above
-            await asyncio.to_thread(_make_folders, self._folder)
-            await self._finish_begun(manifest, manifest.files, self._folder)
-            await self._write_due(manifest, manifest.files, self._folder)
-            await self._read_all(manifest, manifest.files, self._folder)
+            await attempt("files", partial(self._look_at, manifest, manifest.files, self._folder), adapter=manifest.id)
+
+    async def _look_at(self, manifest: Manifest, files: Files, folder: Path) -> None:
+        await asyncio.to_thread(_make_folders, folder)
+        await self._finish_begun(manifest, files, folder)
+        await self._write_due(manifest, files, folder)
+        await self._read_all(manifest, files, folder)
 
     # --- out ----------------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ from onestop.gateway.windows import OneOff
 from onestop.http.wake import Listener
 from onestop.outbound.addresses import AllowList
 from onestop.resources import shipped
+from onestop.rounds import attempt
 from onestop.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -100,7 +101,7 @@ class _Read(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the database tells, at one mark."""
 
     served: dict[str, list[store.Served]]
-    urls: dict[str, str]
+    places: dict[str, store.Place]
     values: dict[str, list[Value]]
     one_offs: dict[str, tuple[OneOff, ...]]
     agreements: list[Agreement]
@@ -181,7 +182,7 @@ class Registry:
                     await self._wakened.wait()
             self._wakened.clear()
             await self._look()
-            await self._let_go()
+            await attempt("registry_letting_go", self._let_go)
 
     async def _look(self) -> None:
         try:
@@ -209,7 +210,7 @@ class Registry:
             served: dict[str, list[store.Served]] = {}
             for row in await store.served(db):
                 served.setdefault(row.adapter, []).append(row)
-            urls = {place.adapter: place.url for place in await store.places(db, self._environment)}
+            told = {place.adapter: place for place in await store.places(db, self._environment)}
             sealed = await store.secrets(db, self._environment)
             one_offs: dict[str, tuple[OneOff, ...]] = {}
             for one in await store.windows(db):
@@ -219,10 +220,13 @@ class Registry:
             owners = await store.owners(db)
         values: dict[str, list[Value]] = {}
         for secret in sealed:
-            values.setdefault(secret.adapter, []).append(opened(self._keys, self._environment, secret))
+            try:
+                values.setdefault(secret.adapter, []).append(opened(self._keys, self._environment, secret))
+            except Exception:  # sealed with a key that is gone: a matter of one adapter, whose line says what it lacks
+                log.exception("secret_not_opened", adapter=secret.adapter, secret=secret.id)
         return _Read(
             served=served,
-            urls=urls,
+            places=told,
             values=values,
             one_offs=one_offs,
             agreements=agreements,
@@ -235,7 +239,11 @@ class Registry:
         picture = _Picture()
         picture.faults |= self._file_faults
         for adapter in sorted({*self._files, *read.served}):
-            self._place(picture, adapter, read, now)
+            try:
+                self._place(picture, adapter, read, now)
+            except Exception as fault:  # a defect that one adapter brings out leaves the others followed
+                log.exception("adapter_not_placed", adapter=adapter)
+                self._go_on(picture, adapter, fault)
         begun = [one for one in read.agreements if one.begins <= now and (one.ends is None or one.ends > now)]
         self._gateway.quotas.set(begun, read.closed)
         self._gateway.show(
@@ -302,6 +310,21 @@ class Registry:
             picture.lines[adapter] = line
             picture.kept.setdefault((adapter, line.manifest.version), line)
 
+    def _go_on(self, picture: _Picture, adapter: str, fault: Exception) -> None:
+        """Leave an adapter that could not be put into the picture as it is served now."""
+        picture.faults[adapter] = type(fault).__name__
+        shown = self._gateway.shown
+        if adapter in shown.manifests:
+            picture.manifests[adapter] = shown.manifests[adapter]
+        if adapter in shown.lines:
+            picture.lines[adapter] = shown.lines[adapter]
+        if adapter in shown.trials:
+            picture.trials[adapter] = shown.trials[adapter]
+        if adapter in shown.stopped:
+            picture.stopped.add(adapter)
+        picture.kept.update({key: line for key, line in shown.kept.items() if key[0] == adapter})
+        picture.keys |= {key for key in self._lines if key[0] == adapter}
+
     def _keep(self, picture: _Picture, manifest: Manifest | None, digest: bytes, where: Where | None) -> Line | None:
         if manifest is None or (manifest.id, manifest.version) in picture.kept:
             return None if manifest is None else picture.kept[manifest.id, manifest.version]
@@ -322,7 +345,7 @@ class Registry:
     def _where(self, adapter: str, read: _Read, now: datetime) -> Where | None:
         """Return an adapter's place: the environment file's, overridden by the database's."""
         told = self._told.get(adapter)
-        return _placed(told, read.urls.get(adapter), choose(read.values.get(adapter, ()), now))
+        return _placed(told, read.places.get(adapter), choose(read.values.get(adapter, ()), now))
 
     def _line(self, picture: _Picture, manifest: Manifest, digest: bytes, where: Where | None) -> Line | None:
         """Return the line that is there, or make it; None where there is no place, or it cannot be made."""
@@ -358,7 +381,7 @@ class Registry:
         over = [line for until, line in self._leaving if until <= now]
         self._leaving = [(until, line) for until, line in self._leaving if until > now]
         for line in over:
-            await line.close()
+            await attempt("registry_closing", line.close, adapter=line.manifest.id)
 
     async def _tell(self, faults: Mapping[str, str]) -> None:
         """Tell owners what could not be loaded; the same fault once a day, however many processes meet it."""
@@ -401,14 +424,23 @@ async def place_of(pool: Pool, keys: Keys, settings: Settings, adapter: str, env
     The environment file counts for the environment this installation runs in.
     """
     told = places(settings).get(adapter) if environment == environment_of(settings) else None
-    urls = {place.adapter: place.url for place in await store.places(pool, environment)}
+    known = {place.adapter: place for place in await store.places(pool, environment)}
     values = [opened(keys, environment, secret) for secret in await store.secrets(pool, environment, adapter)]
-    return _placed(told, urls.get(adapter), choose(values, clock.real_now()))
+    return _placed(told, known.get(adapter), choose(values, clock.real_now()))
 
 
-def _placed(told: Where | None, url: str | None, secrets: dict[str, str]) -> Where | None:
-    """Return the environment file's place, overridden by what the database tells; None where neither has an address."""
-    if told is None:
-        return Where(url, secrets) if url is not None else None
-    kept = () if url else told.replicas
-    return msgspec.structs.replace(told, url=url or told.url, replicas=kept, secrets={**told.secrets, **secrets})
+def _placed(told: Where | None, place: store.Place | None, secrets: dict[str, str]) -> Where | None:
+    """Return the environment file's place, overridden by what the database tells; None where neither has an address.
+
+    What the database does not tell stays as the file says; constants and secrets are overridden one by one.
+    """
+    if place is None:
+        return msgspec.structs.replace(told, secrets={**told.secrets, **secrets}) if told is not None else None
+    before = told or Where("", {})
+    return Where(
+        place.url,
+        {**before.secrets, **secrets},
+        {**before.config, **place.config},
+        place.token_url or before.token_url,
+        before.replicas if place.replicas is None else tuple(place.replicas),
+    )

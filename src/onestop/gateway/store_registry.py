@@ -27,10 +27,13 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an adapter's system is in one environment."""
+    """Where an adapter's system is in one environment; None: the environment file's word stands."""
 
     adapter: str
     url: str
+    replicas: list[str] | None
+    token_url: str | None
+    config: dict[str, str]
 
 
 class Secret(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +77,10 @@ async def served(db: Db) -> list[Served]:
     return await many(db, Served, SELECT_SERVED, _MOST)
 
 
-SELECT_PLACES = "SELECT adapter, url FROM adapter_places WHERE environment = $1 ORDER BY adapter LIMIT $2"
+SELECT_PLACES = """
+    SELECT adapter, url, replicas, token_url, config
+      FROM adapter_places WHERE environment = $1 ORDER BY adapter LIMIT $2
+"""
 
 
 async def places(db: Db, environment: str) -> list[Place]:

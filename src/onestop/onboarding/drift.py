@@ -1,7 +1,8 @@
 """Drift: whether departments still answer as their manifests say, found by sampling and by probes.
 
 A sampled reply goes into a bounded queue and is looked at off the hot path. What touches the fields that are read, and
-comes again and again, takes the version out of service; the version before it takes over where there is one.
+comes again and again, takes the version out of service; the version before it takes over where there is one. The line
+of a version that stands in a file is stopped for a day instead, which an operator can take back.
 """
 
 import asyncio
@@ -15,12 +16,14 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from onestop.db import Pool
+from onestop import clock
+from onestop.db import Connection, Pool
 from onestop.gateway.bodies import codecs
 from onestop.gateway.line import Line
 from onestop.gateway.manifest import Operation
 from onestop.gateway.operations import Answer
-from onestop.onboarding import service_moves, store, store_play
+from onestop.gateway.overrides import WHOLE
+from onestop.onboarding import service_moves, service_overrides, store, store_overrides, store_play
 from onestop.onboarding.drift_shapes import Finding, Shape, breaking, compare, from_schema, learn, mapped_paths
 from onestop.onboarding.errors import NothingToReturnTo
 from onestop.onboarding.models import Actor, Moving
@@ -125,7 +128,7 @@ class DriftWatch:
         self._watched: dict[tuple[str, str, str], Watched] = {}
         self._queue: deque[tuple[Watched, bytes]] = deque(maxlen=_QUEUE)
         self._counts: dict[tuple[str, ...], list[Any]] = {}
-        self._held: set[tuple[str, str]] = set()
+        self._held: dict[tuple[str, str], float] = {}  # until when it is not held back once more
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -166,7 +169,7 @@ class DriftWatch:
         for name, line in lines.items():
             if line.sample is not None:
                 continue
-            self._held.discard((line.manifest.id, line.manifest.version))  # it serves again
+            self._held.pop((line.manifest.id, line.manifest.version), None)  # it serves again
             folder = self._folder / name / "examples" if self._folder is not None else None
             line.sample = self.take
             for operation in line.manifest.operations:
@@ -191,13 +194,14 @@ class DriftWatch:
             await asyncio.sleep(0)
         await attempt("drift_writing", self._write)
         for watched in list(self._watched.values()):
-            found = watched.certain(time.monotonic())
+            now = time.monotonic()
+            found = watched.certain(now)
             key = (watched.adapter, watched.version)
-            if found is not None and key not in self._held:
-                self._held.add(key)
+            if found is not None and self._held.get(key, 0.0) <= now:
+                self._held[key] = now + _WINDOW_S
                 held = partial(self.hold_back, watched, *found)
                 if not await attempt("drift_holding_back", held, adapter=watched.adapter):
-                    self._held.discard(key)  # tried again
+                    del self._held[key]  # tried again
 
     async def _look(self, watched: Watched, body: bytes) -> None:
         self._count(watched, watched.look(body, time.monotonic()))
@@ -215,26 +219,51 @@ class DriftWatch:
             await store_play.add_finding(self._life.pool, *key, *entry)
 
     async def hold_back(self, watched: Watched, kind: str, path: str) -> None:
-        """Take a version out of service; where there is one before it, that serves again. Its owner is told."""
+        """Take a version out of service; where there is one before it, that serves again. Its owner is told.
+
+        A version that stands in a file cannot be moved: its line is stopped.
+        """
         facts = {"operation": watched.operation.id, "path": path, "change": kind, **self._words(watched, kind, path)}
         log.warning("drift", adapter=watched.adapter, version=watched.version, **facts)
         life = self._life
         async with life.pool.acquire() as db, db.transaction():
             row = await store.version(db, watched.adapter, watched.version)
+            why = f"drift: {watched.operation.id} {path}: {kind}"[:500]
             if row is None:
-                await life.notify(db, watched.adapter, watched.version, "drift_file", **facts)
-                return
-            if row.state != "live":
-                return
-            why = Moving(why=f"drift: {watched.operation.id} {path}: {kind}"[:500])
-            await service_moves.move(life, db, WATCH, watched.adapter, watched.version, "quarantine", why)
-            await life.notify(db, watched.adapter, watched.version, "drift", **facts)
-            try:
-                async with db.transaction():
-                    await service_moves.move(life, db, WATCH, watched.adapter, watched.version, "return", why)
-            except NothingToReturnTo:
-                log.info("drift_nothing_before", adapter=watched.adapter)
+                await self._stop_file(db, watched, why, facts)
+            elif row.state == "live":
+                await self._quarantine(db, watched, Moving(why=why), facts)
         life.announce()
+
+    async def _quarantine(self, db: Connection, watched: Watched, why: Moving, facts: dict[str, str]) -> None:
+        life = self._life
+        await service_moves.move(life, db, WATCH, watched.adapter, watched.version, "quarantine", why)
+        await life.notify(db, watched.adapter, watched.version, "drift", **facts)
+        try:
+            async with db.transaction():
+                await service_moves.move(life, db, WATCH, watched.adapter, watched.version, "return", why)
+        except NothingToReturnTo:
+            log.info("drift_nothing_before", adapter=watched.adapter)
+
+    async def _stop_file(self, db: Connection, watched: Watched, why: str, facts: dict[str, str]) -> None:
+        """Stop the line of a version that stands in a file, where no operator has said something of it.
+
+        At most once a day over all processes: an operator who lifts it has looked, and is not overruled.
+        """
+        life, adapter, version = self._life, watched.adapter, watched.version
+        await life.hold(db, WATCH, adapter)
+        if await store_play.told_of_file(db, adapter, version, service_overrides.LONGEST):
+            return
+        told = {one.operation for one in await store_overrides.overrides(db, adapter)}
+        if told & {WHOLE, watched.operation.id}:
+            await life.notify(db, adapter, version, "drift_file_left", **facts)
+            return
+        until = clock.real_now() + service_overrides.LONGEST
+        stop = service_overrides.SetOverride(state="stopped", reason=why, until=until)
+        await service_overrides.set_override(life, db, WATCH, adapter, stop)
+        await life.notify(
+            db, adapter, version, "drift_file", until=until.isoformat(timespec="minutes"), **facts
+        )  # fmt: skip
 
     def _words(self, watched: Watched, kind: str, path: str) -> dict[str, str]:
         known = watched.known.paths.get(path) if watched.known is not None else None

@@ -15,7 +15,7 @@ from onestop.gateway.auth.recipes import Outgoing
 from onestop.gateway.auth.tls import tls_context
 from onestop.gateway.line import CallFailed, Line, Where
 from onestop.gateway.manifest import Manifest, Operation, Probe
-from onestop.onboarding import store_play
+from onestop.onboarding import overrun, store_play
 from onestop.onboarding.service import Life
 from onestop.onboarding.simulator import Simulator
 from onestop.onboarding.simulator_examples import Book, Recorded
@@ -84,6 +84,7 @@ class Prober:
             name, probe = line.manifest.id, line.manifest.probe
             if probe is not None:
                 await attempt("probe", partial(self._health, line, probe), adapter=name)
+                await attempt("overrun", partial(self._overrun, line, probe), adapter=name)
             if self._life.settings.profile != "production":
                 await attempt("probe", partial(self._ask, line, every_s), adapter=name)
 
@@ -112,6 +113,13 @@ class Prober:
         begun = time.monotonic()
         status = await ask_probe(line.manifest, line.where, AllowList(self._life.settings.outbound_allow))
         await self._tell(name, "probe", str(status or "no answer"), begun, status in probe.accept)
+
+    async def _overrun(self, line: Line, probe: Probe) -> None:
+        async def well() -> bool:
+            allow = AllowList(self._life.settings.outbound_allow)
+            return await ask_probe(line.manifest, line.where, allow) in probe.accept
+
+        await overrun.look(self._life, line.manifest.id, line.manifest.windows, well)
 
     async def _query(
         self, line: Line, operation: Operation, values: dict[str, Any], number: str, every_s: float

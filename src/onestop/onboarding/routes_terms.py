@@ -93,7 +93,7 @@ class SecretController(Controller):
         """Say where the system is; refused outside the networks this installation may call."""
         actor = actor_of(session)
         await life.find(life.pool, actor, adapter)
-        await service_secrets.check_place(life, data.url)
+        await service_secrets.check_places(life, data)
         return await life.commit(
             lambda db: service_secrets.set_place(life, db, actor, adapter, environment, data)
         )  # fmt: skip

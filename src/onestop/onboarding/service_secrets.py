@@ -24,10 +24,17 @@ _MOST_AT_ONCE: Final = 2
 _PEM: Final = "-----BEGIN CERTIFICATE-----"
 
 
-class SetPlace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a department's system is."""
+Address = Annotated[str, Meta(min_length=8, max_length=500, examples=["https://api.gongan.example.com"])]
+ConstantName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
 
-    url: Annotated[str, Meta(min_length=8, max_length=500, examples=["https://api.gongan.example.com"])]
+
+class SetPlace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a department's system is; what is not told stays as the environment file says."""
+
+    url: Address
+    replicas: Annotated[list[Address], Meta(max_length=16)] | None = None  # that do the same; an empty list: none
+    token_url: Address | None = None  # the token endpoint, where it is on another host
+    config: Annotated[dict[ConstantName, Annotated[str, Meta(max_length=1000)]], Meta(max_length=50)] = {}
 
 
 class NewSecret(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,6 +68,9 @@ class PlaceView(msgspec.Struct, frozen=True, kw_only=True):
 
     environment: Environment
     url: str
+    replicas: list[str] | None
+    token_url: str | None
+    config: dict[str, str]
     set_by: str
     set_at: datetime
 
@@ -79,8 +89,22 @@ class NewSigningKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     jwk: dict[str, str]
 
 
-async def check_place(life: Life, url: str) -> None:
+async def check_places(life: Life, told: SetPlace) -> None:
+    """Check every address of a place as `check_place` does.
+
+    Raises:
+        PlaceNotAllowed: one is no http address, or leads outside the allowed networks.
+    """
+    for url in (told.url, *(told.replicas or ())):
+        await check_place(life, url)
+    if told.token_url is not None:
+        await check_place(life, told.token_url, query=True)
+
+
+async def check_place(life: Life, url: str, *, query: bool = False) -> None:
     """Check an address against what this installation may call; looks the name up, so outside any transaction.
+
+    `query`: it may have one, as token endpoints have.
 
     Raises:
         PlaceNotAllowed: it is no http address, or leads outside the allowed networks; `reason` says which.
@@ -90,7 +114,13 @@ async def check_place(life: Life, url: str) -> None:
         host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError as fault:
         raise PlaceNotAllowed(reason="form", host=url[:80]) from fault
-    if parts.scheme not in ("http", "https") or not host or parts.username or parts.query or parts.fragment:
+    if (
+        parts.scheme not in ("http", "https")
+        or not host
+        or parts.username
+        or parts.fragment
+        or (parts.query and not query)
+    ):
         raise PlaceNotAllowed(reason="form", host=host or url[:80])
     try:
         AllowList(life.settings.outbound_allow).choose(await look_up(host, port), port)
@@ -103,19 +133,32 @@ async def check_place(life: Life, url: str) -> None:
 async def set_place(
     life: Life, db: Connection, actor: Actor, adapter_id: str, environment: Environment, told: SetPlace
 ) -> PlaceView:
-    """Say where an adapter's system is; the caller has asked `check_place` before.
+    """Say where an adapter's system is; the caller has asked `check_places` before.
 
     Raises:
         AdapterAbsent: there is none, or it is somebody else's.
     """
     await life.hold(db, actor, adapter_id)
-    await store_terms.set_place(db, adapter_id, environment, told.url, actor.id)
+    await store_terms.set_place(
+        db, adapter_id, environment, told.url, told.replicas, told.token_url, told.config, actor.id
+    )  # fmt: skip
     await store.changed(db)
     host = urlsplit(told.url).hostname or ""
-    await life.record(db, actor, "adapter.place", adapter_id, {"environment": environment, "host": host})
+    hosts = [urlsplit(url).hostname or "" for url in (*(told.replicas or ()), told.token_url or "") if url]
+    await life.record(
+        db, actor, "adapter.place", adapter_id,
+        {"environment": environment, "host": host, "others": hosts, "config": sorted(told.config)},
+    )  # fmt: skip
     await life.notify(db, adapter_id, None, "place", environment=environment, host=host, by=actor.id)
     row = next(row for row in await store_terms.places(db, adapter_id) if row.environment == environment)
-    return PlaceView(environment=row.environment, url=row.url, set_by=row.set_by, set_at=row.set_at)
+    return _view(row)
+
+
+def _view(row: store_terms.PlaceRow) -> PlaceView:
+    return PlaceView(
+        environment=row.environment, url=row.url, replicas=row.replicas, token_url=row.token_url, config=row.config,
+        set_by=row.set_by, set_at=row.set_at,
+    )  # fmt: skip
 
 
 async def add_secret(life: Life, db: Connection, actor: Actor, adapter_id: str, new: NewSecret) -> SecretView:
@@ -197,7 +240,7 @@ async def listed(life: Life, actor: Actor, adapter_id: str) -> SecretList:
     now = clock.real_now()
     rows = await store_terms.places(life.pool, adapter_id)
     return SecretList(
-        places=[PlaceView(environment=r.environment, url=r.url, set_by=r.set_by, set_at=r.set_at) for r in rows],
+        places=[_view(row) for row in rows],
         data=[_shown(row, now) for row in await store_terms.secrets(life.pool, adapter_id)],
     )
 

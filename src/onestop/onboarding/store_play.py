@@ -1,6 +1,6 @@
 """SQL of drift, probes and ordered bad days."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -65,6 +65,18 @@ SELECT_FINDINGS = """
 async def findings(db: Db, adapter: str, days: int) -> list[FindingRow]:
     """Read what was found lately, what may make answers wrong first."""
     return await many(db, FindingRow, SELECT_FINDINGS, adapter, days)
+
+
+SELECT_TOLD = """
+    SELECT 1 FROM adapter_notices
+     WHERE adapter = $1 AND version = $2 AND kind IN ('drift_file', 'drift_file_left') AND at > now() - $3::interval
+     LIMIT 1
+"""
+
+
+async def told_of_file(db: Db, adapter: str, version: str, within: timedelta) -> bool:
+    """Tell whether the owner of a version that stands in a file was told of its drift so lately."""
+    return await value(db, SELECT_TOLD, adapter, version, within) is not None
 
 
 # Whoever moves it on asks; the others find it moved.

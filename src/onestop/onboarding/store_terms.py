@@ -32,6 +32,9 @@ class PlaceRow(msgspec.Struct, frozen=True, kw_only=True):
 
     environment: Environment
     url: str
+    replicas: list[str] | None
+    token_url: str | None
+    config: dict[str, str]
     set_by: str
     set_at: datetime
 
@@ -90,18 +93,22 @@ class Expiring(msgspec.Struct, frozen=True, kw_only=True):
 
 
 UPSERT_PLACE = """
-    INSERT INTO adapter_places (adapter, environment, url, set_by) VALUES ($1, $2, $3, $4)
-        ON CONFLICT (adapter, environment) DO UPDATE SET url = excluded.url, set_by = excluded.set_by, set_at = now()
+    INSERT INTO adapter_places (adapter, environment, url, replicas, token_url, config, set_by)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (adapter, environment)
+        DO UPDATE SET url = excluded.url, replicas = excluded.replicas, token_url = excluded.token_url,
+                      config = excluded.config, set_by = excluded.set_by, set_at = now()
 """
 
 
-async def set_place(db: Connection, adapter: str, environment: Environment, url: str, by: str) -> None:
-    """Say where a system is."""
-    await execute(db, UPSERT_PLACE, adapter, environment, url, by)
+async def set_place(db: Connection, *row: object) -> None:
+    """Say where a system is, in order of the statement's columns; what was told before is replaced whole."""
+    await execute(db, UPSERT_PLACE, *row)
 
 
 SELECT_PLACES = """
-    SELECT environment, url, set_by, set_at FROM adapter_places WHERE adapter = $1 ORDER BY environment LIMIT 2
+    SELECT environment, url, replicas, token_url, config, set_by, set_at
+      FROM adapter_places WHERE adapter = $1 ORDER BY environment LIMIT 2
 """
 
 
@@ -213,6 +220,28 @@ SELECT_WINDOWS = """
 async def windows(db: Db, adapter: str) -> list[WindowRow]:
     """Read the windows of an adapter that are not over."""
     return await many(db, WindowRow, SELECT_WINDOWS, adapter)
+
+
+SELECT_LATE_WINDOWS = """
+    SELECT id, begins, ends, note_zh, note_en, made_by
+      FROM maintenance_windows WHERE adapter = $1 AND ends > now() - interval '1 day' ORDER BY begins LIMIT 200
+"""
+
+
+async def late_windows(db: Db, adapter: str) -> list[WindowRow]:
+    """Read the windows of an adapter that are not over, or not for long."""
+    return await many(db, WindowRow, SELECT_LATE_WINDOWS, adapter)
+
+
+EXTEND_WINDOW = """
+    INSERT INTO maintenance_windows (id, adapter, begins, ends, made_by) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (id) DO NOTHING
+"""
+
+
+async def extend_window(db: Connection, id_: str, adapter: str, begins: datetime, ends: datetime, by: str) -> bool:
+    """Join a window to the one that ends where it begins; False where another process has."""
+    return await execute(db, EXTEND_WINDOW, id_, adapter, begins, ends, by) == 1
 
 
 DELETE_WINDOW = "DELETE FROM maintenance_windows WHERE adapter = $1 AND id = $2 AND ends > now()"
