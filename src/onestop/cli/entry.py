@@ -9,9 +9,11 @@ from typing import Any
 import click
 
 from onestop.cli import (
+    adapter_agreements,
     adapter_life,
     adapter_overrides,
     adapter_play,
+    adapter_templates,
     adapter_terms,
     adapters,
     cases,
@@ -55,7 +57,8 @@ def version(speaker: Speaker, as_json: bool) -> None:
 
 
 adapters.adapter.add_command(importing.import_)
-_ADDED = (adapter_life, adapter_overrides, adapter_play, adapter_terms)  # hang their commands on `adapter` themselves
+# These hang their commands on `adapter` themselves.
+_ADDED = (adapter_agreements, adapter_life, adapter_overrides, adapter_play, adapter_templates, adapter_terms)
 
 for command in (
     demo.demo,
