@@ -9,6 +9,14 @@ import structlog
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
+def only_errors() -> None:
+    """Keep the logs of a command to what went wrong, on the error stream: its output is its answer."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS["error"]),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
+
+
 def configure(level: str) -> None:
     """Set up the logs of this process, those of libraries included (theirs from `warning` on)."""
     shared: list[Any] = [

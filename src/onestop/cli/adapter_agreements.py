@@ -39,11 +39,9 @@ def list_agreements(speaker: Speaker, name: str, after: str | None, state: Path 
     if as_json:
         speaker.show(found)
         return
-    rows = [
-        (a.id, a.consumer, a.operation, a.state, _times(a.per_day), getattr(a, f"purpose_{speaker.lang}"))
-        for a in found.data
-    ]
-    speaker.table(("id", "consumer", "operation", "state", "per_day", "purpose"), rows)
+    for one in found.data:  # no table: it would cut the ids, and they are what one goes on with
+        _tell(speaker, one, as_json=False)
+        speaker.line("  " + getattr(one, f"purpose_{speaker.lang}"))
     _more(speaker, found.next_cursor)
 
 
