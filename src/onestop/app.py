@@ -113,6 +113,13 @@ async def open_parts(settings: Settings, name: str) -> AsyncIterator[Parts]:
         await migrate.upgrade(dsn)
         pool = await open_pool(dsn, size=settings.pool_size, name=name)
         stack.push_async_callback(pool.close)
+        yield await stack.enter_async_context(parts_on(settings, dsn, pool))
+
+
+@asynccontextmanager
+async def parts_on(settings: Settings, dsn: str, pool: Pool) -> AsyncIterator[Parts]:
+    """Open the keys and the lines on a database that is open and migrated already."""
+    async with AsyncExitStack() as stack:
         gateway = Gateway.open(settings)
         stack.push_async_callback(gateway.close)
         parts = Parts(settings, dsn, pool, Keys.load(settings.state_dir, settings.crypto_suite), gateway)

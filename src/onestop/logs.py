@@ -12,6 +12,14 @@ _NUMBER: Final = re.compile(r"(?<![0-9])([0-9]{4})[0-9]{7,10}([0-9]{3}[0-9Xx])(?
 _LONGEST: Final = 300
 
 
+def only_errors() -> None:
+    """Keep the logs of a command to what went wrong, on the error stream: its output is its answer."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS["error"]),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
+
+
 def configure(level: str) -> None:
     """Set up the logs of this process, those of libraries included (theirs from `warning` on)."""
     shared: list[Any] = [

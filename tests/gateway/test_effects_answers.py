@@ -141,6 +141,8 @@ async def test_an_answer_that_never_comes_is_a_persons_work_in_the_end(pool, key
         assert 3500 < due <= 3600, "nobody can be asked, so nobody looks before"
         await work.age("p1", 2, sent=True)
         await until(lambda: asyncio.sleep(0, "desk" in work.of("p1")))
+        problem = await pool.fetchval("SELECT problem FROM effects WHERE key = 'p1'")
+        assert problem["code"] == "upstream.no_answer"
 
 
 async def test_polling_ends_when_its_time_is_over(pool, keys, monkeypatch):

@@ -174,9 +174,18 @@ async def test_what_is_given_back_comes_again_when_it_was_asked_for(work, pull, 
     (got,) = await pull.fetch(dep, 10, 0, 60)
     await pull.give_back(dep, effect_id, Nack(lease=got.lease, reason="maintenance", retry_after_s=600))
     assert await pull.fetch(dep, 10, 0, 60) == []
+    assert (await work.row("e1"))["problem"] == {"code": "upstream.given_back", "cause": "maintenance"}
     await run_out(work, "e1")
     (again,) = await pull.fetch(dep, 10, 0, 60)
     assert (again.key, again.attempt) == ("e1", 2)
+
+
+async def test_what_the_manifest_in_force_cannot_write_goes_to_a_person(work, pull, dep):
+    await offered(work, "u1")
+    work.gateway.manifests["dep"] = msgspec.structs.replace(dep, operations=[])  # while it waited to be fetched
+    assert await pull.fetch(dep, 10, 0, 60) == []
+    row = await work.row("u1")
+    assert (row["state"], row["problem"]["code"]) == ("desk", "upstream.unmappable")
 
 
 async def test_a_lease_can_be_kept(work, pull, dep):

@@ -1,6 +1,7 @@
 """Refusals: one form, two languages, nothing given away."""
 
 import httpx
+import litestar
 import pytest
 import structlog
 
@@ -111,3 +112,9 @@ async def test_the_matrix_tells_who_may_enter_every_route(desk: object) -> None:
 def test_the_written_page_has_every_code_of_this_room() -> None:
     page = problem_pages.errors_page()
     assert all(f"## `{kind.code}`" in page for kind in problem_pages.kinds())
+
+
+@pytest.mark.parametrize(("status", "code"), [(418, "request.malformed"), (507, "internal")])
+def test_what_the_framework_refuses_in_its_own_words_is_told_in_ours(status: int, code: str) -> None:
+    told = problems.translate(litestar.exceptions.HTTPException("words", status_code=status))
+    assert (told.code, "words" in str(told)) == (code, False)

@@ -56,6 +56,11 @@ async def begin(browser, return_to="/") -> str:
 
 
 class TestAtTheNationalPlatform:
+    async def test_a_provider_that_is_not_set_up_is_refused_by_code(self, national_portal):
+        async with national_portal.browser() as browser:
+            begun = await browser.get("/auth/sign-in?provider=nobody", headers={"accept": "application/json"})
+            assert (begun.status_code, begun.json()["code"]) == (404, "identity.provider_unknown")
+
     async def test_a_citizen_signs_in_and_out(self, national_portal, outside):
         async with national_portal.browser() as browser:
             back = await pick(outside, await begin(browser, "/me?tab=1"), "lin")

@@ -4,6 +4,7 @@ import io
 import json
 
 import pytest
+from joserfc.jwk import ECKey
 
 from onestop.cli import main
 from tests.onboarding.conftest import certificate, manifest
@@ -121,3 +122,70 @@ def test_what_ends_soon_is_said_where_an_operator_looks(run, tmp_path, monkeypat
     file.write_text(f'[adapters.one]\nurl = "http://127.0.0.1:9"\nclient_cert = """{certificate(-5)}"""\n')
     main(["doctor"])
     assert "these are over: one client_cert" in capsys.readouterr().out
+
+
+def test_agreements_are_asked_for_decided_and_counted_by_hand(run, tmp_path):
+    run("push", str(tmp_path / "manifest.toml"), "--as", "li", "--owner", "one")
+    purposes = ("--purpose-zh", "出生一件事", "--purpose-en", "The birth bundle", "--as", "li")
+    assert run("agreement", "propose", "one", "Not A Consumer", *purposes)[0] == 2
+    assert run("agreement", "propose", "one", "birth", "--operation", "absent", *purposes)[0] == 1
+    assert run("agreement", "propose", "one", "birth", "--per-day", "0", *purposes)[0] == 2
+    code, out, said = run("agreement", "propose", "one", "birth", "--per-day", "40", *purposes, "--json")
+    assert code == 0, said
+    made = json.loads(out)
+    assert (made["state"], made["decided_by"], made["begins"][-1]) == ("active", "cli:li", "Z")
+    assert run("agreement", "approve", "one", made["id"], "--as", "wang")[0] == 1
+    assert json.loads(run("quota", "one", "--json")[1])["data"][0]["remaining"] == 40
+    assert "birth" in run("quota", "one")[1]
+    code, out, _ = run("agreement", "end", "one", made["id"], "--why", "over", "--as", "wang")
+    assert (code, "ended" in out) == (0, True)
+    assert "The birth bundle" in run("agreement", "list", "one")[1]
+    assert json.loads(run("quota", "one", "--json")[1])["data"] == []
+    code, out, _ = run("policy", "one", "--portal", "agreed", "--approves", "owner", "--as", "li")
+    assert (code, "portal agreed" in out) == (0, True)
+    assert json.loads(run("agreement", "list", "one", "--json")[1])["portal"] == "agreed"
+    assert run("policy", "one", "--portal", "agreed", "--as", "li")[0] == 2, "nothing becomes a default unsaid"
+
+
+def test_a_template_is_written_and_filled_by_hand_and_its_next_version_proposed(run, tmp_path):
+    body = manifest().replace('version = "1.0.0"', 'version = "${version}"').replace("= 16", "= ${places}")
+    files = {"body.toml": body, "kinds": '{"version": "version", "places": "integer"}', "no": "[]"}
+    for name, text in (files | {"values": '{"version": "6.0.0", "places": 4}'}).items():
+        (tmp_path / name).write_text(text, "utf-8")
+    written = ("template", "write", "bureaux", str(tmp_path / "body.toml"), "--as", "li", "--parameters")
+    assert run(*written, str(tmp_path / "no"))[0] == 2
+    assert run(*written, str(tmp_path / "kinds"))[0] == 0
+    filled = ("template", "instantiate", "bureaux", "--values", str(tmp_path / "values"), "--as", "li")
+    code, out, said = run(*filled, "--owner", "one", "--json")
+    assert (code, said) == (0, "")
+    assert json.loads(out)["state"] == "draft"
+    code, out, _ = run(*written, str(tmp_path / "kinds"))
+    assert (code, "6.0.1" in out) == (0, True)
+    assert "places version" in run("template", "list")[1]
+    notices = json.loads(run("notices", "one", "--json")[1])["data"]
+    assert notices[0]["kind"] == "template_proposed"
+    assert "6.0.1" in run("notices", "one")[1]
+
+
+def test_a_version_is_withdrawn_and_a_live_one_deprecated_only_as_over_the_api(run, tmp_path):
+    (tmp_path / "manifest.toml").write_text(manifest(version="5.0.0"), "utf-8")
+    run("push", str(tmp_path / "manifest.toml"), "--as", "li", "--owner", "one")
+    code, _, said = run("withdraw", "one", "5.0.0", "--as", "li")
+    assert code == 1
+    assert "draft; withdraw is not possible" in said
+    run("submit", "one", "5.0.0", "--as", "li")
+    assert run("withdraw", "one", "5.0.0", "--as", "li")[0] == 0
+    code, _, said = run("deprecate", "one", "5.0.0", "--as", "li", "--why", "over")
+    assert code == 1
+    assert "draft; deprecate is not possible" in said
+
+
+def test_a_signing_key_is_registered_by_hand_and_only_its_public_half(run, tmp_path):
+    run("push", str(tmp_path / "manifest.toml"), "--as", "li", "--owner", "one")
+    key = ECKey.generate_key("P-256", private=True)
+    private = json.dumps(key.as_dict(private=True))
+    assert run("signing-key", "add", "one", "k1", "--as", "li", given=private)[0] == 1
+    assert run("signing-key", "add", "one", "k1", "--as", "li", given="no JSON")[0] == 2
+    assert run("signing-key", "add", "one", "k1", "--as", "li", given=json.dumps(key.as_dict(private=False)))[0] == 0
+    assert run("signing-key", "remove", "one", "k1", "--as", "li")[0] == 0
+    assert run("signing-key", "remove", "one", "k1", "--as", "li")[0] == 1

@@ -237,6 +237,18 @@ async def test_an_expired_key_opens_nothing(portal, pool):
     assert (await portal.get(key, "/v1/adapters/one")).status_code == 401
 
 
+async def test_what_a_department_does_not_have_and_has_too_much_of_is_said_by_code(portal):
+    await portal.send("one", "POST", "/v1/adapters", {"manifest": manifest()})
+    absent = await portal.get("one", "/v1/adapters/one/versions/9.9.9")
+    assert (absent.status_code, absent.json()["code"]) == (404, "adapter.version_absent")
+    unknown = await portal.send("one", "DELETE", "/v1/adapters/one/keys/mk_nothing")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "identity.machine_key_unknown")
+    made = [await portal.send("one", "POST", "/v1/adapters/one/keys", {"label": f"etl {n}"}) for n in range(11)]
+    last = made[-1]
+    assert (last.status_code, last.json()["code"]) == (409, "identity.machine_keys_full")
+    assert made[-2].status_code == 201, "ten hold"
+
+
 async def test_a_secret_goes_in_and_never_comes_out(portal):
     await portal.send("one", "POST", "/v1/adapters", {"manifest": manifest()})
     body = {"environment": "live", "name": "api_key", "value": "very-secret-word"}

@@ -60,7 +60,8 @@ def in_life(state: Path | None, work: Callable[["Life"], Awaitable[Any]]) -> Any
     return asyncio.run(run())
 
 
-def _tell(speaker: Speaker, view: "VersionView", as_json: bool) -> None:
+def tell_version(speaker: Speaker, view: "VersionView", as_json: bool) -> None:
+    """Say where a version stands and what comes next."""
     if as_json:
         speaker.show(view)
         return
@@ -96,7 +97,7 @@ def push(
 
         return await life.commit(verb)
 
-    _tell(speaker, in_life(state, work), as_json)
+    tell_version(speaker, in_life(state, work), as_json)
 
 
 @adapter.command("show")
@@ -110,7 +111,7 @@ def show(speaker: Speaker, name: str, version: str, state: Path | None, as_json:
         return await life.view(life.pool, actor_named("-"), name, version, speaker.lang)
 
     view: VersionView = in_life(state, work)
-    _tell(speaker, view, as_json)
+    tell_version(speaker, view, as_json)
     if not as_json:
         for check in view.checks:
             speaker.line(("  ✓ " if check.passed else "  ✗ ") + check.sentence)
@@ -153,6 +154,23 @@ def diff(
     return Exit.FINDINGS if found.breaking else Exit.OK
 
 
+@adapter.command("notices")
+@click.argument("name", metavar="ID")
+@click.option("--before")
+@state_option
+@json_option
+@click.pass_obj
+def notices(speaker: Speaker, name: str, before: str | None, state: Path | None, as_json: bool) -> None:
+    found = in_life(state, lambda life: life.notices(actor_named("-"), name, speaker.lang, before=before, limit=200))
+    if as_json:
+        speaker.show(found)
+        return
+    rows = [(f"{n.at:%Y-%m-%d %H:%M}", n.version or "-", n.sentence) for n in found.data]
+    speaker.table(("at", "version", "remark"), rows)
+    if found.next_cursor is not None:
+        speaker.tell("life.earlier", before=found.next_cursor)
+
+
 def _move(
     speaker: Speaker,
     name: str,
@@ -180,7 +198,7 @@ def _move(
 
         return await life.commit(verb)
 
-    _tell(speaker, in_life(state, work), as_json)
+    tell_version(speaker, in_life(state, work), as_json)
 
 
 def _moving(command: str, move: str) -> None:
@@ -201,11 +219,13 @@ def _moving(command: str, move: str) -> None:
 
 
 for _command, _name in (
+    ("withdraw", "withdraw"),
     ("reject", "reject"),
     ("live", "publish"),
     ("return", "return"),
     ("quarantine", "quarantine"),
     ("release", "release"),
+    ("deprecate", "deprecate"),
     ("retire", "retire"),
 ):
     _moving(_command, _name)

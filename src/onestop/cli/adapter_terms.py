@@ -11,6 +11,7 @@ from onestop.cli.adapter_life import actor_named, as_option, in_life
 from onestop.cli.adapters import adapter
 from onestop.cli.place import json_option, state_option
 from onestop.cli.speech import Speaker
+from onestop.cli.told import document, told
 
 if TYPE_CHECKING:
     from onestop.db import Connection
@@ -214,6 +215,46 @@ def remove_secret(speaker: Speaker, name: str, secret_id: str, who: str, state: 
 
     in_life(state, work)
     speaker.tell("life.done", what=secret_id)
+
+
+@adapter.group("signing-key", no_args_is_help=True)
+def signing_key() -> None:
+    """The words of every command stand in the catalogue `cli`."""
+
+
+@signing_key.command("add")
+@click.argument("name", metavar="ID")
+@click.argument("kid", metavar="KID")
+@click.option("--jwk", "source", type=click.File("r"), default="-")
+@as_option
+@state_option
+@click.pass_obj
+def add_signing_key(speaker: Speaker, name: str, kid: str, source: Any, who: str, state: Path | None) -> None:
+    from onestop.onboarding import service_secrets
+
+    new = told(service_secrets.NewSigningKey, kid=kid, jwk=document(source.read(), "--jwk"))
+
+    async def work(life: "Life") -> None:
+        await life.commit(lambda db: service_secrets.add_signing_key(life, db, actor_named(who), name, new))
+
+    in_life(state, work)
+    speaker.tell("life.done", what=kid)
+
+
+@signing_key.command("remove")
+@click.argument("name", metavar="ID")
+@click.argument("kid", metavar="KID")
+@as_option
+@state_option
+@click.pass_obj
+def remove_signing_key(speaker: Speaker, name: str, kid: str, who: str, state: Path | None) -> None:
+    from onestop.onboarding import service_secrets
+
+    async def work(life: "Life") -> None:
+        await life.commit(lambda db: service_secrets.remove_signing_key(life, db, actor_named(who), name, kid))
+
+    in_life(state, work)
+    speaker.tell("life.done", what=kid)
 
 
 @adapter.group("window", no_args_is_help=True)

@@ -9,9 +9,11 @@ from typing import Any
 import click
 
 from onestop.cli import (
+    adapter_agreements,
     adapter_life,
     adapter_overrides,
     adapter_play,
+    adapter_templates,
     adapter_terms,
     adapters,
     audit,
@@ -19,6 +21,7 @@ from onestop.cli import (
     database,
     demo,
     doctor,
+    effects,
     importing,
     root_keys,
     sandbox,
@@ -57,7 +60,8 @@ def version(speaker: Speaker, as_json: bool) -> None:
 
 
 adapters.adapter.add_command(importing.import_)
-_ADDED = (adapter_life, adapter_overrides, adapter_play, adapter_terms)  # hang their commands on `adapter` themselves
+# These hang their commands on `adapter` themselves.
+_ADDED = (adapter_agreements, adapter_life, adapter_overrides, adapter_play, adapter_templates, adapter_terms)
 
 for command in (
     demo.demo,
@@ -70,6 +74,7 @@ for command in (
     audit.audit,
     cases.case,
     cases.trace,
+    effects.effect,
     status.status,
     sandbox.sandbox,
     version,

@@ -20,7 +20,7 @@ from onestop.gateway.effect_rows import sealed_result, values_of
 from onestop.gateway.effect_verdicts import said, to_desk
 from onestop.gateway.effects import Handler
 from onestop.gateway.errors import AnswerStands, LeaseLost, NoSuchAdapter, NoSuchEffect, ReplyUnreadable
-from onestop.gateway.manifest import Manifest
+from onestop.gateway.manifest import BadManifest, Manifest
 from onestop.gateway.mapping.language import MappingFailed, tree
 from onestop.gateway.operations import Answer, Prepared
 from onestop.gateway.service import Gateway
@@ -143,7 +143,8 @@ class PullDesk:
         assert effect.lease_until is not None
         try:
             payload = self._payload(effect)
-        except (MappingFailed, LookupError, TypeError, ValueError) as fault:
+        except (BadManifest, MappingFailed, LookupError, TypeError, ValueError) as fault:
+            # Also where the manifest in force has no such operation any more: it must not stop the effects behind it.
             log.warning("effect_unmappable", effect=effect.id, adapter=effect.adapter, fault=type(fault).__name__)
             await self._set_aside(effect, type(fault).__name__)
             return None

@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from onestop.db import Pool
 from onestop.gateway import watch
 from onestop.gateway.service import Gateway
-from onestop.gateway.watch import EffectChanged, Resolve, SendAgain, Watch, WatchedList, WatchedState
+from onestop.gateway.watch import EffectChanged, Resolve, SendAgain, Watch, WatchedList, WatchedState, WatchedView
 from onestop.http.idempotency import Keyed
 from onestop.http.models import Context
 from onestop.identity.models import Session
@@ -42,10 +42,22 @@ class OpsController(Controller):
         cursor: FromQuery[str | None] = None,
         limit: FromQuery[int] = 50,
     ) -> WatchedList:
-        """Effects that are `unknown`, at a `desk`, or `overdue`: due for more than five minutes and not looked at."""
+        """Effects that are `unknown`, at a `desk`, `overdue` (due for five minutes and not looked at), or `waiting`."""
         return await watch.watched(
             pool, gateway, settings.region, which, context.lang, after=cursor, limit=limit
         )  # fmt: skip
+
+    @get("/{effect_id:str}", operation_id="showEffect", opt={**_OPERATOR, "refusals": (404,)})
+    async def shown(
+        self,
+        effect_id: FromPath[str],
+        context: NamedDependency[Context],
+        pool: NamedDependency[Pool],
+        gateway: NamedDependency[Gateway],
+        settings: NamedDependency[Settings],
+    ) -> WatchedView:
+        """One effect, whatever its state, with who answers for its department; nothing that is sealed."""
+        return await watch.shown(pool, gateway, settings.region, effect_id, context.lang)
 
     @post("/{effect_id:str}/retry", operation_id="retryEffect", status_code=200, opt=_ACTS)
     async def retry(

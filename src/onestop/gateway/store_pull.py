@@ -67,17 +67,27 @@ RESOLVE = """
      WHERE region = $1 AND id = $2
 """
 
-# What an operator looks at; `overdue` is what nobody has looked at for five minutes after it was due.
+# What an operator looks at; `overdue` is what nobody has looked at for five minutes after it was due, `waiting` what
+# is on its way or answered later, as it should be.
 SELECT_WATCHED = """
     SELECT id, case_id, step, adapter, operation, key, state, answer, channel, attempt, intended_at, sent_at, next_at,
            reference, problem
       FROM effects
      WHERE region = $1 AND ($4::text IS NULL OR id > $4)
        AND ((state IN ('intended', 'sent', 'unknown', 'desk')
-             AND (state = $2 OR ($2 = 'overdue' AND next_at < now() - interval '5 minutes')))
-            OR ($2 = 'overdue' AND answer = 'awaited' AND next_at < now() - interval '5 minutes'))
+             AND (state = $2 OR ($2 = 'overdue' AND next_at < now() - interval '5 minutes')
+                  OR ($2 = 'waiting' AND state IN ('intended', 'sent'))))
+            OR ($2 = 'overdue' AND answer = 'awaited' AND next_at < now() - interval '5 minutes')
+            OR ($2 = 'waiting' AND answer = 'awaited' AND next_at IS NOT NULL))
      ORDER BY id
      LIMIT $3
+"""
+
+SELECT_ONE_WATCHED = """
+    SELECT id, case_id, step, adapter, operation, key, state, answer, channel, attempt, intended_at, sent_at, next_at,
+           reference, problem
+      FROM effects
+     WHERE region = $1 AND id = $2
 """
 
 
@@ -145,3 +155,8 @@ async def resolve(db: Connection, effect: Effect, state: str, outcome: str, refe
 async def watched(db: Db, region: str, state: str, after: str | None, limit: int) -> list[Watched]:
     """Return effects in one state an operator cares for, oldest first, after the effect `after`."""
     return await many(db, Watched, SELECT_WATCHED, region, state, limit, after)
+
+
+async def one_watched(db: Db, region: str, effect_id: str) -> Watched | None:
+    """Read one effect as an operator sees it, whatever its state."""
+    return await one(db, Watched, SELECT_ONE_WATCHED, region, effect_id)

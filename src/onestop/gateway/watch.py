@@ -20,7 +20,7 @@ from onestop.http.models import Context
 from onestop.identity.models import Session
 from onestop.texts import Language, has, text
 
-WatchedState = Literal["unknown", "desk", "overdue"]
+WatchedState = Literal["unknown", "desk", "overdue", "waiting"]
 _MOST = 200
 _json = msgspec.json.Encoder()
 
@@ -69,12 +69,24 @@ class EffectChanged(msgspec.Struct, frozen=True, kw_only=True):
 async def watched(
     pool: Pool, gateway: Gateway, region: str, state: WatchedState, lang: Language, *, after: str | None, limit: int
 ) -> WatchedList:
-    """Return effects that are unknown, at a desk, or overdue."""
+    """Return effects that are unknown, at a desk, overdue, or waiting as they should."""
     size = max(1, min(limit, _MOST))
     rows = await store_pull.watched(pool, region, state, after, size + 1)
     more = len(rows) > size
     views = [_view(gateway, row, lang) for row in rows[:size]]
     return WatchedList(data=views, next_cursor=rows[size - 1].id if more else None, has_more=more)
+
+
+async def shown(pool: Pool, gateway: Gateway, region: str, effect_id: str, lang: Language) -> WatchedView:
+    """Return one effect, whatever its state.
+
+    Raises:
+        NoSuchEffect: there is none of that id.
+    """
+    row = await store_pull.one_watched(pool, region, effect_id)
+    if row is None:
+        raise NoSuchEffect(effect_id[:40])
+    return _view(gateway, row, lang)
 
 
 def _view(gateway: Gateway, row: store_pull.Watched, lang: Language) -> WatchedView:
@@ -98,7 +110,7 @@ def problem_says(code: str | None, lang: Language) -> str | None:
 
 
 class Watch:
-    """The operator's verbs, for one process; each is kept under its key and in the audit."""
+    """The operator's verbs, for one process; each is in the audit, and over HTTP kept under its key."""
 
     def __init__(self, pool: Pool, keys: Keys, gateway: Gateway, region: str, handler: Handler) -> None:
         self._pool, self._keys, self._gateway, self._region, self._handler = pool, keys, gateway, region, handler
@@ -106,42 +118,62 @@ class Watch:
     async def send_again(
         self, session: Session, context: Context, keyed: Keyed, effect_id: str, asked: SendAgain
     ) -> Reply:
-        """Try an effect again from the beginning, under its key.
+        """Try an effect again from the beginning, under its key, once for one request.
+
+        Raises:
+            As `send_again_by`.
+        """
+
+        async def write(db: Connection) -> Reply:
+            return _reply(await self.send_again_by(db, session.actor_id, context.trace_id, effect_id, asked))
+
+        return await self._once(keyed, write)
+
+    async def resolve(self, session: Session, context: Context, keyed: Keyed, effect_id: str, found: Resolve) -> Reply:
+        """Write what a person found out, once for one request.
+
+        Raises:
+            As `resolve_by`.
+        """
+
+        async def write(db: Connection) -> Reply:
+            return _reply(await self.resolve_by(db, session.actor_id, context.trace_id, effect_id, found))
+
+        return await self._once(keyed, write)
+
+    async def send_again_by(
+        self, db: Connection, actor: str, trace_id: str | None, effect_id: str, asked: SendAgain
+    ) -> EffectChanged:
+        """Try an effect again from the beginning, under its key, in the caller's transaction.
 
         Raises:
             NoSuchEffect: there is none of that id.
             AnswerStands: its outcome is on record.
             EffectInHand: somebody works on it at this moment.
         """
+        effect = await self._open(db, effect_id)
+        await put_back(db, self._gateway, effect)
+        if effect.state == "desk":
+            await self._handler(db, effect, Settled(outcome="sent_again"))
+        await self._audit(db, actor, trace_id, effect, "effect.sent_again", {"reason": asked.reason})
+        return EffectChanged(id=effect_id, state="intended", outcome=None)
 
-        async def write(db: Connection) -> Reply:
-            effect = await self._open(db, effect_id)
-            await put_back(db, self._gateway, effect)
-            if effect.state == "desk":
-                await self._handler(db, effect, Settled(outcome="sent_again"))
-            await self._audit(db, session, context, effect, "effect.sent_again", {"reason": asked.reason})
-            return _changed(effect_id, "intended", None)
-
-        return await self._once(keyed, write)
-
-    async def resolve(self, session: Session, context: Context, keyed: Keyed, effect_id: str, found: Resolve) -> Reply:
-        """Write what a person found out, and tell the effect's case.
+    async def resolve_by(
+        self, db: Connection, actor: str, trace_id: str | None, effect_id: str, found: Resolve
+    ) -> EffectChanged:
+        """Write what a person found out, and tell the effect's case, in the caller's transaction.
 
         Raises:
-            NoSuchEffect, AnswerStands, EffectInHand: as `send_again`.
+            NoSuchEffect, AnswerStands, EffectInHand: as `send_again_by`.
         """
-
-        async def write(db: Connection) -> Reply:
-            effect = await self._open(db, effect_id)
-            state = "done" if found.outcome == "completed" else "refused"
-            await store_pull.resolve(db, effect, state, found.outcome, found.reference)
-            told = Settled(outcome=found.outcome, reference=found.reference, result=dict(found.fields) or None)
-            await self._handler(db, effect, told)
-            detail = {"reason": found.reason, "outcome": found.outcome}
-            await self._audit(db, session, context, effect, "effect.resolved", detail)
-            return _changed(effect_id, state, found.outcome)
-
-        return await self._once(keyed, write)
+        effect = await self._open(db, effect_id)
+        state = "done" if found.outcome == "completed" else "refused"
+        await store_pull.resolve(db, effect, state, found.outcome, found.reference)
+        told = Settled(outcome=found.outcome, reference=found.reference, result=dict(found.fields) or None)
+        await self._handler(db, effect, told)
+        detail = {"reason": found.reason, "outcome": found.outcome}
+        await self._audit(db, actor, trace_id, effect, "effect.resolved", detail)
+        return EffectChanged(id=effect_id, state=state, outcome=found.outcome)
 
     async def _open(self, db: Connection, effect_id: str) -> store_pull.Leased:
         effect = await store_pull.for_update(db, self._region, effect_id)
@@ -157,22 +189,21 @@ class Watch:
         return await idempotency.once(self._pool, self._keys, keyed, write)
 
     async def _audit(
-        self, db: Connection, session: Session, context: Context, effect: Effect, action: str, detail: dict[str, str]
+        self, db: Connection, actor: str, trace_id: str | None, effect: Effect, action: str, detail: dict[str, str]
     ) -> None:
         await audit.record(
             db,
             self._region,
-            actor=session.actor_id,
+            actor=actor,
             action=action,
             object=effect.id,
-            trace_id=context.trace_id,
+            trace_id=trace_id,
             detail={"key": effect.key, "adapter": effect.adapter, **detail},
         )
 
 
-def _changed(effect_id: str, state: str, outcome: str | None) -> Reply:
-    body = _json.encode(EffectChanged(id=effect_id, state=state, outcome=outcome))
-    return Reply(status=200, body=body, made_id=effect_id)
+def _reply(changed: EffectChanged) -> Reply:
+    return Reply(status=200, body=_json.encode(changed), made_id=changed.id)
 
 
 async def put_back(db: Connection, gateway: Gateway, effect: Effect) -> None:

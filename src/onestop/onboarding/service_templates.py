@@ -83,8 +83,10 @@ async def write(life: Life, db: Connection, actor: Actor, new: NewTemplate) -> U
     return Upgraded(template=_view(row), proposals=[await _propose(life, db, actor, row, old) for old in made])
 
 
-async def instantiate(life: Life, db: Connection, actor: Actor, name: str, new: NewInstance) -> Version:
-    """Make an adapter's draft from a template's newest version.
+async def instantiate(
+    life: Life, db: Connection, actor: Actor, name: str, new: NewInstance, *, owner: str | None = None
+) -> Version:
+    """Make an adapter's draft from a template's newest version; `owner` as for `Life.push`.
 
     Raises:
         ThingAbsent: there is no such template.
@@ -94,7 +96,7 @@ async def instantiate(life: Life, db: Connection, actor: Actor, name: str, new: 
     row = await _template(db, name)
     return await life.push(
         db, actor, Push(manifest=templates.fill(row.body, row.parameters, new.values)),
-        template=(name, row.version, dict(new.values)),
+        template=(name, row.version, dict(new.values)), owner=owner,
     )  # fmt: skip
 
 
