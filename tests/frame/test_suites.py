@@ -1,5 +1,6 @@
 """Both suites give what the standards print; what one made the other's installation opens, and nothing forged."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -187,3 +188,9 @@ def test_root_keys_are_for_their_owner_alone(folder):
     made.use(made.add())
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
     assert sorted(path.name for path in folder.iterdir()) == ["current", "root-2.key", "root.key"]
+
+
+def test_without_the_package_of_sm2_a_key_of_it_is_refused_in_words(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gmssl_pyx", None)
+    with pytest.raises(sm2.Sm2Missing, match="onestop"):
+        sm2.generate()

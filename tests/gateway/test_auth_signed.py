@@ -255,18 +255,19 @@ async def test_every_digest_is_one_that_others_can_check(digest, told, genuine, 
 async def test_every_attempt_is_signed_anew():
     calls = []
 
-    def cuts_the_first(request):
+    def cuts_the_fifth(request):
         calls.append(request)
-        if len(calls) == 1:
+        if len(calls) == 5:
             raise ConnectionError  # the server hangs up without an answer
         return 200, {"said": "ok"}
 
-    async with peer(cuts_the_first) as served, line(HEADER, {"app_secret": "s"}, served) as opened:
-        assert (await opened.ask("ask", dict(VALUES), 5.0)).kind == "ok"
-    first, second = (seen.headers for seen in served.asked)
+    async with peer(cuts_the_fifth) as served, line(HEADER, {"app_secret": "s"}, served) as opened:
+        for _ in range(5):  # one call in five may be repeated
+            assert (await opened.ask("ask", dict(VALUES), 5.0)).kind == "ok"
+    first, second = (seen.headers for seen in served.asked[4:])
     assert first["x-nonce"] != second["x-nonce"]
     assert first["x-sign"] != second["x-sign"]
-    assert second["x-sign"] == hmac.new(b"s", (second["x-nonce"]).encode() + calls[1].body, "sha256").hexdigest()
+    assert second["x-sign"] == hmac.new(b"s", (second["x-nonce"]).encode() + calls[5].body, "sha256").hexdigest()
 
 
 async def test_a_body_that_was_changed_or_a_wrong_secret_is_seen_by_the_department():

@@ -10,7 +10,6 @@ from onestop.http import problem_pages
 # A code without a test is a decision: it is made here.
 UNTESTED = {
     "embedded.no_server": "ends the start of a process on a machine without PostgreSQL; no route answers it",
-    "identity.bad_number": "the base of what is wrong with a number; what is raised has a code of its own",
     "identity.no_signing_key": "only where another process takes every key back between two statements of ours",
     "rate.limited": "the base of what is more than allowed; what is raised has a code of its own",
 }

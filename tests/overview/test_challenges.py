@@ -52,12 +52,17 @@ async def test_nobody_disputes_what_is_not_about_them_and_an_unknown_entry_reads
 
 
 @pytest.mark.parametrize(
-    ("said", "code"), [({"department": "slow"}, 422), ({"department": None}, 422), ({"reason": ""}, 422)]
+    ("said", "code"),
+    [
+        ({"department": "slow"}, "challenge.not_in_entry"),
+        ({"department": None}, "challenge.not_in_entry"),
+        ({"reason": ""}, "form.invalid"),
+    ],
 )
 async def test_it_has_to_be_said_whose_use_is_meant_and_why(world, said, code):
     async with world.client(ANA) as ana:
         _, made = await challenged(ana, **said)
-        assert made.status_code == code
+        assert (made.status_code, made.json()["code"]) == (422, code)
 
 
 async def test_a_challenge_has_a_term_an_officer_and_is_there_once(world, pool):
