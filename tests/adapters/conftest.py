@@ -1,5 +1,6 @@
 """Departments that nobody here wrote, each a process of its own; started once for the run, all at the same time."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -10,8 +11,9 @@ from joserfc.jwk import ECKey
 from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.gateway import effect_verdicts
+from onestop.gateway.line import Where
 from tests.adapters.office import Office, office
-from tests.adapters.servers import Servers, packages
+from tests.adapters.servers import BAG_BASE, BAG_KEY, NODO, PAY_KEY, SEALED, XTIF, ZAKEN, Servers, packages
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +30,30 @@ def servers(tmp_path_factory: pytest.TempPathFactory, recipient: ECKey) -> Itera
     running = Servers(folder, tmp_path_factory.mktemp("servers"), recipient.as_dict(private=False))
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def places(servers: Servers, recipient: ECKey) -> dict[str, Callable[[], Where]]:
+    """Where each department is, and its secrets."""
+    return {
+        "attributes": lambda: Where(
+            servers.sealed.url,
+            {
+                "api_key": SEALED["key"],
+                "decrypt_key": json.dumps(recipient.as_dict(private=True)),
+                "verify_key": json.dumps(servers.sealed.told("/-/key")),
+            },
+        ),
+        "bag": lambda: Where(servers.bag.url + BAG_BASE, {"api_key": BAG_KEY}),
+        "govpay": lambda: Where(servers.pay.url, {"api_key": PAY_KEY}),
+        "nodo": lambda: Where(
+            servers.nodo.url,
+            {"username": NODO["username"], "password": NODO["password"], "subscription_key": NODO["key"]},
+        ),
+        "open311": lambda: Where(servers.open311.url + "/open311/v2", {"api_key": "city-key-1"}),
+        "xtif": lambda: Where(servers.xtif.url + "/ebus", {"paasid": XTIF["paasid"], "token": XTIF["token"]}),
+        "zaken": lambda: Where(servers.zaken.url, {"client_id": ZAKEN["client_id"], "jwt_key": ZAKEN["secret"]}),
+    }
 
 
 @pytest.fixture

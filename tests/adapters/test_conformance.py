@@ -1,6 +1,5 @@
 """Each department in the sandbox and against its live server, by the conformance run."""
 
-import json
 import tomllib
 
 import msgspec
@@ -14,7 +13,7 @@ from onestop.onboarding.simulator import Simulator
 from onestop.onboarding.simulator_server import SimulatorApp, serving
 from onestop.outbound.addresses import AllowList
 from tests.adapters.office import DEPARTMENTS
-from tests.adapters.servers import BAG_BASE, BAG_KEY, DOCUMENTS, NODO, PAY_KEY, SEALED, XTIF, ZAKEN
+from tests.adapters.servers import DOCUMENTS, XTIF
 from tests.adapters.test_onboarding import SOURCES
 
 pytestmark = pytest.mark.anyio
@@ -22,39 +21,19 @@ XTIF_SECRETS = {"paasid": XTIF["paasid"], "token": XTIF["token"]}
 ALLOW = AllowList(["127.0.0.1/32"])
 
 
-@pytest.fixture
-def places(servers, recipient):
-    """Where each department is, and its secrets."""
-    return {
-        "attributes": lambda: Where(
-            servers.sealed.url,
-            {
-                "api_key": SEALED["key"],
-                "decrypt_key": json.dumps(recipient.as_dict(private=True)),
-                "verify_key": json.dumps(servers.sealed.told("/-/key")),
-            },
-        ),
-        "bag": lambda: Where(servers.bag.url + BAG_BASE, {"api_key": BAG_KEY}),
-        "govpay": lambda: Where(servers.pay.url, {"api_key": PAY_KEY}),
-        "nodo": lambda: Where(
-            servers.nodo.url,
-            {"username": NODO["username"], "password": NODO["password"], "subscription_key": NODO["key"]},
-        ),
-        "open311": lambda: Where(servers.open311.url + "/open311/v2", {"api_key": "city-key-1"}),
-        "xtif": lambda: Where(servers.xtif.url + "/ebus", XTIF_SECRETS),
-        "zaken": lambda: Where(servers.zaken.url, {"client_id": ZAKEN["client_id"], "jwt_key": ZAKEN["secret"]}),
-    }
-
-
 def finished(name):
     return parse((DEPARTMENTS / name / "manifest.toml").read_bytes(), f"{name}/manifest.toml")
 
 
-def imported(name):
+def made(name):
+    """Return the manifest that the import makes of a department's document, as TOML."""
     answers = tomllib.loads((DEPARTMENTS / name / "answers.toml").read_text())
     beside = {path.name: path.read_bytes() for path in DOCUMENTS.glob("*.xsd")}
-    made = import_document((DOCUMENTS / SOURCES[name]).read_bytes(), SOURCES[name], answers, beside)
-    return parse(made.manifest_toml.encode(), name)
+    return import_document((DOCUMENTS / SOURCES[name]).read_bytes(), SOURCES[name], answers, beside).manifest_toml
+
+
+def imported(name):
+    return parse(made(name).encode(), name)
 
 
 def faults(report):
