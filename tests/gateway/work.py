@@ -61,10 +61,10 @@ reply.fields = {{ number = "number" }}
 CODES = {"dep": "11990100MB9T0002XE", "other": "11990100MB9T0003XF"}
 
 
-def manifest(name="dep", *, idempotent="key", answer="now", more="", tables="", poll=None, extra=()):
+def manifest(name="dep", *, idempotent="key", answer="now", more="", tables="", poll=None, extra=(), callback="apply"):
     """Return a manifest with one submission, what is needed to ask after it, and `extra` operations."""
     told = f'answer = "{answer}"\n{more}\n'
-    tables += '\n[callback]\noperation = "apply"\n' if answer == "callback" else ""
+    tables += f'\n[callback]\noperation = "{callback}"\n' if answer == "callback" else ""
     if poll:
         told += f'poll = {{ operation = "status", {poll} }}\n'
     if idempotent == "lookup":
@@ -115,7 +115,7 @@ class Work:
 
     async def call_back(self, body, *, nonce=None, secret=SECRET, adapter="dep"):
         """Have a department answer as it signs."""
-        data = json.dumps(body).encode()
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
         stamp, nonce = str(int(time.time())), nonce or new_id("nonce")
         base = f"{stamp}\n{nonce}\n".encode() + data
         signature = hmac.digest(secret.encode(), base, "sha256").hex()

@@ -21,7 +21,6 @@ from onestop.gateway.mapping.language import MappingFailed
 from onestop.gateway.models import Effect
 from onestop.gateway.operations import Answer, Prepared
 from onestop.gateway.service import Gateway
-from onestop.outbound.decoding import decode_json
 from onestop.outbound.errors import BadBody
 
 log = structlog.get_logger(__name__)
@@ -151,11 +150,9 @@ def _why_not_genuine(rules: Callback | None, headers: Mapping[str, str], now: fl
 
 def _read(line: Line, prepared: Prepared, body: bytes) -> tuple[str, Answer]:
     try:
-        value = decode_json(body)
-        key = prepared.key(value) if prepared.key else None
-        answer = prepared.read(value)
+        key, answer = prepared.called_back(body)
     except (BadBody, MappingFailed) as fault:
         raise CallbackUnreadable(line.manifest.id, fact("callback_body", why=str(fault))) from fault
-    if not isinstance(key, str) or not key:
-        raise CallbackUnreadable(line.manifest.id, facts.missing(prepared.spec.reply.key or "reply.key", value))
+    if key is None:
+        raise CallbackUnreadable(line.manifest.id, facts.missing(prepared.spec.reply.key or "reply.key", answer.body))
     return key, answer

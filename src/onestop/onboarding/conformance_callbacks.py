@@ -3,14 +3,12 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from onestop.gateway.auth.callbacks import callback_check
 from onestop.gateway.auth.recipes import Outgoing
 from onestop.gateway.manifest import Manifest
 from onestop.gateway.mapping.language import MappingFailed
 from onestop.gateway.operations import prepare
-from onestop.outbound.decoding import decode_json
 from onestop.outbound.errors import BadBody
 
 _WAIT_S = 10.0
@@ -74,9 +72,7 @@ class CallbackEar:
 
     def _read(self, body: bytes) -> tuple[str, str | None]:
         try:
-            value: Any = decode_json(body)
-            key = self._prepared.key(value) if self._prepared.key else None
-            self._prepared.read(value)
+            key, _ = self._prepared.called_back(body)
         except (BadBody, MappingFailed):
             return "", "unreadable"
-        return (key, None) if isinstance(key, str) and key else ("", "keyless")
+        return (key, None) if key is not None else ("", "keyless")
