@@ -1,15 +1,19 @@
 """Callbacks are read as the operation they name declares: its codec, its charset, its error cases."""
 
 import json
+from types import SimpleNamespace
+from unittest.mock import AsyncMock
 from urllib.parse import urlencode
 
 import pytest
 
 from onestop.gateway import callbacks
 from onestop.gateway.errors import CallbackNotGenuine, CallbackUnreadable
+from onestop.gateway.manifest import BadManifest
 from onestop.gateway.mapping.language import MappingFailed
 from onestop.gateway.operations import prepare
-from tests.gateway.work import OPERATION, manifest, served, state_of, until
+from onestop.gateway.routes import CallbackController
+from tests.gateway.work import OPERATION, REGION, manifest, served, signed_headers, state_of, until
 
 pytestmark = pytest.mark.anyio
 
@@ -102,3 +106,26 @@ async def test_a_callback_without_the_record_it_should_hold_is_no_success():
     reader = prepare(manifest(answer="callback", callback="told", extra=(told,)))["told"]
     with pytest.raises(MappingFailed):
         reader.called_back(b'{"key": "c1", "number": null, "status": "ok"}')
+
+
+@pytest.mark.parametrize("nonces", [("nonce-of-both", "nonce-of-both"), ("nonce-of-one", "nonce-of-two")])
+async def test_what_the_department_must_hear_is_said_to_the_first_and_to_every_replay(pool, keys, monkeypatch, nonces):
+    own = '[callback.reply]\nstatus = 202\nbody = "success"\ncontent_type = "text/plain"'
+    async with served(pool, keys, _pending, monkeypatch, answer="callback", reply=own) as (work, _):
+        await _sent(work, "c1")
+        body = json.dumps({"key": "c1", "number": "N1", "status": "ok"}).encode()
+        for nonce in nonces:
+            request = SimpleNamespace(headers=signed_headers(body, nonce=nonce), body=AsyncMock(return_value=body))
+            settings = SimpleNamespace(region=REGION)
+            hear = CallbackController.receive.fn
+            heard = await hear(None, request, "dep", work.pool, work.keys, work.gateway, settings, work.handler)
+            assert (heard.status_code, heard.media_type) == (202, "text/plain")
+            assert heard.render(heard.content, heard.media_type) == b"success"
+        assert work.of("c1") == ["pending", "completed"]
+
+
+@pytest.mark.parametrize("wrong", ["status = 204", 'content_type = "text/plain\\r\\nX: y"', 'body = ""'])
+async def test_a_reply_that_is_no_acknowledgement_keeps_the_manifest_from_being_used(wrong):
+    told = {"body": 'body = "success"', wrong.split(" ")[0]: wrong}
+    with pytest.raises(BadManifest):
+        manifest(answer="callback", reply="[callback.reply]\n" + "\n".join(told.values()))

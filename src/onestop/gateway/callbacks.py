@@ -16,7 +16,7 @@ from onestop.gateway.effects import Handler
 from onestop.gateway.errors import CallbackNotGenuine, CallbackUnknown, CallbackUnreadable, NoSuchAdapter
 from onestop.gateway.facts import Fact, fact
 from onestop.gateway.line import Line
-from onestop.gateway.manifest import Callback
+from onestop.gateway.manifest import Callback, CallbackReply
 from onestop.gateway.mapping.language import MappingFailed
 from onestop.gateway.models import Effect
 from onestop.gateway.operations import Answer, Prepared
@@ -66,6 +66,13 @@ async def receive(
     if new:
         await gateway.changed(pool, effect.case_id)
     return new
+
+
+def acknowledgement(gateway: Gateway, adapter: str) -> CallbackReply | None:
+    """Return what the newest version with callbacks wants to hear once one is on record; None: our own words."""
+    told = (line.manifest.callback for line in gateway.lines_of(adapter))
+    newest = next((rules for rules in told if rules is not None), None)
+    return newest.reply if newest is not None else None
 
 
 async def take_answer(
