@@ -61,10 +61,12 @@ reply.fields = {{ number = "number" }}
 CODES = {"dep": "11990100MB9T0002XE", "other": "11990100MB9T0003XF"}
 
 
-def manifest(name="dep", *, idempotent="key", answer="now", more="", tables="", poll=None, extra=()):
+def manifest(
+    name="dep", *, idempotent="key", answer="now", more="", tables="", poll=None, extra=(), callback="apply", reply=""
+):
     """Return a manifest with one submission, what is needed to ask after it, and `extra` operations."""
     told = f'answer = "{answer}"\n{more}\n'
-    tables += '\n[callback]\noperation = "apply"\n' if answer == "callback" else ""
+    tables += f'\n[callback]\noperation = "{callback}"\n{reply}\n' if answer == "callback" else ""
     if poll:
         told += f'poll = {{ operation = "status", {poll} }}\n'
     if idempotent == "lookup":
@@ -115,11 +117,8 @@ class Work:
 
     async def call_back(self, body, *, nonce=None, secret=SECRET, adapter="dep"):
         """Have a department answer as it signs."""
-        data = json.dumps(body).encode()
-        stamp, nonce = str(int(time.time())), nonce or new_id("nonce")
-        base = f"{stamp}\n{nonce}\n".encode() + data
-        signature = hmac.digest(secret.encode(), base, "sha256").hex()
-        headers = {"x-timestamp": stamp, "x-nonce": nonce, "x-signature": signature}
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = signed_headers(data, nonce=nonce, secret=secret)
         return await callbacks.receive(self.pool, self.keys, self.gateway, REGION, adapter, headers, data, self.handler)
 
     async def row(self, key, adapter="dep"):
@@ -135,6 +134,13 @@ class Work:
 
     async def due(self, key):
         await self.pool.execute("UPDATE effects SET next_at = now() WHERE key = $1", key)
+
+
+def signed_headers(data, *, nonce=None, secret=SECRET):
+    """Return the headers of a callback as the department signs it."""
+    stamp, nonce = str(int(time.time())), nonce or new_id("nonce")
+    signature = hmac.digest(secret.encode(), f"{stamp}\n{nonce}\n".encode() + data, "sha256").hex()
+    return {"x-timestamp": stamp, "x-nonce": nonce, "x-signature": signature}
 
 
 @asynccontextmanager

@@ -16,12 +16,11 @@ from onestop.gateway.effects import Handler
 from onestop.gateway.errors import CallbackNotGenuine, CallbackUnknown, CallbackUnreadable, NoSuchAdapter
 from onestop.gateway.facts import Fact, fact
 from onestop.gateway.line import Line
-from onestop.gateway.manifest import Callback
+from onestop.gateway.manifest import Callback, CallbackReply
 from onestop.gateway.mapping.language import MappingFailed
 from onestop.gateway.models import Effect
 from onestop.gateway.operations import Answer, Prepared
 from onestop.gateway.service import Gateway
-from onestop.outbound.decoding import decode_json
 from onestop.outbound.errors import BadBody
 
 log = structlog.get_logger(__name__)
@@ -67,6 +66,13 @@ async def receive(
     if new:
         await gateway.changed(pool, effect.case_id)
     return new
+
+
+def acknowledgement(gateway: Gateway, adapter: str) -> CallbackReply | None:
+    """Return what the newest version with callbacks wants to hear once one is on record; None: our own words."""
+    told = (line.manifest.callback for line in gateway.lines_of(adapter))
+    newest = next((rules for rules in told if rules is not None), None)
+    return newest.reply if newest is not None else None
 
 
 async def take_answer(
@@ -151,11 +157,9 @@ def _why_not_genuine(rules: Callback | None, headers: Mapping[str, str], now: fl
 
 def _read(line: Line, prepared: Prepared, body: bytes) -> tuple[str, Answer]:
     try:
-        value = decode_json(body)
-        key = prepared.key(value) if prepared.key else None
-        answer = prepared.read(value)
+        key, answer = prepared.called_back(body)
     except (BadBody, MappingFailed) as fault:
         raise CallbackUnreadable(line.manifest.id, fact("callback_body", why=str(fault))) from fault
-    if not isinstance(key, str) or not key:
-        raise CallbackUnreadable(line.manifest.id, facts.missing(prepared.spec.reply.key or "reply.key", value))
+    if key is None:
+        raise CallbackUnreadable(line.manifest.id, facts.missing(prepared.spec.reply.key or "reply.key", answer.body))
     return key, answer

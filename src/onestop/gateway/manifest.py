@@ -84,6 +84,14 @@ class Department(Strict, frozen=True, kw_only=True):
     network: Network = "extranet"
 
 
+class CallbackReply(Strict, frozen=True, kw_only=True):
+    """What a department hears when its callback is on record, new or not."""
+
+    status: Literal[200, 201, 202] = 200
+    body: Annotated[str, Meta(min_length=1, max_length=4096)]  # word for word
+    content_type: Annotated[str, Meta(pattern=r"^[a-z]+/[a-z0-9.+-]+(; ?charset=utf-8)?$")] = "application/json"
+
+
 class Callback(Strict, frozen=True, kw_only=True):
     """How the department's own answers are known to be the department's.
 
@@ -104,6 +112,7 @@ class Callback(Strict, frozen=True, kw_only=True):
     components: tuple[str, ...] = ("@method", "@path", "content-digest")  # what must be covered at least
     max_skew_s: Annotated[int, Meta(ge=1, le=3600)] = 300
     operation: Name  # the submit operation whose `reply` reads the callback's body
+    reply: CallbackReply | None = None  # None: `{"received": true, "new": …}`
 
 
 class Limits(Strict, frozen=True, kw_only=True):

@@ -213,6 +213,29 @@ class Prepared:
             answer.reason, answer.fact = str(fault), facts.of_body(fault, self.spec)
             return answer
 
+    def called_back(self, body: bytes) -> tuple[str | None, Answer]:
+        """Read what the department sends of itself; return our key that it names, None where it names none.
+
+        Raises:
+            BadBody: it is not what the operation's replies are.
+            MappingFailed: a value has not the form it needs, or an error case tells no final word.
+        """
+        value = self._read(body)
+        key = self.key(value) if self.key else None
+        # A callback has no status of its own: it counts as an accepted reply.
+        found = self._error(self.spec.accept[0], value)
+        if found is None:
+            answer = self.read(value)
+            if answer.kind != "ok":
+                raise MappingFailed(self.spec.reply.found or "reply", answer.kind, "needs a record")
+        else:
+            case, reason = found
+            if case.outcome not in ("declined", "correction"):
+                raise MappingFailed(case.path or "errors", case.outcome, "needs a final word about what was sent")
+            answer = Answer(case.outcome)
+            answer.outcome, answer.reason, answer.body = case.outcome, reason, value
+        return (key if isinstance(key, str) and key else None), answer
+
     def _somebody_else(self, reply: Reply | None) -> Answer:
         answer = Answer("bad_reply", reply)
         answer.reason = "the reply is about somebody else"

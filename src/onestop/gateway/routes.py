@@ -62,7 +62,7 @@ class CallbackController(Controller):
         gateway: NamedDependency[Gateway],
         settings: NamedDependency[Settings],
         outcome_handler: NamedDependency[Handler],
-    ) -> Received:
+    ) -> Response[Received]:
         """Take a department's answer to something sent to it earlier; signed as its manifest declares.
 
         Sent again, the same answer is received again and changes nothing.
@@ -70,7 +70,11 @@ class CallbackController(Controller):
         new = await callbacks.receive(
             pool, keys, gateway, settings.region, adapter, request.headers, await request.body(), outcome_handler
         )
-        return Received(received=True, new=new)
+        own = callbacks.acknowledgement(gateway, adapter)
+        if own is None:
+            return Response(Received(received=True, new=new))
+        told: Any = own.body.encode()
+        return Response(told, status_code=own.status, media_type=own.content_type)
 
 
 class AdapterController(Controller):

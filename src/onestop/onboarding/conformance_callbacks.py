@@ -3,14 +3,12 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from onestop.gateway.auth.callbacks import callback_check
 from onestop.gateway.auth.recipes import Outgoing
-from onestop.gateway.manifest import Manifest
+from onestop.gateway.manifest import CallbackReply, Manifest
 from onestop.gateway.mapping.language import MappingFailed
 from onestop.gateway.operations import prepare
-from onestop.outbound.decoding import decode_json
 from onestop.outbound.errors import BadBody
 
 _WAIT_S = 10.0
@@ -28,6 +26,7 @@ class CallbackEar:
         assert rules is not None  # asked by the caller
         self._prepared = prepare(manifest, secrets)[rules.operation]
         self._check = callback_check(manifest, secrets)
+        self._reply = _written(rules.reply)
 
     async def open(self, port: int) -> None:
         """Listen."""
@@ -58,7 +57,7 @@ class CallbackEar:
             size = told.get("content-length", "0")
             body = await reader.readexactly(min(int(size) if size.isdigit() else 0, _MOST_BYTES))
             self._note(Outgoing("POST", f"http://{told.get('host', '')}", head[0].split(" ")[1], "", headers, body))
-            writer.write(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")
+            writer.write(self._reply)
             await writer.drain()
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
             return
@@ -74,9 +73,16 @@ class CallbackEar:
 
     def _read(self, body: bytes) -> tuple[str, str | None]:
         try:
-            value: Any = decode_json(body)
-            key = self._prepared.key(value) if self._prepared.key else None
-            self._prepared.read(value)
+            key, _ = self._prepared.called_back(body)
         except (BadBody, MappingFailed):
             return "", "unreadable"
-        return (key, None) if isinstance(key, str) and key else ("", "keyless")
+        return (key, None) if key is not None else ("", "keyless")
+
+
+def _written(reply: CallbackReply | None) -> bytes:
+    """Return what the portal itself would answer; without words of the department's, that it was heard."""
+    if reply is None:
+        return b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"
+    body = reply.body.encode()
+    head = f"HTTP/1.1 {reply.status} OK\r\ncontent-type: {reply.content_type}\r\ncontent-length: {len(body)}"
+    return f"{head}\r\nconnection: close\r\n\r\n".encode() + body

@@ -22,6 +22,7 @@ from onestop.gateway.auth.digests import ENCODE, signer
 from onestop.onboarding.simulator import Owed, Simulator, Told
 from onestop.onboarding.simulator_requests import Request
 from onestop.onboarding.simulator_scenario import Ordered
+from onestop.onboarding.simulator_wire import media_type
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.errors import OutboundError
 from onestop.outbound.message import build_request
@@ -183,9 +184,14 @@ class Callbacks:
             await asyncio.sleep(0.2 * 2**attempt)
         log.warning("simulator_callback_given_up", adapter=self._simulator.manifest.id)
 
+    def _content_type(self) -> str:
+        rules = self._simulator.manifest.callback
+        assert rules is not None  # or there were no body to send
+        return media_type(self._simulator.books[rules.operation].operation)
+
     async def _post(self, body: bytes) -> bool:
         url = urlsplit(f"{self.url}/{self._simulator.manifest.id}")
-        headers = [("Content-Type", "application/json"), *signed_callback(self._simulator, body).items()]
+        headers = [("Content-Type", self._content_type()), *signed_callback(self._simulator, body).items()]
         secure = url.scheme == "https"
         pool = Pool(
             url.hostname or "",
