@@ -90,8 +90,8 @@ test: $(STAMP) lint ## every test; the browser journey brings Debian's chromium 
 	    echo "test: no chromium, so the browser journey is skipped (sudo apt-get install chromium fonts-noto-cjk)"
 	  fi
 	fi
-	echo "test: every test, in three processes"
-	exec $(BIN)/pytest -n 3 $(ARGS)
+	echo "test: every test, in four processes"
+	exec $(BIN)/pytest -n 4 $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy --strict, the direction of imports
 	@echo "lint: ruff, mypy --strict, the direction of imports"

@@ -30,6 +30,15 @@ hypothesis.settings.load_profile("suite")
 _configure = structlog.configure
 structlog.configure = lambda **told: _configure(**told | {"cache_logger_on_first_use": False})
 
+
+@pytest.fixture(autouse=True)
+def _logs_of_its_own() -> Iterator[None]:
+    """Take back what a test made of the logs: a command that shows errors only would leave no warnings to others."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
+
+
 # Folders that one process has as a whole: their tests share cities or servers that are slow to start.
 _WHOLE = ("journeys", "acceptance", "adapters", "crash", "cli")
 
