@@ -22,8 +22,9 @@ from onestop.db import Pool, open_pool
 from onestop.embedded import Server
 from onestop.settings import Settings
 
-# The same examples every time: what the suite says of a revision stays true of it. `FUZZ=1 make test` tries others.
-hypothesis.settings.register_profile("suite", derandomize=not os.environ.get("FUZZ"))
+# The same examples every time: what the suite says of a revision stays true of it. `FUZZ=1 make test` tries others. No
+# example is timed: how long one takes is the machine's word, not the code's.
+hypothesis.settings.register_profile("suite", derandomize=not os.environ.get("FUZZ"), deadline=None)
 hypothesis.settings.load_profile("suite")
 
 # A logger that was kept once a test had configured logs would hide its lines from a later test that captures them.
