@@ -155,6 +155,19 @@ def citizen(office: Office, subject_id: str, role: str = "citizen", department: 
     )
 
 
+class Sessions:
+    """Sessions by the name in the Authorization header."""
+
+    def __init__(self, known):
+        self.known = known
+
+    def peek(self, authorization, cookie):
+        return self.known.get((authorization or "").removeprefix("Bearer "))
+
+    async def resolve(self, authorization, cookie):
+        return None
+
+
 @pytest.fixture
 async def office(pool: Pool, keys, settings) -> AsyncIterator[Office]:
     gateway = Gateway(manifests.load(shipped("adapters")), {})

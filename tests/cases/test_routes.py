@@ -12,22 +12,9 @@ from onestop.http.app_parts import build
 from onestop.identity.access import provide_session
 from onestop.items import routes as item_routes
 
-from .conftest import FILL, RESULTS, effects_of, settle
+from .conftest import FILL, RESULTS, Sessions, effects_of, settle
 
 pytestmark = pytest.mark.anyio
-
-
-class Sessions:
-    """Sessions by the name in the Authorization header."""
-
-    def __init__(self, known):
-        self.known = known
-
-    def peek(self, authorization, cookie):
-        return self.known.get((authorization or "").removeprefix("Bearer "))
-
-    async def resolve(self, authorization, cookie):
-        return None
 
 
 @pytest.fixture

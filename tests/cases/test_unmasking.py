@@ -17,22 +17,9 @@ from onestop.cases import routes
 from onestop.http.app_parts import build
 from onestop.identity.access import provide_session
 
-from .conftest import FILL, LIN, citizen
+from .conftest import FILL, LIN, Sessions, citizen
 
 pytestmark = pytest.mark.anyio
-
-
-class Sessions:
-    """Sessions by the name in the Authorization header."""
-
-    def __init__(self, known):
-        self.known = known
-
-    def peek(self, authorization, cookie):
-        return self.known.get((authorization or "").removeprefix("Bearer "))
-
-    async def resolve(self, authorization, cookie):
-        return None
 
 
 @pytest.fixture
