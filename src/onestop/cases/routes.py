@@ -30,6 +30,7 @@ from onestop.certificates.models import CertificateView
 from onestop.http import etags
 from onestop.http.idempotency import Keyed
 from onestop.http.models import Context
+from onestop.http.pages import next_page
 from onestop.identity.models import Session
 
 _WAIT = re.compile(rb"(?:^|[,;\s])wait=(\d{1,3})(?:$|[,;\s])")
@@ -90,7 +91,7 @@ class CaseController(Controller):
     ) -> Response[CaseList]:
         """Your cases, newest first; `next_cursor` leads to the page after."""
         found = await service.own_cases(office, session, context.lang, before=cursor, limit=limit)
-        return Response(found, headers=_next("/v1/cases", found.next_cursor, limit))
+        return Response(found, headers=next_page("/v1/cases", found.next_cursor, limit))
 
     @get("/{case_id:str}", operation_id="getCase", opt={**_CITIZEN, "versioned": True})
     async def one(
@@ -258,7 +259,7 @@ class TaskController(Controller):
     ) -> Response[TaskList]:
         """Your desk's open tasks, oldest first."""
         found = await service.tasks(office, session, context.lang, after=cursor, limit=limit)
-        return Response(found, headers=_next("/v1/tasks", found.next_cursor, limit))
+        return Response(found, headers=next_page("/v1/tasks", found.next_cursor, limit))
 
     @get("/{task_id:str}", operation_id="getTask", opt=_DESK)
     async def one(
@@ -310,10 +311,6 @@ class TaskController(Controller):
         """
         found = await service.unmask(office, session, context, task_id, data)
         return Response(found, headers={"cache-control": "no-store"})
-
-
-def _next(path: str, cursor: str | None, limit: int) -> dict[str, str]:
-    return {"link": f'<{path}?cursor={cursor}&limit={limit}>; rel="next"'} if cursor else {}
 
 
 CONTROLLERS = [CaseController, OperationController, TaskController]

@@ -14,6 +14,7 @@ from onestop.gateway.service import Gateway
 from onestop.http import etags
 from onestop.http.idempotency import Keyed, Reply, once
 from onestop.http.models import Context
+from onestop.http.pages import next_page
 from onestop.identity.models import Session
 from onestop.onboarding import service, service_moves, store
 from onestop.onboarding.errors import AdapterAbsent
@@ -69,11 +70,6 @@ async def keyed_change(
     return reply.response()
 
 
-def link(path: str, cursor: str | None, limit: int) -> dict[str, str]:
-    """Return the header that leads to the next page."""
-    return {"link": f'<{path}?cursor={cursor}&limit={limit}>; rel="next"'} if cursor else {}
-
-
 class AdapterController(Controller):
     """Departments' adapters and their versions."""
 
@@ -101,7 +97,7 @@ class AdapterController(Controller):
         drafts = [a.id for a in own if a.id not in gateway.manifests and (last is None or a.id <= last)]
         states = [state_of(gateway, name, context.lang) for name in page]
         told = AdapterPage(data=states, drafts=drafts, next_cursor=last, has_more=more)
-        return Response(told, headers=link("/v1/adapters", last, size))
+        return Response(told, headers=next_page("/v1/adapters", last, size))
 
     @post("/", operation_id="pushAdapter", opt={**CHANGES, "max_body": 600_000, "returns": VersionView})
     async def push(
@@ -176,7 +172,7 @@ class AdapterController(Controller):
     ) -> Response[NoticeList]:
         """What the owner was told, newest first: every move, what could not be loaded, what ends soon."""
         found = await life.notices(actor_of(session), adapter, context.lang, before=cursor, limit=limit)
-        return Response(found, headers=link(f"/v1/adapters/{adapter}/notices", found.next_cursor, limit))
+        return Response(found, headers=next_page(f"/v1/adapters/{adapter}/notices", found.next_cursor, limit))
 
 
 class VersionController(Controller):
@@ -197,7 +193,7 @@ class VersionController(Controller):
     ) -> Response[VersionList]:
         """The adapter's versions, the highest first."""
         found = await life.versions(actor_of(session), adapter, before=cursor, limit=limit)
-        return Response(found, headers=link(f"/v1/adapters/{adapter}/versions", found.next_cursor, limit))
+        return Response(found, headers=next_page(f"/v1/adapters/{adapter}/versions", found.next_cursor, limit))
 
     @get("/{version:str}", operation_id="getAdapterVersion", opt={**ROLES, "versioned": True})
     async def one(

@@ -11,12 +11,13 @@ from onestop.db import Connection
 from onestop.gateway.service import Gateway
 from onestop.http.idempotency import Keyed
 from onestop.http.models import Context
+from onestop.http.pages import next_page
 from onestop.identity import service_machine_keys as machine_keys
 from onestop.identity.models import Session
 from onestop.identity.service_machine_keys import MachineKeyList, MachineKeyMade, NewMachineKey
 from onestop.onboarding import service_secrets, service_templates, service_terms
 from onestop.onboarding.models import Adapter, Environment, VersionView
-from onestop.onboarding.routes import CHANGES, PAGE, ROLES, actor_of, keyed_change, link
+from onestop.onboarding.routes import CHANGES, PAGE, ROLES, actor_of, keyed_change
 from onestop.onboarding.service import Life
 from onestop.onboarding.service_secrets import NewSecret, NewSigningKey, PlaceView, SecretList, SecretView, SetPlace
 from onestop.onboarding.service_templates import NewInstance, NewTemplate, TemplateList, Upgraded
@@ -144,7 +145,7 @@ class MachineKeyController(Controller):
         """The department's keys with their end and last use; never a key."""
         known = await life.find(life.pool, actor_of(session), adapter)
         found = await machine_keys.listed(life.pool, known.owner, after=cursor, limit=limit)
-        return Response(found, headers=link(f"/v1/adapters/{adapter}/keys", found.next_cursor, limit))
+        return Response(found, headers=next_page(f"/v1/adapters/{adapter}/keys", found.next_cursor, limit))
 
     @post("/", operation_id="makeMachineKey", opt={**CHANGES, "returns": MachineKeyMade})
     async def make(
@@ -241,7 +242,7 @@ class AgreementController(Controller):
     ) -> Response[AgreementList]:
         """The owner sees all, another department those it asked for."""
         found = await service_terms.agreements(life, actor_of(session), adapter, after=cursor, limit=limit)
-        return Response(found, headers=link(f"/v1/adapters/{adapter}/agreements", found.next_cursor, limit))
+        return Response(found, headers=next_page(f"/v1/adapters/{adapter}/agreements", found.next_cursor, limit))
 
     @post("/agreements", operation_id="proposeAgreement", opt={**CHANGES, "returns": AgreementRow})
     async def propose(
@@ -318,7 +319,7 @@ class TemplateController(Controller):
     ) -> Response[TemplateList]:
         """The newest version of every template."""
         found = await service_templates.listed(life, after=cursor, limit=limit)
-        return Response(found, headers=link("/v1/adapter-templates", found.next_cursor, limit))
+        return Response(found, headers=next_page("/v1/adapter-templates", found.next_cursor, limit))
 
     @post(
         "/",

@@ -9,6 +9,7 @@ from onestop.audit.proofs import Proof
 from onestop.cases.office import Office
 from onestop.http.idempotency import Keyed
 from onestop.http.models import Context
+from onestop.http.pages import next_page
 from onestop.identity.models import Session
 from onestop.overview import service_challenges
 from onestop.overview import service_data_use as service
@@ -43,8 +44,7 @@ class DataUseController(Controller):
     ) -> Response[DataUseList]:
         """Who read your data or was given it, by whose doing, for which case, why, and by what right; newest first."""
         found = await service.own_uses(office, session.subject_id, context.lang, before=cursor, limit=limit)
-        next_ = f'</v1/me/data-use?cursor={found.next_cursor}&limit={limit}>; rel="next"'
-        return Response(found, headers={"link": next_} if found.has_more else {})
+        return Response(found, headers=next_page("/v1/me/data-use", found.next_cursor, limit))
 
     @get("/{use_id:str}", operation_id="getMyDataUse", opt=_CITIZEN)
     async def one(
@@ -114,8 +114,7 @@ class ChallengeController(Controller):
     ) -> Response[ChallengeList]:
         """What your office has to answer, oldest first."""
         found = await service_challenges.to_answer(office, session, after=cursor, limit=limit)
-        next_ = f'</v1/data-use-challenges?cursor={found.next_cursor}&limit={limit}>; rel="next"'
-        return Response(found, headers={"link": next_} if found.has_more else {})
+        return Response(found, headers=next_page("/v1/data-use-challenges", found.next_cursor, limit))
 
     @get("/{challenge_id:str}", operation_id="getChallenge", opt=_OFFICE)
     async def one(
