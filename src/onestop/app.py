@@ -1,41 +1,30 @@
 """The assembly: settings in, the portal out. Everything one process shares is opened here, and closed in reverse."""
 
-import asyncio
 import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 import structlog
 from litestar.di import Provide
 
-from onestop import embedded, key_rotation, logs, migrate
+from onestop import logs
 from onestop.audit import routes as audit_routes
 from onestop.audit.anchors import AnchorKey
-from onestop.audit.sealer import Sealer, witness_of
 from onestop.audit.service import DataUses
 from onestop.cases import routes as case_routes
 from onestop.cases import service as cases
-from onestop.cases.office import Office
 from onestop.certificates import routes as certificate_routes
-from onestop.crypto import Keys
-from onestop.db import Pool, open_pool
 from onestop.errors import OnestopError
 from onestop.exchange import routes as exchange_routes
 from onestop.exchange.service import Exchange
-from onestop.gateway import facts, routes_ops, routes_pull, store_shares, store_traces
+from onestop.gateway import facts, routes_ops, routes_pull
 from onestop.gateway import routes as gateway_routes
-from onestop.gateway import store as gateway_store
-from onestop.gateway.effects import Dispatcher
 from onestop.gateway.explain import TraceLog
-from onestop.gateway.files import FileDrop
 from onestop.gateway.limits import Breaker, BreakerState
 from onestop.gateway.pull import PullDesk
-from onestop.gateway.registry import Registry
 from onestop.gateway.service import Gateway
 from onestop.gateway.watch import Watch
 from onestop.http import access as access_log
@@ -49,10 +38,8 @@ from onestop.identity import access
 from onestop.identity import routes as identity_routes
 from onestop.identity.models import SESSION_COOKIE, Identified
 from onestop.identity.providers import Providers, read_providers
-from onestop.identity.service import Sessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
 from onestop.items import routes as item_routes
-from onestop.items.service import load as load_items
 from onestop.onboarding import drift
 from onestop.onboarding import routes as onboarding_routes
 from onestop.onboarding import routes_lines as onboarding_lines
@@ -61,75 +48,20 @@ from onestop.onboarding import routes_runs as onboarding_runs
 from onestop.onboarding import routes_terms as onboarding_terms
 from onestop.onboarding.importing import routes as import_routes
 from onestop.onboarding.importing.desk import Importer
-from onestop.onboarding.probes import Prober
 from onestop.onboarding.service import Life
-from onestop.onboarding.service_expiry import warn_of_expiry
-from onestop.onboarding.service_runs import Runner, write_off
+from onestop.onboarding.service_runs import Runner
 from onestop.onboarding.simulator_house import House
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.transport import open_client
 from onestop.overview import routes as overview_routes
 from onestop.overview import routes_data_use, routes_status
-from onestop.overview import service as overview_service
 from onestop.overview.service import Overview
 from onestop.overview.status import StatusBoard
-from onestop.resources import shipped
-from onestop.rounds import attempt, repeat
+from onestop.parts import Parts, adapters, announcing, open_parts
 from onestop.settings import Settings
 from onestop.web import routes as web_routes
 
 log = structlog.get_logger(__name__)
-
-_SWEEP_EVERY_S = 3600.0
-_ESCALATE_EVERY_S = 30.0
-_KEEP_TRACES_DAYS = 7
-_KEEP_NONCES_S = 86_400.0  # far longer than any callback's time stamp is taken
-
-
-class Parts:
-    """What one process shares, for the portal and for the worker."""
-
-    def __init__(self, settings: Settings, dsn: str, pool: Pool, keys: Keys, gateway: Gateway) -> None:
-        self.settings, self.dsn, self.pool, self.keys, self.gateway = settings, dsn, pool, keys, gateway
-        self.sessions = Sessions(pool, keys, settings)
-        self.traces = TraceLog(pool, settings.region)
-        catalogue = load_items([settings.items_dir] if settings.items_dir else [])
-        people, learn = self.sessions.person, self.sessions.learn
-        self.office = Office(settings, keys, pool, gateway, catalogue, people, traces=self.traces, learn=learn)
-
-
-@asynccontextmanager
-async def open_parts(settings: Settings, name: str) -> AsyncIterator[Parts]:
-    """Open the database (started, where it is the embedded one, and migrated), the keys and the lines.
-
-    Raises:
-        SchemaProblem: the database is newer than this release, or an applied migration was changed.
-        NoServer: there is no PostgreSQL to start.
-    """
-    async with AsyncExitStack() as stack:
-        dsn = settings.database_url
-        if dsn is None:
-            dsn = await asyncio.to_thread(embedded.ensure, settings.state_dir)
-        await migrate.upgrade(dsn)
-        pool = await open_pool(dsn, size=settings.pool_size, name=name)
-        stack.push_async_callback(pool.close)
-        yield await stack.enter_async_context(parts_on(settings, dsn, pool))
-
-
-@asynccontextmanager
-async def parts_on(settings: Settings, dsn: str, pool: Pool) -> AsyncIterator[Parts]:
-    """Open the keys and the lines on a database that is open and migrated already."""
-    async with AsyncExitStack() as stack:
-        gateway = Gateway.open(settings)
-        stack.push_async_callback(gateway.close)
-        parts = Parts(settings, dsn, pool, Keys.load(settings.state_dir, settings.crypto_suite), gateway)
-        await stack.enter_async_context(key_rotation.following(parts.keys))
-        registry = Registry(gateway, pool, dsn, parts.keys, settings)
-        stack.push_async_callback(registry.close)
-        await registry.start()
-        await parts.office.start()
-        stack.push_async_callback(parts.office.close)
-        yield parts
 
 
 @asynccontextmanager
@@ -159,7 +91,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     overview = Overview(pool, keys, parts.gateway, DataUses(pool, region), region, announce)
     sources["completion"] = _Source(overview.events_since, overview.newest)
     sources["case"] = _Source(parts.office.events_since, parts.office.newest)
-    parts.gateway.changed = _announcing(announce)
+    parts.gateway.changed = announcing(announce)
     providers = await _providers(settings, stack)
     handler = cases.outcome_handler(parts.office)
     life = Life(pool, keys, settings, parts.gateway.files, announce)
@@ -173,7 +105,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "anchor_key": AnchorKey(keys),
         "life": life,
         "runner": runner,
-        "house": House(life, _adapters(settings)),
+        "house": House(life, adapters(settings)),
         "traces": parts.traces,
         "sessions": parts.sessions,
         "sign_in": SignIn(pool, keys, settings, providers, parts.sessions),
@@ -222,7 +154,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         lines=_lines(parts.gateway),
         on_end=_noting(parts.traces),
     )
-    watch = drift.DriftWatch(life, lambda: parts.gateway.lines, examples=_adapters(settings))
+    watch = drift.DriftWatch(life, lambda: parts.gateway.lines, examples=adapters(settings))
     watch.start()
     stack.push_async_callback(watch.close)
     hub.start()
@@ -231,11 +163,6 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     for close in (hub.close, listener.close, announce.close, overview.close):
         stack.push_async_callback(close)
     return desk
-
-
-def _adapters(settings: Settings) -> Path:
-    """Return the folder of the adapters that stand in files."""
-    return settings.adapters_dir or shipped("adapters")
 
 
 # --- small pieces ----------------------------------------------------------------------------------------------------
@@ -265,13 +192,6 @@ def _newest(sources: Mapping[str, _Source]) -> Callable[[Sequence[str]], Awaitab
         return found
 
     return newest
-
-
-def _announcing(announce: Callable[[str], None]) -> Callable[[Pool, str], Awaitable[None]]:
-    async def changed(_: Pool, case_id: str) -> None:
-        announce(f"case:{case_id}")
-
-    return changed
 
 
 async def _providers(settings: Settings, stack: AsyncExitStack) -> Providers:
@@ -397,69 +317,3 @@ class _Portal:
 def create_app(settings: Settings) -> App:
     """Return the portal as an ASGI app; nothing is opened before the server starts it."""
     return _Portal(settings)
-
-
-async def work(settings: Settings) -> None:
-    """Be one worker until cancelled: send what the ledger owes, write what came of it, sweep what is old."""
-    logs.configure(settings.log_level)
-    async with open_parts(settings, "onestop worker") as parts:
-        announce = Announcer(parts.pool)
-        parts.gateway.changed = _announcing(announce)
-        parts.traces.start()
-        handler = cases.outcome_handler(parts.office)
-        worker = Dispatcher(parts.pool, parts.keys, parts.gateway, settings.region, handler, traces=parts.traces)
-        drop = FileDrop(parts.pool, parts.keys, parts.gateway, settings.region, handler, settings.files_dir)
-        loop = asyncio.get_running_loop()
-        anew = key_rotation.resealing(parts.pool, parts.keys, settings.region)
-        sealer = Sealer(parts.pool, parts.keys, settings.region, witness_of(settings.state_dir, settings.region))
-        works = (_sweep(parts), _escalate(parts), anew, drop.run(), sealer.run())
-        beside = [loop.create_task(work) for work in works]
-        life = Life(parts.pool, parts.keys, settings, parts.gateway.files, announce)
-        watch = drift.DriftWatch(life, lambda: parts.gateway.lines, examples=_adapters(settings))
-        watch.start()
-        prober = Prober(life, lambda: parts.gateway.lines, watch, _adapters(settings))
-        beside.append(loop.create_task(prober.run()))
-        running = asyncio.get_running_loop().create_task(worker.run())
-        try:
-            await asyncio.shield(running)
-        except asyncio.CancelledError:
-            worker.stop()
-            await running
-            raise
-        finally:
-            await watch.close()
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
-            await announce.close()
-            await parts.traces.close()
-
-
-async def _sweep(parts: Parts) -> None:
-    """Delete, once an hour, what nobody will ask for again; nothing that cannot be deleted keeps the rest."""
-    region, pool = parts.settings.region, parts.pool
-    work: dict[str, Callable[[], Awaitable[object]]] = {
-        "traces": partial(store_traces.delete_old, pool, region, _KEEP_TRACES_DAYS),
-        "shares": partial(store_shares.delete_old_shares, pool, region, _KEEP_TRACES_DAYS),
-        "completions": partial(overview_service.forget_old, pool, region),
-        "callbacks": partial(gateway_store.delete_old_callbacks, pool, region, _KEEP_NONCES_S),
-        "secrets": partial(_write_off, parts),
-        "findings": partial(drift.forget_old, pool),
-        "endings": partial(warn_of_expiry, pool, parts.settings),
-    }
-
-    async def swept() -> None:
-        for what, part in work.items():
-            await attempt("sweep", part, what=what)
-
-    await repeat("sweep", swept, _SWEEP_EVERY_S)
-
-
-async def _write_off(parts: Parts) -> None:
-    async with parts.pool.acquire() as db, db.transaction():
-        await write_off(db)
-
-
-async def _escalate(parts: Parts) -> None:
-    """Give, twice a minute, an owner to what has none, and to a person what is past its day."""
-    await repeat("escalation", partial(cases.escalate, parts.office), _ESCALATE_EVERY_S, at_once=False)

@@ -12,12 +12,13 @@ from typing import Any
 import httpx
 import msgspec
 
-from onestop.app import open_portal, work
+from onestop.app import open_portal
 from onestop.gateway.line import Where
 from onestop.http.desk import FrontDesk
 from onestop.identity.models import Identified
 from onestop.identity.service import Sessions
 from onestop.settings import Settings
+from onestop.worker import work
 from tests.adapters.office import DEPARTMENTS, PATIENCE_S
 from tests.adapters.servers import LIN
 

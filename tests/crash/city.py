@@ -19,10 +19,10 @@ from typing import TypeVar
 
 import httpx
 
-from onestop.app import Parts, open_parts
 from onestop.demo import secrets
 from onestop.demo.children import answers, dying_with_parent
 from onestop.embedded import Server
+from onestop.parts import Parts, open_parts
 from onestop.settings import load
 from tests.ports import free_port
 

@@ -9,7 +9,6 @@ import asyncpg
 import msgspec
 
 import onestop_verify
-from onestop.app import Parts
 from onestop.audit.anchors import AnchorKey
 from onestop.audit.export import export
 from onestop.audit.sealer import Sealer, witness_of
@@ -18,6 +17,7 @@ from onestop.cases.models import Case as CaseRow
 from onestop.cases.models import Step as StepRow
 from onestop.db import many, value
 from onestop.demo.departments import ledger
+from onestop.parts import Parts
 
 from .applicants import MARK
 from .checker import Bundle, Case, Database, Entry, Row, Step

@@ -117,4 +117,4 @@ def test_a_store_is_imported_by_its_own_room_only():
             for name in named:
                 parts = name.split(".")
                 if len(parts) > 2 and parts[0] == "onestop" and any(part.startswith("store") for part in parts[2:]):
-                    assert parts[1] == room or path.name == "app.py", f"{path.relative_to(SOURCE)} imports {name}"
+                    assert parts[1] == room or path.name == "worker.py", f"{path.relative_to(SOURCE)} imports {name}"

@@ -12,8 +12,8 @@ from typing import Any, Self
 
 import asyncpg
 
-from onestop.app import open_parts
 from onestop.identity.models import Identified
+from onestop.parts import open_parts
 from onestop.settings import load
 from tests.crash.city import Process
 from tests.ports import free_port

@@ -17,8 +17,8 @@ from onestop.cli.speech import Speaker
 from onestop.cli.told import document, told
 
 if TYPE_CHECKING:
-    from onestop.app import Parts
     from onestop.gateway.watch import EffectChanged, Watch
+    from onestop.parts import Parts
 
 _MOST = 200
 
@@ -141,7 +141,7 @@ def _time(one: Any) -> str:
 def _with_parts(state: Path | None, work: "Callable[[Parts], Awaitable[Any]]") -> Any:
     """Do some work with the lines and the case room of this installation; nothing is started or migrated."""
     from onestop import logs
-    from onestop.app import parts_on
+    from onestop.parts import parts_on
 
     logs.only_errors()
 

@@ -163,7 +163,7 @@ async def _work_alone(settings: "Settings") -> int:
 
 
 async def _work(settings: "Settings") -> None:
-    from onestop.app import work
+    from onestop.worker import work
 
     await work(settings)
 

@@ -15,7 +15,7 @@ from onestop.errors import Actor, NotFound, OnestopError, Retry, Stage, Upstream
 from onestop.http.problems import LANGUAGE_TAGS, Problem, context_of, status_of
 from onestop.texts import LANGUAGES, Language, catalogue, text
 
-_WITHOUT_FAILURES = ("onestop.app", "onestop.cli", "onestop.demo")
+_WITHOUT_FAILURES = ("onestop.app", "onestop.worker", "onestop.parts", "onestop.cli", "onestop.demo")
 PARTS = ("title", "detail", "cause", "fix")
 
 pages = jinja2.Environment(
