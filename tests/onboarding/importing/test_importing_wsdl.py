@@ -6,9 +6,12 @@ from onestop.onboarding.importing.service import import_document
 from tests.onboarding.importing.conftest import ANSWERS, DOCUMENTS, read
 from tests.onboarding.importing.test_importing_openapi import manifest, operations
 
+# `ontvangen`: it was received, and nothing tells when it is done.
+SURE = {"idempotent.register_move": "none", "answer.register_move": "desk"}
+
 
 def test_imported_bindings_and_schemas_are_followed() -> None:
-    found = read("wsdl/register.wsdl", **{"idempotent.register_move": "none"})
+    found = read("wsdl/register.wsdl", **SURE)
     made = operations(found)
     get = made["get_person"]
     assert (get.kind, get.path, get.request_codec, get.response_codec) == (
@@ -29,7 +32,7 @@ def test_imported_bindings_and_schemas_are_followed() -> None:
 
 
 def test_a_choice_takes_its_first_way_and_a_fixed_attribute_its_value() -> None:
-    found = read("wsdl/register.wsdl", **{"idempotent.register_move": "none"})
+    found = read("wsdl/register.wsdl", **SURE)
     template = operations(found)["register_move"].request.template or ""
     assert 'versie="3"' in template
     assert "straat" in template
@@ -41,7 +44,7 @@ def test_a_choice_takes_its_first_way_and_a_fixed_attribute_its_value() -> None:
 def test_a_missing_schema_costs_its_own_operations_only() -> None:
     folder = DOCUMENTS / "wsdl"
     beside = {"binding.wsdl": (folder / "binding.wsdl").read_bytes()}
-    told = ANSWERS | {"idempotent.register_move": "none"}
+    told = ANSWERS | SURE
     found = import_document((folder / "register.wsdl").read_bytes(), "register.wsdl", told, beside)
     spots = {finding.code: finding.spot for finding in found.findings}
     assert (spots["xsd_missing"].line, spots["element_unknown"].file) == (8, "register.wsdl")

@@ -12,7 +12,7 @@ from onestop.outbound.models import Reply
 from tests.onboarding.importing.conftest import imported, read
 
 TEXT = {"type": "string"}
-IMPORTED = {"idempotent.do_it": "none"}
+IMPORTED = {"idempotent.do_it": "none", "answer.do_it": "at_once"}
 
 
 def attribute(**xml: Any) -> dict[str, Any]:

@@ -27,6 +27,7 @@ _MOST_OPERATIONS: Final = 2000
 _LONGEST_ABOUT: Final = 20_000
 _GLANCED: Final = 120  # members of a body
 _GLANCED_DEEP: Final = 3  # else the first of its members could use all of it
+_ANY_CALLBACK: Final = Media(type="application/json", shape=Shape())
 _OTHERS: Final = ("asyncapi", "swaggerVersion", "raml", "arazzo")
 _PLACES: Final[Mapping[str, Place]] = {"path": "path", "query": "query", "header": "header", "cookie": "cookie"}
 
@@ -197,7 +198,7 @@ class OpenApi:
 
     def detail(self, described: Described) -> None:
         """Read parameters, bodies and answers of one operation into it, whole."""
-        described.parameters, described.bodies, described.answers = [], [], []
+        described.parameters, described.bodies, described.answers, described.callbacks = [], [], [], []
         self.shaper.begin()
         self._read(described)
 
@@ -222,6 +223,7 @@ class OpenApi:
             body, here, _ = self.source.follow(operation["requestBody"], at / "requestBody")
             described.bodies = self._media(self._table(body).get("content"), here / "content")
         described.answers = list(self._answers(operation, at))
+        described.callbacks = self._callbacks(operation, at)
 
     def _parameters(self, item: dict[str, Any], operation: dict[str, Any], at: At) -> list[tuple[dict[str, Any], At]]:
         above = At((at.file, at.pointer.rpartition("/")[0]))
@@ -315,6 +317,19 @@ class OpenApi:
                 pointer=here.pointer,
                 types=tuple(_types(operation.get("produces", self.root.get("produces")))) if self.old else (),
             )
+
+    def _callbacks(self, operation: dict[str, Any], at: At) -> list[Media]:
+        """Return what the body of the first callback may be; none where no callback is declared."""
+        for name, told in self._table(operation.get("callbacks")).items():
+            callback, here, _ = self.source.follow(told, at / "callbacks" / str(name))
+            for expression, item in self._table(callback).items():
+                for method, called in self._table(item).items():
+                    if method not in _METHODS or not isinstance(called, dict):
+                        continue
+                    there = here / str(expression) / method / "requestBody"
+                    body, there, _ = self.source.follow(called.get("requestBody"), there)
+                    return self._media(self._table(body).get("content"), there / "content") or [_ANY_CALLBACK]
+        return []
 
     def _header_notes(self, answer: dict[str, Any], at: At) -> dict[str, str]:
         notes = {}
