@@ -79,9 +79,18 @@ def test_what_no_element_can_be_called_is_left_out_and_named_and_a_namespace_is_
 
 
 def test_a_part_whose_value_nobody_knows_is_an_empty_element_and_named() -> None:
-    def other(shape: Shape) -> str | None:
-        return None if shape.type == "number" else "payload.a"
+    class Other:
+        within = False
+
+        def value(self, path: tuple[str, ...], shape: Shape) -> str | None:
+            return None if shape.type == "number" else f"payload.{'.'.join(path)}"
+
+        def each(self, path: tuple[str, ...], shape: Shape) -> None:
+            return None
+
+        def leave_out(self, path: tuple[str, ...]) -> None:
+            raise AssertionError(path)
 
     parts = {"a": Shape(kind="value", type="string"), "b": Shape(kind="value", type="number")}
-    text = soap.elements(Shape(kind="object", members=parts), lambda path, shape: other(shape))
+    text = soap.elements(Shape(kind="object", members=parts), Other())
     assert text == "<a>{{ payload.a }}</a>\n<b/>"
