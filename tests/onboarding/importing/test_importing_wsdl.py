@@ -85,7 +85,7 @@ def test_a_part_whose_value_nobody_knows_is_an_empty_element_and_named() -> None
         def value(self, path: tuple[str, ...], shape: Shape) -> str | None:
             return None if shape.type == "number" else f"payload.{'.'.join(path)}"
 
-        def each(self, path: tuple[str, ...], shape: Shape) -> None:
+        def each(self, path: tuple[str, ...], shape: Shape, *, needed: bool) -> None:
             return None
 
         def leave_out(self, path: tuple[str, ...]) -> None:

@@ -41,6 +41,8 @@ class TemplateFiller:
         if not plain:
             self.records[0] = _shown(shape, self._outer[-2])
             return "."
+        if not self.within and plain in maker.draft.turned:
+            return f"page.{maker.draft.turned[plain]}"
         named = plain[:-1] if shape.xml_text and len(plain) > 1 else plain  # its element says what a text is
         match = recognise(named[-1], shape, named[-2] if len(named) > 1 else "")
         free = shape.kind == "value" and shape.type == "string" and not (shape.enum or shape.pattern or shape.format)
@@ -57,13 +59,18 @@ class TemplateFiller:
             maker.draft.places.append((expression, shape))
         return expression
 
-    def each(self, path: tuple[str, ...], shape: Shape) -> Repeated | None:
+    def each(self, path: tuple[str, ...], shape: Shape, *, needed: bool) -> Repeated | None:
         """Return the list of ours that an element comes once for; None where it comes just once.
 
-        A table that need not be there comes once where it is. What asks about one person, or about one thing that was
-        sent, asks for one.
+        A table of lists that need not be there comes once where it is, and a cursor once it is known. What asks about
+        one person, or about one thing that was sent, asks for one.
         """
         maker, plain, several = self._maker, _plain(path), shape.kind == "list"
+        paging = maker.draft.table.get("paging", {})
+        if paging.get("style") == "cursor" and not self.within and maker.draft.turned.get(plain) == "value":
+            return Repeated("page.value", TemplateFiller(maker, [shape], (*plain, "*")))
+        if not several and (needed or not any(part.kind == "list" for part in shape.members.values())):
+            return None
         item = shape.item if several else shape
         if item is None or item.cut or self._outer.count("*") >= _MOST_NESTED:
             return None

@@ -21,8 +21,8 @@ class Filler(Protocol):
     def value(self, path: Path, shape: Shape) -> str | None:
         """Return the expression of an element; None: it is left out."""
 
-    def each(self, path: Path, shape: Shape) -> "Repeated | None":
-        """Return what a list's element is repeated for; None: it comes once."""
+    def each(self, path: Path, shape: Shape, *, needed: bool) -> "Repeated | None":
+        """Return what an element is repeated for; None: it comes once. `needed`: it must be there."""
 
     def leave_out(self, path: Path) -> None:
         """Hear that an element has no place."""
@@ -106,7 +106,7 @@ def _inside(shape: Shape, path: Path, fill: Filler, prefixes: _Prefixes, depth: 
                 attributes += f' {prefixes.name(name, member.namespace, member.prefix)}="{_value(value)}"'
             continue
         needed = name in shape.required
-        repeated = fill.each(here, member) if _may_repeat(member, needed=needed) else None
+        repeated = fill.each(here, member, needed=needed)
         if repeated is not None:
             lines += _part(name, member, repeated, prefixes, depth)
         elif member.kind == "list" and member.item is not None and fill.within:
@@ -114,13 +114,6 @@ def _inside(shape: Shape, path: Path, fill: Filler, prefixes: _Prefixes, depth: 
         else:
             lines += _element(name, member, here, fill, prefixes, depth, needed=needed)
     return _Content(attributes, lines, None if lines else text)
-
-
-def _may_repeat(member: Shape, *, needed: bool) -> bool:
-    """Tell whether an element comes as often as there is something for it: a list, or a table of lists."""
-    if member.kind == "list":
-        return member.item is not None
-    return not needed and any(part.kind == "list" for part in member.members.values())
 
 
 def _part(name: str, member: Shape, repeated: Repeated, prefixes: _Prefixes, depth: int) -> list[str]:
