@@ -81,6 +81,10 @@ def by_offset(path, told, _):
     return page(int(told["from"]), total=5)
 
 
+def by_place(path, told, _):
+    return page(int(told["startIndex"]) - 1, total=5)
+
+
 def by_cursor(path, told, _):
     begin = int(told.get("after", "0"))
     return page(begin, next=str(begin + 2) if begin + 2 < 5 else None)
@@ -94,6 +98,10 @@ def by_address(path, told, _):
 STYLES = {
     "page": ('{ style = "page", items = "items", size = 2, size_parameter = "size" }', by_number),
     "offset": ('{ style = "offset", items = "items", parameter = "from", size = 2, total = "total" }', by_offset),
+    "place": (
+        '{ style = "offset", items = "items", parameter = "startIndex", first = 1, size = 2, total = "total" }',
+        by_place,
+    ),
     "cursor": ('{ style = "cursor", items = "items", parameter = "after", next = "next" }', by_cursor),
     "next": ('{ style = "next", items = "items", next = "next" }', by_address),
 }

@@ -85,8 +85,8 @@ class Poll(Strict, frozen=True, kw_only=True):
 class Paging(Strict, frozen=True, kw_only=True):
     """How a long answer is asked for page by page; the pages' items are read as one list.
 
-    page, offset, cursor: `parameter` carries the page's number, the count of items so far, or `next`; in a body both
-    parameters may be paths, such as `page.no`.
+    page, offset, cursor: `parameter` carries the page's number, the place of the first item that is wanted, or `next`;
+    in a body both parameters may be paths, such as `page.no`. A template reads them itself: `{{ page.value }}`.
     next: `next` gives the next page's address. link: the Link header does (RFC 8288). An address of another host, or
     above the system's own path, is a bad reply.
     """
@@ -95,12 +95,17 @@ class Paging(Strict, frozen=True, kw_only=True):
     items: Expression  # the list, in each page's body
     place: Literal["query", "body"] = "query"
     parameter: str = "page"
-    first: int = 1
+    first: int | None = None  # where counting begins; None: pages at 1, offsets at 0
     size_parameter: str | None = None
     size: Annotated[int, Meta(ge=1, le=1000)] = 50
     next: Expression | None = None
     total: Expression | None = None  # count of all items, where told: ends the asking
     most_pages: Annotated[int, Meta(ge=1, le=20)] = 5
+
+    @property
+    def begins(self) -> int:
+        """The number of the first page, or the place of the first item."""
+        return self.first if self.first is not None else int(self.style != "offset")
 
 
 class Lookup(Strict, frozen=True, kw_only=True):

@@ -56,8 +56,7 @@ class Turner:
     def begin(self) -> dict[str, Value]:
         """Return what the first request reads as `page`."""
         counted = self.spec.style in ("page", "offset")
-        first = (0 if self.spec.style == "offset" else self.spec.first) if counted else None
-        return {"value": first, "size": self.spec.size}
+        return {"value": self.spec.begins if counted else None, "size": self.spec.size}
 
     def turn(self, pages: Pages, body: Value, reply: Reply, values: dict[str, Any]) -> bool:
         """Take one page; True: another is to be asked for, with `values["page"]` and `pages.target` made ready.
@@ -120,7 +119,7 @@ class Turner:
             more = items >= self.spec.size if self.spec.size_parameter else items > 0
         if not more:
             return None
-        return len(pages.items) if style == "offset" else self.spec.first + pages.count
+        return self.spec.begins + (len(pages.items) if style == "offset" else pages.count)
 
     @staticmethod
     def _linked(reply: Reply) -> str | None:
@@ -170,6 +169,8 @@ def with_page(operation: Operation) -> Operation:
     paging, request = operation.paging, operation.request
     if paging is None:
         return operation
+    if paging.place == "body" and request.template is not None:
+        return operation  # the template reads them itself
     told: dict[str, str] = {}
     if paging.style in ("page", "offset", "cursor"):
         told[paging.parameter] = "page.value"

@@ -3,20 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
+from onestop.gateway.bodies import codecs
 from onestop.gateway.manifest import Operation, Paging
 from onestop.gateway.mapping.paths import names_of
 from onestop.onboarding.simulator_paths import joined, place_of, split, step
 from onestop.onboarding.simulator_wire import write_reply
-from onestop.outbound.decoding import decode_json
 
 
 def page_of(operation: Operation, body: bytes, facts: Mapping[str, str]) -> bytes:
-    """Return one page of a recorded whole answer; a recorded answer of another codec than JSON stays whole."""
+    """Return one page of a recorded whole answer; one of another codec than JSON and XML stays whole."""
     rules = operation.paging
     place = place_of(rules.items) if rules else None
-    if rules is None or place is None or operation.response_codec != "json":
+    if rules is None or place is None or operation.response_codec not in ("json", "xml", "soap"):
         return body
-    tree = decode_json(body, charset=operation.charset)
+    tree = codecs.reader(operation)(body)
     holder, last = _holder(tree, place)
     items = holder.get(last) if isinstance(holder, dict) else None
     if not isinstance(items, list):
@@ -25,8 +25,9 @@ def page_of(operation: Operation, body: bytes, facts: Mapping[str, str]) -> byte
         facts.get(place_of_parameter(rules, rules.size_parameter)) if rules.size_parameter else None, rules.size
     )
     asked = facts.get(place_of_parameter(rules, rules.parameter))
-    start = _number(asked, 0 if rules.style != "page" else rules.first)
-    begin = (start - rules.first) * size if rules.style == "page" else start
+    counted = rules.style in ("page", "offset")
+    start = _number(asked, rules.begins if counted else 0) - (rules.begins if counted else 0)
+    begin = start * size if rules.style == "page" else start
     holder[last] = items[max(begin, 0) : begin + size]
     if rules.total:
         _set(tree, rules.total, len(items))

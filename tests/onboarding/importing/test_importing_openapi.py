@@ -28,7 +28,7 @@ def operations(found: Imported) -> dict[str, Operation]:
 
 def one(operation: dict[str, Any], *, path: str = "/x", method: str = "get", **more: Any) -> Imported:
     document = {"openapi": "3.0.3", "info": {"title": "One"}, "paths": {path: {method: operation}}} | more
-    return imported(json.dumps(document), **{"idempotent.do_it": "none"})
+    return imported(json.dumps(document), **{"idempotent.do_it": "none", "answer.do_it": "at_once"})
 
 
 def answers(schema: Any, status: str = "200", media: str = "application/json") -> dict[str, Any]:
@@ -349,7 +349,7 @@ def test_a_state_whose_values_are_not_listed_is_polled_once_they_are_told() -> N
     }
     document = json.dumps({"openapi": "3.0.0", "info": {"title": "T"}, "paths": paths})
     sure = {"idempotent.create_thing": "none"}
-    assert operations(imported(document, **sure))["create_thing"].answer == "now"
+    assert imported(document, **sure).open == ("answer.create_thing",)
     told = operations(imported(document, **sure, **{"outcome.get_thing": "open=pending, all done=completed"}))
     assert told["create_thing"].answer == "poll"
     outcome = told["get_thing"].reply.outcome

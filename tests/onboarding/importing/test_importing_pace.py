@@ -31,7 +31,7 @@ def read(
         "openapi": "3.0.3", "info": {"title": "Thing", "description": about},
         "paths": {"/things": {"post": made | (operation or {})}},
     }  # fmt: skip
-    return imported(json.dumps(document), **told)
+    return imported(json.dumps(document), **({"answer.create_thing": "at_once"} | told))
 
 
 def manifest(found: Imported) -> Manifest:

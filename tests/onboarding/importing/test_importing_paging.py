@@ -224,10 +224,29 @@ def test_required_paging_parameters_are_no_question() -> None:
     assert not {question.id for question in found.questions if question.id.startswith("source")}
 
 
-def test_an_offset_that_counts_from_one_is_named_and_not_guessed() -> None:
-    found = listing(table(Resources=ROWS), {"startIndex": {"type": "integer", "minimum": 1}, "count": NUMBER})
-    assert only(found).paging is None
-    assert "paging_unclear" in {finding.code for finding in found.findings}
+@pytest.mark.parametrize(
+    ("query", "media", "reply", "first"),
+    [
+        ({"startIndex": NUMBER | {"minimum": 1}, "count": NUMBER}, "application/json", table(Resources=ROWS), 1),
+        ({"offset": NUMBER | {"minimum": 1}, "limit": NUMBER}, "application/json", table(items=ROWS), 1),
+        ({"offset": NUMBER | {"description": "从 1 开始"}}, "application/json", table(items=ROWS), 1),
+        ({"startIndex": NUMBER | {"minimum": 0}}, "application/json", table(items=ROWS), 0),
+        ({"startIndex": NUMBER, "count": NUMBER}, "application/scim+json", table(Resources=ROWS), 1),
+        ({"startIndex": NUMBER}, "application/json", table(totalResults=NUMBER, itemsPerPage=NUMBER, items=ROWS), 1),
+        ({"skip": NUMBER, "top": NUMBER}, "application/json", table(value=ROWS), 0),
+    ],
+)
+def test_an_offset_begins_where_the_document_or_its_kind_says(query, media, reply, first) -> None:
+    found = listing(reply, query, media=media)
+    told = paging(found)
+    assert (told.style, told.first) == ("offset", first)
+    assert not any(name.startswith("paging.first") for name in asked(found))
+
+
+def test_a_place_that_may_count_from_nought_or_one_is_asked() -> None:
+    query = {"startIndex": NUMBER, "count": NUMBER}
+    assert listing(table(items=ROWS), query).open == ("paging.first.search_things",)
+    assert paging(listing(table(items=ROWS), query, **{"paging.first.search_things": "0"})).first == 0
 
 
 def test_a_cursor_without_a_word_of_what_follows_is_named() -> None:

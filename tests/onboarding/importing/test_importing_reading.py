@@ -78,10 +78,10 @@ def refused(document: bytes | str, name: str = "document") -> DocumentUnusable:
     ],
 )
 def test_what_cannot_be_read_is_refused_with_reason_and_line(document: Any, reason: str, line: int | None) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     fault = refused(document)
     assert (fault.reason, fault.line) == (reason, line)
-    assert time.monotonic() - started < 3
+    assert time.process_time() - started < 3
     for lang in LANGUAGES:
         sentence = catalogue(lang)[f"field.import.{reason}"].format_map(fault.told)
         assert not re.search(r"\{\w+\}", sentence)
@@ -190,9 +190,9 @@ def test_two_megabytes_take_less_than_three_seconds() -> None:
     }
     text = json.dumps(SMALL | {"paths": paths})
     assert len(text) > 2_000_000
-    started = time.monotonic()
+    started = time.process_time()
     assert imported(text).manifest_toml is not None
-    assert time.monotonic() - started < 3
+    assert time.process_time() - started < 3
 
 
 @pytest.mark.parametrize(

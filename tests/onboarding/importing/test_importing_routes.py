@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import json
 import time
 import zipfile
 from collections.abc import AsyncIterator
@@ -81,6 +82,17 @@ async def test_with_every_answer_the_manifest_comes(client: httpx.AsyncClient) -
     told = (await client.post(PATH, json={"document": HUJI, "name": "h.yaml", "answers": answers})).json()
     assert told["open"] == []
     assert parse(told["manifest_toml"].encode()).department.code == ANSWERS["department"]["code"]
+
+
+async def test_how_an_answer_comes_is_asked_and_answered_over_http(client: httpx.AsyncClient) -> None:
+    responses = {"202": {"description": "Accepted"}}
+    paths = {"/forms": {"post": {"operationId": "sendForm", "responses": responses}}}
+    body = {"document": json.dumps({"openapi": "3.0.3", "info": {"title": "Forms"}, "paths": paths})}
+    answers = ANSWERS | {"idempotent": {"send_form": "none"}}
+    open_ = (await client.post(PATH, json=body | {"answers": answers})).json()
+    assert (open_["open"], open_["manifest_toml"]) == (["answer.send_form"], None)
+    told = (await client.post(PATH, json=body | {"answers": answers | {"answer": {"send_form": "pull"}}})).json()
+    assert parse(told["manifest_toml"].encode()).operations[0].answer == "pull"
 
 
 async def test_an_archive_comes_as_base64_and_schemas_as_companions(client: httpx.AsyncClient) -> None:

@@ -78,12 +78,12 @@ def test_two_names_of_theirs_are_never_one_of_ours():
     assert made["permitId"] == made["permit_id"] == "payload.permit_id", "one name in two spellings is one value"
 
 
-def shown(body: dict[str, Any] | None, answer: dict[str, Any]) -> Imported:
+def shown(body: dict[str, Any] | None, answer: dict[str, Any], about: str = "") -> Imported:
     """Import an operation with this body and this answer, each as a media type and what stands below it."""
     operation: dict[str, Any] = {"operationId": "sendIt", "responses": {"201": {"description": "", "content": answer}}}
     if body is not None:
         operation["requestBody"] = {"required": True, "content": body}
-    document = OPENAPI | {"info": {"title": "One"}, "paths": {"/x": {"post": operation}}}
+    document = OPENAPI | {"info": {"title": "One", "description": about}, "paths": {"/x": {"post": operation}}}
     found = imported(json.dumps(document), **{"idempotent.send_it": "none"})
     assert found.manifest_toml is not None, found.open
     return found
@@ -104,10 +104,12 @@ def test_an_example_has_what_its_request_is_made_of():
 
 
 def test_an_example_that_cannot_be_read_is_named_and_another_made():
-    found = shown(None, {"application/xml": {"schema": TEXT, "example": "<?xml version='1.0'?>..."}})
+    broken = {"application/xml": {"schema": TEXT, "example": "<?xml version='1.0'?>..."}}
+    found = shown(None, broken, about="At most 10 requests per second.")
     assert "example_unreadable" in {finding.code for finding in found.findings}
     assert example(found).body.startswith("<?xml")
     assert "..." not in example(found).body
+    assert parse((found.manifest_toml or "").encode()).limits.per_second == 10, "what else was found stays"
 
 
 def test_a_long_example_is_shown_with_one_record_of_each_list():

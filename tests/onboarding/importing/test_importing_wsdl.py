@@ -6,9 +6,12 @@ from onestop.onboarding.importing.service import import_document
 from tests.onboarding.importing.conftest import ANSWERS, DOCUMENTS, read
 from tests.onboarding.importing.test_importing_openapi import manifest, operations
 
+# `ontvangen`: it was received, and nothing tells when it is done.
+SURE = {"idempotent.register_move": "none", "answer.register_move": "desk"}
+
 
 def test_imported_bindings_and_schemas_are_followed() -> None:
-    found = read("wsdl/register.wsdl", **{"idempotent.register_move": "none"})
+    found = read("wsdl/register.wsdl", **SURE)
     made = operations(found)
     get = made["get_person"]
     assert (get.kind, get.path, get.request_codec, get.response_codec) == (
@@ -29,7 +32,7 @@ def test_imported_bindings_and_schemas_are_followed() -> None:
 
 
 def test_a_choice_takes_its_first_way_and_a_fixed_attribute_its_value() -> None:
-    found = read("wsdl/register.wsdl", **{"idempotent.register_move": "none"})
+    found = read("wsdl/register.wsdl", **SURE)
     template = operations(found)["register_move"].request.template or ""
     assert 'versie="3"' in template
     assert "straat" in template
@@ -41,7 +44,7 @@ def test_a_choice_takes_its_first_way_and_a_fixed_attribute_its_value() -> None:
 def test_a_missing_schema_costs_its_own_operations_only() -> None:
     folder = DOCUMENTS / "wsdl"
     beside = {"binding.wsdl": (folder / "binding.wsdl").read_bytes()}
-    told = ANSWERS | {"idempotent.register_move": "none"}
+    told = ANSWERS | SURE
     found = import_document((folder / "register.wsdl").read_bytes(), "register.wsdl", told, beside)
     spots = {finding.code: finding.spot for finding in found.findings}
     assert (spots["xsd_missing"].line, spots["element_unknown"].file) == (8, "register.wsdl")
@@ -76,9 +79,18 @@ def test_what_no_element_can_be_called_is_left_out_and_named_and_a_namespace_is_
 
 
 def test_a_part_whose_value_nobody_knows_is_an_empty_element_and_named() -> None:
-    def other(shape: Shape) -> str | None:
-        return None if shape.type == "number" else "payload.a"
+    class Other:
+        within = False
+
+        def value(self, path: tuple[str, ...], shape: Shape) -> str | None:
+            return None if shape.type == "number" else f"payload.{'.'.join(path)}"
+
+        def each(self, path: tuple[str, ...], shape: Shape, *, needed: bool) -> None:
+            return None
+
+        def leave_out(self, path: tuple[str, ...]) -> None:
+            raise AssertionError(path)
 
     parts = {"a": Shape(kind="value", type="string"), "b": Shape(kind="value", type="number")}
-    text = soap.elements(Shape(kind="object", members=parts), lambda path, shape: other(shape))
+    text = soap.elements(Shape(kind="object", members=parts), Other())
     assert text == "<a>{{ payload.a }}</a>\n<b/>"

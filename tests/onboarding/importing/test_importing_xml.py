@@ -8,11 +8,13 @@ from lxml import etree
 from onestop.gateway.manifest import Operation, parse
 from onestop.gateway.operations import Prepared
 from onestop.onboarding.importing.models import Imported
+from onestop.onboarding.simulator import Simulator
+from onestop.onboarding.simulator_examples import as_request
 from onestop.outbound.models import Reply
 from tests.onboarding.importing.conftest import imported, read
 
 TEXT = {"type": "string"}
-IMPORTED = {"idempotent.do_it": "none"}
+IMPORTED = {"idempotent.do_it": "none", "answer.do_it": "at_once"}
 
 
 def attribute(**xml: Any) -> dict[str, Any]:
@@ -172,6 +174,55 @@ def test_prefixes_within_names_are_none_in_what_is_read() -> None:
     assert answer(found, body) == {"lang": "zh", "owner": "o"}
 
 
+def submit(members: dict[str, Any], **payload: Any) -> tuple[Imported, str]:
+    """Import a submission of these members in XML; return it and what is written for a payload."""
+    schema = {"type": "object", "properties": members, "xml": {"name": "A"}}
+    found = asking(schema)
+    made = parse((found.manifest_toml or "").encode())
+    _, _, _, body = Prepared(made, made.operations[0]).request({"payload": payload, "key": "k"})
+    return found, "".join(line.strip() for line in body.decode().splitlines())
+
+
+CHILDREN = {"type": "array", "items": table(no=attribute(), given=TEXT) | {"xml": {"name": "child"}}}
+
+
+def test_a_list_of_texts_is_one_element_for_each_wrapped_or_not() -> None:
+    bare = {"tag": {"type": "array", "items": TEXT}}
+    assert submit(bare, tag=["a", "<b"])[1].endswith("<A><tag>a</tag><tag>&lt;b</tag></A>")
+    assert submit(bare)[1].endswith("<A></A>")
+    wrapped = {"tags": {"type": "array", "items": TEXT | {"xml": {"name": "tag"}}, "xml": {"wrapped": True}}}
+    assert submit(wrapped, tags={"tag": ["a", "b"]})[1].endswith("<A><tags><tag>a</tag><tag>b</tag></tags></A>")
+    assert submit(wrapped)[1].endswith("<A></A>"), "no wrapper around nothing"
+
+
+def test_a_list_of_records_is_one_element_for_each_with_its_attributes_and_lists_inside() -> None:
+    nicks = CHILDREN["items"]["properties"] | {"nick": {"type": "array", "items": TEXT}}
+    children = CHILDREN | {"items": CHILDREN["items"] | {"properties": nicks}}
+    records = [{"no": "1", "given": "安", "nick": ["x", "y"]}, {"no": "2", "given": "b"}]
+    found, body = submit({"children": children, "owner": TEXT}, child=records, owner="o")
+    assert body.endswith(
+        '<A><child no="1"><given>安</given><nick>x</nick><nick>y</nick></child>'
+        '<child no="2"><given>b</given></child><owner>o</owner></A>'
+    )
+    [example] = only(found).examples
+    assert example.values["payload"] == {"child": [{"no": "text", "given": "text", "nick": ["text"]}], "owner": "text"}
+
+
+def test_two_members_of_one_name_in_two_lists_stay_apart() -> None:
+    both = {name: {"type": "array", "items": table(code=TEXT)} for name in ("first", "second")}
+    body = submit(both, first=[{"code": "1"}], second=[{"code": "2"}])[1]
+    assert body.endswith("<A><first><code>1</code></first><second><code>2</code></second></A>")
+
+
+def test_the_sandbox_knows_a_request_with_repeated_elements_again() -> None:
+    found, _ = submit({"children": CHILDREN})
+    made = parse((found.manifest_toml or "").encode())
+    form = Simulator(made).books["do_it"].form
+    payload = {"child": [{"no": "1", "given": "a"}, {"no": "2", "given": "b"}]}
+    asked = as_request(Prepared(made, made.operations[0]), {"payload": payload, "key": "k"})
+    assert form.differences(asked, form.facts(asked)) == []
+
+
 # --- WSDL -------------------------------------------------------------------------------------------------------------
 
 
@@ -191,3 +242,45 @@ def test_attributes_of_a_schema_are_read_in_soap_replies_too() -> None:
 def test_a_required_attribute_of_a_text_is_in_the_template() -> None:
     template = only(read("rates.wsdl")).request.template or ""
     assert '<n1:idNumber scheme="{{ payload.id_number.scheme }}">{{ subject.number }}</n1:idNumber>' in template
+
+
+WSDL = """<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:s="http://schemas.xmlsoap.org/wsdl/soap/"
+ xmlns:x="http://www.w3.org/2001/XMLSchema" xmlns:t="urn:t" targetNamespace="urn:t" name="Moves"><types>
+<x:schema targetNamespace="urn:t" elementFormDefault="qualified">
+ <x:complexType name="Person"><x:sequence><x:element name="idNumber" type="x:string"/>
+  <x:element name="born" type="x:date" minOccurs="0"/>
+  <x:element name="phone" type="x:string" minOccurs="0" maxOccurs="3"/>
+ </x:sequence></x:complexType>
+ <x:element name="@ASK@"><x:complexType><x:sequence><x:element name="to" type="x:string"/>
+  <x:element name="person" type="t:Person" maxOccurs="unbounded"/>
+  <x:element name="papers" minOccurs="0"><x:complexType><x:sequence>
+   <x:element name="paper" type="x:string" maxOccurs="unbounded"/></x:sequence></x:complexType></x:element>
+ </x:sequence></x:complexType></x:element>
+ <x:element name="Done"><x:complexType><x:sequence><x:element name="no" type="x:string"/></x:sequence></x:complexType>
+ </x:element></x:schema></types>
+<message name="i"><part name="p" element="t:@ASK@"/></message>
+<message name="o"><part name="p" element="t:Done"/></message>
+<portType name="P"><operation name="@ASK@"><input message="t:i"/><output message="t:o"/></operation></portType>
+<binding name="B" type="t:P"><s:binding transport="http://schemas.xmlsoap.org/soap/http"/>
+ <operation name="@ASK@"><s:operation soapAction=""/><input><s:body use="literal"/></input>
+ <output><s:body use="literal"/></output></operation></binding>
+<service name="S"><port name="P" binding="t:B"><s:address location="https://moves.example/"/></port></service></definitions>"""
+
+
+def test_an_element_that_may_come_more_than_once_is_repeated_in_soap() -> None:
+    found = imported(WSDL.replace("@ASK@", "RegisterMove"), "m.wsdl", **{"idempotent.register_move": "none"})
+    people = [{"id_number": "990101199001010017", "phone": ["1", "2"]}, {"id_number": "990101199001010033"}]
+    root = written(found, to="here", person=people, papers={"paper": ["a"]})
+    assert [one.text for one in root.iter("{urn:t}idNumber")] == [one["id_number"] for one in people]
+    assert [one.text for one in root.iter("{urn:t}phone")] == ["1", "2"]
+    assert [one.text for one in root.iter("{urn:t}paper")] == ["a"]
+    assert list(written(found, to="here", person=people).iter("{urn:t}papers")) == []
+    told = [finding.says.en for finding in found.findings if finding.code == "soap_left_out"]
+    assert len(told) == 1
+    assert "person.born" in told[0]
+
+
+def test_a_question_about_people_asks_for_the_one_person() -> None:
+    template = only(imported(WSDL.replace("@ASK@", "GetMove"), "m.wsdl")).request.template or ""
+    assert "<n1:person>\n    <n1:idNumber>{{ subject.number }}</n1:idNumber>" in template
+    assert "{{#each payload.papers}}" in template

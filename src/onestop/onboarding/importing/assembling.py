@@ -12,7 +12,7 @@ from onestop.onboarding.importing.models import Description
 _ORDER = (
     "id", "kind", "want", "title", "method", "path", "purpose", "basis", "idempotent", "lookup", "total_s",
     "per_second", "concurrency", "authenticate", "sensitivity", "request_codec", "response_codec", "content_type",
-    "accept_type", "accept", "answer", "poll", "paging", "errors", "request", "reply", "schema",
+    "accept_type", "accept", "answer", "answer_within_s", "poll", "paging", "errors", "request", "reply", "schema",
 )  # fmt: skip
 _DEFAULTS = {"request_codec": "json", "response_codec": "json", "accept": [200], "sensitivity": "personal"}
 
@@ -26,6 +26,7 @@ def manifest(
     probe: str | None,
     origin: str,
     limits: tuple[Mapping[str, Any], str] = ({}, ""),
+    callback: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the manifest; the same import gives the same text."""
     parts: list[str] = [
@@ -43,6 +44,9 @@ def manifest(
         parts += ["", "[tls]", *_table(found.tls)]
     if limits[0]:
         parts += ["", "[limits]", f"# {limits[1]}", *_table(limits[0])]
+    if callback:
+        why = "how they prove that it is they; docs/manifest.md has what else may be said of it"
+        parts += ["", "[callback]", f"# {why}", *_table(callback)]
     if probe is not None:
         parts += ["", "[probe]", "# the document names it as a health check", f"path = {toml.text(probe)}"]
     for name, listed in codes.items():

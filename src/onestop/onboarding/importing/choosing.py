@@ -17,7 +17,7 @@ _MOST_QUERIES: Final = 3
 _MOST_TAKEN: Final = 6
 LOOKED_AT: Final = 60  # operations of a large document whose parameters are read to choose among them
 _ASIDE: Final = known("choice.aside")
-_REFERENCE: Final = KEY_NAMES | {"reference", "ref", "externalref", "referencenumber", "clientid", "orderno", "bizno"}
+REFERENCES: Final = KEY_NAMES | {"reference", "ref", "externalref", "referencenumber", "clientid", "orderno", "bizno"}
 
 
 def drafts_of(described: list[Described]) -> list[Draft]:
@@ -105,7 +105,7 @@ def lookup_candidate(submit: Draft, drafts: list[Draft]) -> tuple[Draft, str, st
             continue
         for parameter in draft.described.parameters:
             plain = "".join(words_of(parameter.name))
-            if parameter.place == "query" and plain in _REFERENCE and plain in members:
+            if parameter.place == "query" and plain in REFERENCES and plain in members:
                 return draft, parameter.name, members[plain]
     return None
 

@@ -7,6 +7,7 @@ import msgspec
 
 from onestop.gateway.manifest import Words
 from onestop.onboarding.importing import choosing, outcomes
+from onestop.onboarding.importing.answering import Answering
 from onestop.onboarding.importing.drafts import Draft, success
 from onestop.onboarding.importing.interview import Interview
 from onestop.onboarding.importing.notes import Notes
@@ -17,7 +18,6 @@ from onestop.onboarding.importing.rules_names import words_of
 from onestop.onboarding.importing.sealed import SealFinder, outer, with_protection
 
 _KINDS: Final = ("query", "submit", "status", "lookup", "cancel")
-_OUTCOMES: Final = ("completed", "pending", "declined", "correction", "extended", "transferred")
 _LONGEST_PATH: Final = 200
 
 
@@ -48,10 +48,13 @@ class Drafting:
         self.secrets: dict[str, str] = {}  # that opening answers needs
         self.codes: dict[str, dict[str, str]] = {}
         self._places: dict[str, Place | None] = {}
+        self.answering = Answering(taken, every, interview, notes, spot)
         self._forget_absent()
         self._claim_lookups()
         for draft in taken:
             draft.reference_name = self._reference_of(draft)
+            if draft.polled and draft.reference_name is None:
+                draft.key_member = self._own_number(draft)
 
     def _forget_absent(self) -> None:
         """Take the state of something that is not submitted here for the plain query that it is."""
@@ -75,6 +78,15 @@ class Drafting:
         for media in draft.described.bodies[:1]:
             names += list(media.shape.members)
         return next((name for name in names if "".join(words_of(name)) in known), None)
+
+    def _own_number(self, draft: Draft) -> str | None:
+        """Return what a state's request calls the key that its submission sent; None where it asks for no such."""
+        partner = next(one for one in self.every if one.id == draft.partner)
+        sent = {name for media in partner.described.bodies[:1] for name in media.shape.members}
+        plain = {"".join(words_of(name)) for name in (partner.key_member, *sent) if name} & choosing.REFERENCES
+        names = [parameter.name for parameter in draft.described.parameters]
+        names += [name for media in draft.described.bodies[:1] for name in media.shape.members]
+        return next((name for name in names if "".join(words_of(name)) in plain), None)
 
     def _claim_lookups(self) -> None:
         """Before anything is drafted: a search by our reference becomes the look-up of a submission without a key."""
@@ -105,6 +117,7 @@ class Drafting:
         self.secrets |= SealFinder(draft, self.interview, self.notes, self.spot, self.about).find()
         PageFinder(draft, self.interview, self.notes, self.spot).find()
         RequestMaker(draft, self.interview, self.notes, self.spot, self.spoken_for).make()
+        self.answering.prepare(draft)
         replies = ReplyMaker(draft, self.notes, self.spot, self.codes)
         replies.make()
         with_protection(draft)
@@ -168,12 +181,11 @@ class Drafting:
             return None
         told = self.interview.ask(
             f"outcome.{draft.id}", "text", about=draft.described.pointer, say="outcome", path=path, operation=draft.id,
-            pattern=rf"\s*[^=,]+=\s*({'|'.join(_OUTCOMES)})\s*(,\s*[^=,]+=\s*({'|'.join(_OUTCOMES)})\s*)*",
+            pattern=outcomes.OUTCOME_PAIRS, required=draft.polled,
         )  # fmt: skip
         if told is None:
             return None
-        pairs = (pair.split("=", 1) for pair in str(told).split(","))
-        return {"path": path, "map": {value.strip(): outcome.strip() for value, outcome in pairs}}
+        return {"path": path, "map": outcomes.outcome_pairs(told)}
 
     def _wanted_reference(self, submit: str | None) -> str | None:
         """Return what the state's address calls the number of what was sent."""
@@ -199,8 +211,8 @@ class Drafting:
         """Fill polling, look-ups and whether sending twice is safe."""
         for draft in self.taken:
             if draft.kind == "submit":
-                self._poll(draft)
                 self._idempotent(draft)
+                self.answering.settle(draft, self._places[draft.id])
             elif draft.kind == "cancel":
                 told = self.interview.told(f"idempotent.{draft.id}", "text")
                 safe = draft.described.method == "DELETE"
@@ -209,15 +221,6 @@ class Drafting:
                     draft.whys["idempotent"] = "DELETE may be repeated: HTTP says that it does the same once or twice"
             else:
                 draft.table["idempotent"] = "safe"
-
-    def _poll(self, draft: Draft) -> None:
-        status = next((d for d in self.taken if d.kind == "status" and d.partner == draft.id), None)
-        if status is None or "reference" not in draft.table["reply"]:
-            return
-        if "outcome" in status.table["reply"]:
-            draft.table["answer"] = "poll"
-            draft.table["poll"] = {"operation": status.id, "first_s": 2.0, "every_s": 10.0}
-            draft.whys["answer"] = f"`{status.id}` tells the state of what was sent"
 
     def _idempotent(self, draft: Draft) -> None:
         table, lookups = draft.table, [d for d in self.taken if d.kind == "lookup" and d.partner == draft.id]

@@ -34,7 +34,11 @@ class Draft(msgspec.Struct, kw_only=True):
     whys: dict[str, str] = field(default_factory=dict)  # key of `table` to why it is so
     personal: list[PersonalField] = field(default_factory=list)
     paged: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)  # place and path of what turns pages
+    turned: dict[tuple[str, ...], str] = field(default_factory=dict)  # path of those to their names below `page`
     sealed: Sealed | None = None
+    polled: bool = False  # of a state: an answer to a question says that it is asked for what became of a submission
+    called_back: Media | None = None  # of a submission: what the document says that its callback holds
+    heard: Media | None = None  # what stands for its reply where the reply itself says nothing
     reply_media: Media | None = None
     request_media: Media | None = None
     answer: Answer | None = None

@@ -72,6 +72,10 @@ class Interview:
         )
         return default if value is None else value
 
+    def given(self, id_: str) -> Any:
+        """Return an answer as it came, before its question can be asked; None where there is none."""
+        return self._answers.get(id_)
+
     def told(self, id_: str, kind: QuestionKind, within: tuple[float, float] = (0, 0)) -> Any:
         """Return what was said of something that is not asked for, because it can be known or another answer serves."""
         value, problem = self._checked(id_, kind, (), "", within)

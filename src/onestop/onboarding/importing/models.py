@@ -187,6 +187,7 @@ class Described(msgspec.Struct, kw_only=True):
     parameters: list[Parameter] = field(default_factory=list)
     bodies: list[Media] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    callbacks: list[Media] = field(default_factory=list)  # what the other side will send of itself
     raw: Any = None  # the reader's own note
     server: str = ""  # its own address, where it does not stand at the document's
 

@@ -31,6 +31,8 @@ _PENDING: Final = known("outcome.pending")
 _DECLINED: Final = known("outcome.declined")
 _CORRECTION: Final = known("outcome.correction")
 _STATE: Final = known("outcome.members")
+_OUTCOMES: Final = "completed|pending|declined|correction|extended|transferred"
+OUTCOME_PAIRS: Final = rf"\s*[^=,]+=\s*({_OUTCOMES})\s*(,\s*[^=,]+=\s*({_OUTCOMES})\s*)*"
 _BY_STATUS: Final = {404: "not_found", 410: "not_found", 423: "busy"}
 _IDENTITIES: Final = (
     *("acceptanceno", "acceptancenumber", "id", "reference", "referencenumber", "number", "applicationid", "caseid"),
@@ -214,6 +216,12 @@ def outcome_map(draft: Draft, place: Place | None, notes: Notes, spot: Any) -> d
         draft.whys["reply.outcome"] = f"the values of `{path}` as the document lists them; look at each"
         return {"path": path, "map": mapped}
     return None
+
+
+def outcome_pairs(told: object) -> dict[str, str]:
+    """Return what values of a state mean, from an answer that has the form of `OUTCOME_PAIRS`."""
+    pairs = (pair.split("=", 1) for pair in str(told).split(","))
+    return {value.strip(): outcome.strip() for value, outcome in pairs}
 
 
 def has_state(place: Place | None) -> str | None:

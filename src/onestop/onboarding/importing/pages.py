@@ -1,5 +1,6 @@
 """One operation's `paging`: where its list stands, by what it is asked for in parts, and what nothing tells."""
 
+from collections.abc import Iterator
 from typing import Any, Final, Literal
 
 from onestop.onboarding.importing import rules_paging as rules
@@ -9,9 +10,11 @@ from onestop.onboarding.importing.models import Shape
 from onestop.onboarding.importing.notes import Notes
 from onestop.onboarding.importing.replies import ORDER, Place, expressible, lists_in, place_of, root_of
 from onestop.onboarding.importing.requests import BODIES
+from onestop.onboarding.importing.shapes import as_elements
 from onestop.onboarding.importing.vocabulary import known
 
 _DATA: Final = known("reply.data")
+_MAX_DEPTH: Final = 4
 _USUAL: Final = 50  # what the gateway asks for where a manifest says nothing
 
 
@@ -20,16 +23,20 @@ class PageFinder:
 
     def __init__(self, draft: Draft, interview: Interview, notes: Notes, spot: Any) -> None:
         self.draft, self.interview, self.notes, self._spot = draft, interview, notes, spot
+        self._media = ""
+        told = draft.described.soap
+        self._wrapper = (told.wrapper,) if told is not None and told.wrapper else ()  # a SOAP body is read with it
 
     def find(self) -> None:
         """Fill `paging` of the draft's table, and `paged` with what the gateway will send instead of the mapping."""
         draft = self.draft
         answer, _ = success(draft.described.answers)
         media = best_media(answer.media, ORDER) if answer is not None else None
-        if draft.kind != "query" or draft.soap or media is None or answer is None:
+        if draft.kind != "query" or media is None or answer is None:
             return
-        if reply_kind(draft, media) not in ("json", "xml"):
+        if reply_kind(draft, media) not in ("json", "xml", "soap"):
             return
+        self._media = media.type
         root = root_of(draft, media)
         items = self._items(root, place_of(root))
         if items is None:
@@ -52,11 +59,13 @@ class PageFinder:
                 )
             return
         if "size" in roles and found["style"] in ("next", "link"):
-            found |= {"size_parameter": _named(roles["size"])} | self._sized(roles["size"], counted=False)
+            found |= {"size_parameter": self._named(roles["size"])} | self._sized(roles["size"], counted=False)
         draft.table["paging"] = {"style": found.pop("style"), "items": items, **found}
         draft.whys["paging"] = f"the list {items} is asked for by parts"
         used = (found.get("parameter"), found.get("size_parameter"))
-        draft.paged = {(one.place, one.path) for one in roles.values() if _named(one) in used or not one.required}
+        sent = [one for one in roles.values() if self._named(one) in used]
+        draft.paged = {(one.place, one.path) for one in roles.values() if one in sent or not one.required}
+        draft.turned = {one.path: "size" if role == "size" else "value" for role, one in roles.items() if one in sent}
 
     # --- where the list stands ------------------------------------------------------------------------------------
 
@@ -91,7 +100,11 @@ class PageFinder:
             else:
                 found.append(rules.Asked((parameter.name,), "query", parameter.shape, text, parameter.required))
         media = best_media(self.draft.described.bodies, BODIES)
-        if media is None or self.draft.described.method == "GET" or media_kind(media.type) not in ("json", "form"):
+        if media is None or (self.draft.described.method == "GET" and not self.draft.soap):
+            return found
+        if self.draft.soap or media_kind(media.type) == "xml":
+            return found + list(_within_xml(media.shape if self.draft.soap else as_elements(media.shape)))
+        if media_kind(media.type) not in ("json", "form"):
             return found
         found += _members(media.shape, (), "body")
         for name, part in media.shape.members.items():
@@ -113,7 +126,7 @@ class PageFinder:
                     default="cursor", say="paging_next", operation=self.draft.id, path=following.source,
                 )  # fmt: skip
                 if style == "cursor":
-                    return {"style": "cursor", "next": following.source} | _names(roles, "cursor")
+                    return {"style": "cursor", "next": following.source} | self._names(roles, "cursor")
             elif not roles:
                 following = None
         if following is not None:
@@ -126,13 +139,11 @@ class PageFinder:
         """Return paging by a number, an offset or a cursor that we send."""
         at = rules.next_cursor(root)
         if "cursor" in roles and at is not None:
-            found: dict[str, Any] = {"style": "cursor", "next": at} | _names(roles, "cursor")
+            found: dict[str, Any] = {"style": "cursor", "next": at} | self._names(roles, "cursor")
         elif "page" in roles:
-            found = {"style": "page"} | _names(roles, "page") | {"first": self._first(roles["page"])}
+            found = {"style": "page"} | self._names(roles, "page") | {"first": self._first(roles["page"])}
         elif "offset" in roles:
-            if rules.first_page(roles["offset"].shape, roles["offset"].text) == 1:
-                return None  # an offset that counts from one would bring the last item of each page again
-            found = {"style": "offset"} | _names(roles, "offset") | {"first": 0}
+            found = {"style": "offset"} | self._names(roles, "offset") | {"first": self._begin(roles["offset"], root)}
         else:
             return None
         if place == "body":
@@ -150,9 +161,28 @@ class PageFinder:
             return told
         answer = self.interview.ask(
             f"paging.first.{self.draft.id}", "choice", about=page.shape.pointer, choices=("1", "0"), default="1",
-            say="paging_first", operation=self.draft.id, name=_named(page),
+            say="paging_first", operation=self.draft.id, name=self._named(page),
         )  # fmt: skip
         return int(answer)
+
+    def _begin(self, offset: rules.Asked, root: Shape) -> int:
+        """Return the first item's offset; a wrong one leaves out the first, or brings the last of each page twice."""
+        told = rules.first_offset(offset, root, self._media)
+        if told is not None:
+            return told
+        answer = self.interview.ask(
+            f"paging.first.{self.draft.id}", "choice", about=offset.shape.pointer, choices=("1", "0"), required=True,
+            say="paging_offset", operation=self.draft.id, name=self._named(offset),
+        )  # fmt: skip
+        return int(answer or 0)
+
+    def _named(self, asked: rules.Asked) -> str:
+        """Return what the manifest calls it: in a body a path, in the address the name itself."""
+        return rules.path_to((*self._wrapper, *asked.path)) if asked.place == "body" else asked.path[-1]
+
+    def _names(self, roles: dict[rules.Role, rules.Asked], role: rules.Role) -> dict[str, Any]:
+        found = {"parameter": self._named(roles[role])}
+        return found | ({"size_parameter": self._named(roles["size"])} if "size" in roles else {})
 
     def _sized(self, size: rules.Asked, *, counted: bool) -> dict[str, int]:
         told = rules.page_size(size.shape, size.text, counted=counted)
@@ -160,7 +190,7 @@ class PageFinder:
             told = int(
                 self.interview.ask(
                     f"paging.size.{self.draft.id}", "number", about=size.shape.pointer, within=(1, 1000),
-                    default=_USUAL, say="paging_size", operation=self.draft.id, name=_named(size),
+                    default=_USUAL, say="paging_size", operation=self.draft.id, name=self._named(size),
                 )
             )  # fmt: skip
         return {} if told == _USUAL else {"size": told}
@@ -174,11 +204,11 @@ def _members(shape: Shape, above: tuple[str, ...], place: Literal["query", "body
     ]
 
 
-def _named(asked: rules.Asked) -> str:
-    """Return what the manifest calls it: in a body a path, in the address the name itself."""
-    return rules.path_to(asked.path) if asked.place == "body" else asked.path[-1]
-
-
-def _names(roles: dict[rules.Role, rules.Asked], role: rules.Role) -> dict[str, Any]:
-    found = {"parameter": _named(roles[role])}
-    return found | ({"size_parameter": _named(roles["size"])} if "size" in roles else {})
+def _within_xml(shape: Shape, above: tuple[str, ...] = ()) -> Iterator[rules.Asked]:
+    """Yield what an XML body holds: at its root, in wrappers that hold nothing else, and in tables of pages."""
+    yield from _members(shape, above, "body")
+    tables = {name: part for name, part in shape.members.items() if part.kind == "object" and len(above) < _MAX_DEPTH}
+    elements = [part for part in shape.members.values() if not part.attribute]
+    for name, part in tables.items():
+        if rules.plain(name) in rules.HOLDERS or len(elements) == 1:
+            yield from _within_xml(part, (*above, name))

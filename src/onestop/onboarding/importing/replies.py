@@ -61,6 +61,7 @@ class ReplyMaker:
         media = best_media(answer.media, ORDER) if answer is not None else None
         if media is None and draft.kind in ("query", "status", "lookup") and not draft.soap:
             media = self._undescribed(answer)
+        media = media or draft.heard
         draft.reply_media = media
         if media is None:
             draft.table["response_codec"] = "none"

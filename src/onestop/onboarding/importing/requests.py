@@ -1,10 +1,13 @@
 """From what an operation takes to the manifest's `request`: every value gets an expression of ours, or is left out."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from onestop.onboarding.importing import soap
 from onestop.onboarding.importing.drafts import Draft, best_media, media_kind
+from onestop.onboarding.importing.filling import TemplateFiller
 from onestop.onboarding.importing.interview import Interview
 from onestop.onboarding.importing.models import Parameter, PersonalField, Shape, Spot
 from onestop.onboarding.importing.notes import Notes, words
@@ -37,7 +40,7 @@ class RequestMaker:
         self._left = _MAX_MEMBERS
         self._optional = False
         self._referred = False
-        self._left_out: list[str] = []
+        self.left_out: list[str] = []
         self._within: tuple[str, ...] = ()  # the list whose records are written now
         self._ours: dict[tuple[str, ...], dict[str, str]] = {}  # table of ours → member of theirs → ours
 
@@ -132,8 +135,8 @@ class RequestMaker:
         match = recognise(parameter.name, shape)
         if match is None and parameter.text:
             match = recognise("", Shape(kind="value", text=parameter.text))
-        self._personal(parameter.name, match)
-        expression = self._expression((parameter.name,), shape, match, place=parameter.place)
+        self.recognised(parameter.name, match)
+        expression = self.expression((parameter.name,), shape, match, place=parameter.place)
         expression += as_written(expression, shape)
         if expression.startswith("payload.") and parameter.required and draft.kind in ("query", "status", "lookup"):
             expression = self._asked(parameter, expression)
@@ -153,7 +156,7 @@ class RequestMaker:
         )
         return str(told)
 
-    def _expression(
+    def expression(
         self, path: tuple[str, ...], shape: Shape, match: Match | None, *, place: str = "body", within: bool = False
     ) -> str:
         """Return what of ours goes where `path` leads."""
@@ -226,7 +229,7 @@ class RequestMaker:
             for one in refused:
                 self.notes.add("xml_name", self._spot(shape.pointer), "warning", name=one)
             name = name if soap.is_name(name) else "request"
-            request["template"] = soap.template(name, told.namespace, elements, self._filled)
+            request["template"] = soap.template(name, told.namespace, elements, TemplateFiller(self, [elements]))
             return "xml"
         if codec == "text":
             request["body"] = {"text": "payload.text"}
@@ -246,10 +249,21 @@ class RequestMaker:
 
     def _records(self, item: Shape) -> dict[str, Any]:
         """Return a body that is a list: of records that are handed over, each written as one of theirs."""
-        self._within = ("items", "*")
-        fields = self._table(item, (), within=True, depth=1) if item.kind == "object" and item.members else "."
-        self._within = ()
+        with self.inside(("items", "*")):
+            fields = self._table(item, (), within=True, depth=1) if item.kind == "object" and item.members else "."
         return {"each": "payload.items", "fields": fields}
+
+    def spend(self) -> bool:
+        """Count one value of a template; False where there are too many."""
+        self._left -= 1
+        return self._left >= 0
+
+    @contextmanager
+    def inside(self, of: tuple[str, ...]) -> Iterator[None]:
+        """Let names be those of the records of a list while this lasts."""
+        outer, self._within = self._within, of
+        yield
+        self._within = outer
 
     def _table(self, shape: Shape, path: tuple[str, ...], *, within: bool, depth: int) -> dict[str, Any]:
         table: dict[str, Any] = {}
@@ -277,16 +291,15 @@ class RequestMaker:
             return self._table(part, path, within=within, depth=depth + 1)
         if part.kind == "list" and part.item is not None and part.item.kind == "object" and part.item.members:
             if depth >= _MAX_DEPTH:
-                return self._expression(path, part, None, within=within)
-            each, outer = self._expression(path, part, None, within=within), self._within
-            self._within = (*outer, *path, "*")
-            inner = self._table(part.item, (), within=True, depth=depth + 1)
-            self._within = outer
+                return self.expression(path, part, None, within=within)
+            each = self.expression(path, part, None, within=within)
+            with self.inside((*self._within, *path, "*")):
+                inner = self._table(part.item, (), within=True, depth=depth + 1)
             return {"each": each, "fields": inner}
         several = part.kind == "list" and part.item is not None and part.item.kind == "value"
         match = recognise(path[-1], part.item if several and part.item else part, owner)
-        self._personal(".".join(path), match)
-        expression = self._expression(path, part, match, within=within)
+        self.recognised(".".join(path), match)
+        expression = self.expression(path, part, match, within=within)
         expression += as_written(expression, part)
         if not within:
             self.draft.places.append((expression, part))
@@ -298,15 +311,16 @@ class RequestMaker:
         told, draft = self.draft.described.soap, self.draft
         assert told is not None
         shape = draft.described.bodies[0].shape
+        fill = TemplateFiller(self, [shape, told.header])
         if told.wrapper:
-            request["template"] = soap.template(told.wrapper, told.namespace or shape.namespace, shape, self._filled)
+            request["template"] = soap.template(told.wrapper, told.namespace or shape.namespace, shape, fill)
         else:
-            request["template"] = soap.elements(shape, self._filled)
+            request["template"] = soap.elements(shape, fill)
         if told.header is not None:
-            request["header_template"] = soap.elements(told.header, self._filled)
-        if self._left_out:
-            self._note("soap_left_out", draft.described.pointer, "note", names=", ".join(self._left_out[:12]))
-            draft.whys["request"] = words_text("why.soap_left_out", names=", ".join(self._left_out[:12]))
+            request["header_template"] = soap.elements(told.header, fill)
+        if self.left_out:
+            self._note("soap_left_out", draft.described.pointer, "note", names=", ".join(self.left_out[:12]))
+            draft.whys["request"] = words_text("why.soap_left_out", names=", ".join(self.left_out[:12]))
         if told.version == "1.2":
             if told.action:
                 draft.table["content_type"] = f'application/soap+xml; charset=utf-8; action="{told.action}"'
@@ -317,53 +331,16 @@ class RequestMaker:
         request.setdefault("headers", {})["SOAPAction"] = f"'\"{told.action}\"'"
         return "soap"
 
-    def _filled(self, path: tuple[str, ...], shape: Shape) -> str | None:
-        """Return the expression of an element; an optional one only where it is text, since no other may be empty."""
-        self._left -= 1
-        if self._left < 0:
-            return None
-        plain = tuple(step for step in path if step != "0")
-        named = plain[:-1] if shape.xml_text and len(plain) > 1 else plain  # its element says what a text is
-        match = recognise(named[-1], shape, named[-2] if len(named) > 1 else "")
-        required = self._required(path)
-        free = shape.kind == "value" and shape.type == "string" and not (shape.enum or shape.pattern or shape.format)
-        if not required and not free and (match is None or match.what != "id_number") and len(shape.enum) != 1:
-            self._left_out.append(".".join(plain))
-            return None
-        self._personal(".".join(plain), match)
-        expression = self._expression(path, shape, match)
-        self.draft.places.append((expression, shape))
-        return expression
-
-    def _required(self, path: tuple[str, ...]) -> bool:
-        told, bodies = self.draft.described.soap, self.draft.described.bodies
-        starts = [bodies[0].shape if bodies else None, told.header if told else None]
-        return any(start is not None and _leads(start, path) for start in starts)
-
     # --- notes ----------------------------------------------------------------------------------------------------
 
-    def _personal(self, path: str, match: Match | None) -> None:
+    def recognised(self, path: str, match: Match | None) -> None:
+        """Note that a value is somebody's, and by what that was seen."""
         if match is not None:
             self.draft.personal.append(personal("request", path, match))
 
     def _note(self, code: str, pointer: str, level: Any, **params: object) -> None:
         spot: Spot = self._spot(pointer)
         self.notes.add(code, spot, level, operation=self.draft.id, **params)
-
-
-def _leads(shape: Shape, path: tuple[str, ...]) -> bool:
-    """Tell whether every step of a path is required, from this shape on."""
-    here: Shape | None = shape
-    for step in path:
-        if here is None:
-            return False
-        if step == "0":
-            here = here.item
-        elif step in here.required:
-            here = here.members.get(step)
-        else:
-            return False
-    return True
 
 
 def personal(place: Any, path: str, match: Match) -> PersonalField:

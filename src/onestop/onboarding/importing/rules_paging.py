@@ -26,6 +26,7 @@ _TOLD: Final[dict[Role, re.Pattern[str]]] = {
 }
 _PLAINLY: Final = known("paging.plainly")  # of a body's members, those that mean nothing else
 HOLDERS: Final = known("paging.holders")
+_PLACE: Final = known("paging.place")  # offsets that may be the place of the first item, so counted from one
 _NEXT_CURSOR: Final = known("paging.next_cursor")
 _NEXT_LINK: Final = known("paging.next_link")
 _NEXT: Final = known("paging.next")
@@ -92,8 +93,12 @@ def roles(asked: list[Asked], place: Literal["query", "body"]) -> dict[Role, Ask
             found[role] = first
     if place == "query" or (found.keys() & {"page", "offset", "cursor"} and "size" in found):
         return found
-    sure = {plain(one.path[-1]) in _PLAINLY or len(one.path) > 1 or one.text for one in found.values()}
-    return found if any(sure) else {}
+    return found if any(_beyond_doubt(one) for one in found.values()) else {}
+
+
+def _beyond_doubt(one: Asked) -> bool:
+    held = len(one.path) > 1 and plain(one.path[-2]) in HOLDERS
+    return plain(one.path[-1]) in _PLAINLY or held or bool(one.text)
 
 
 def first_page(shape: Shape, text: str) -> int | None:
@@ -105,6 +110,23 @@ def first_page(shape: Shape, text: str) -> int | None:
         if pattern.search(text):
             return told
     return int(shape.example) if shape.has_example and str(shape.example) in ("0", "1") else None
+
+
+def first_offset(offset: Asked, root: Shape, media: str) -> int | None:
+    """Return the offset of the first item; None where the document may mean either.
+
+    SCIM (RFC 7644) and OpenSearch count places from one.
+    """
+    told = first_page(offset.shape, offset.text)
+    if told is not None:
+        return told
+    if "scim" in media or {"totalResults", "itemsPerPage"} <= _named_within(root):
+        return 1
+    return None if plain(offset.path[-1]) in _PLACE else 0
+
+
+def _named_within(root: Shape) -> set[str]:
+    return {name.rpartition(":")[2] for _, owner in _owners(root, ()) for name in owner.members}
 
 
 def page_size(shape: Shape, text: str, *, counted: bool) -> int | None:

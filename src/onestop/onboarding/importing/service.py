@@ -8,7 +8,7 @@ from typing import Any, Final
 from onestop.gateway.manifest import BadManifest, Manifest, parse
 from onestop.gateway.mapping.language import expression, tree
 from onestop.gateway.mapping.templates import template
-from onestop.onboarding.importing import assembling, choosing, examples, places, readable
+from onestop.onboarding.importing import answering, assembling, choosing, examples, places, readable
 from onestop.onboarding.importing.authentication import Authentication, authentication
 from onestop.onboarding.importing.drafting import Drafting, title_of
 from onestop.onboarding.importing.drafts import Draft
@@ -109,7 +109,7 @@ class _Import:
             self.progress("operation", count, len(taken))
             drafting.draft(draft)
         drafting.join()
-        found.secrets |= drafting.secrets
+        found.secrets |= drafting.secrets | drafting.answering.secrets
         head, department = self._department(id_)
         drafting.grounds()
         pace = limits(self.description.about, taken, self.interview, self.notes, self.spot)
@@ -145,6 +145,7 @@ class _Import:
         )
         for draft in able:
             draft.taken = draft.id in told
+        answering.take_asked(able, self.interview)
         return [draft for draft in able if draft.taken]
 
     def _id(self) -> str:
@@ -190,7 +191,13 @@ class _Import:
         for draft in taken:
             draft.table["examples"] = examples.recorded(draft)
             self._agree(draft)
-        text = assembling.manifest(head, department, found, drafting.codes, taken, probe, self._origin(), pace)
+        callback = drafting.answering.callback
+
+        def assembled() -> str:
+            origin = self._origin()
+            return assembling.manifest(head, department, found, drafting.codes, taken, probe, origin, pace, callback)
+
+        text = assembled()
         try:
             manifest = parse(text.encode("utf-8"), f"{head['id']}/manifest.toml")
             compile_all(manifest)
@@ -198,7 +205,7 @@ class _Import:
             self.notes.add("manifest_unusable", Spot(file="manifest.toml"), "error", fault=str(fault))
             return None
         if self._mended(manifest, taken):
-            text = assembling.manifest(head, department, found, drafting.codes, taken, probe, self._origin())
+            text = assembled()
         return text
 
     def _mended(self, manifest: Manifest, taken: list[Draft]) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from onestop.onboarding.importing import reading_json, reading_yaml
 from onestop.onboarding.importing.errors import DocumentUnusable
-from onestop.onboarding.importing.models import Spot
+from onestop.onboarding.importing.models import Level, Spot
 from onestop.onboarding.importing.notes import Notes
 from onestop.onboarding.importing.unpacking import to_text
 
@@ -50,6 +50,10 @@ class Source:
     def keep_lines(self, file: str, lines: dict[str, int]) -> None:
         """Keep what the reader of a file learned of its lines."""
         self._lines[file] = lines
+
+    def note(self, code: str, at: At, level: Level = "note", **params: object) -> None:
+        """Note something about one place."""
+        self.notes.add(code, self.spot(at), level, **params)
 
     def spot(self, at: At) -> Spot:
         """Return the place as a finding tells it, with the line of the nearest value above that is known."""
