@@ -25,7 +25,10 @@ def test_the_command_tells_the_same(city: City) -> None:
     assert done.returncode == 0, done.stderr
     assert "0 steps without an owner (cases.store_owners.SELECT_ORPHANS)" in done.stdout
     told = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=30).stdout)
-    assert {"gongan", "zwfw"} <= {one["condition"]["id"] for one in told["departments"]}
+    found = {one["condition"]["id"]: one["condition"] for one in told["departments"]}
+    assert {"gongan", "zwfw"} <= set(found)
+    assert (found["gongan"]["share"], found["gongan"]["declared"]) == (32, 64), "the gateway's part; the worker has one"
+    assert "32/64" in done.stdout
 
 
 def test_an_operators_list_is_an_operators(city: City) -> None:

@@ -132,7 +132,7 @@ async def room(pool: Pool, keys: Keys, told: Settings) -> AsyncIterator[Room]:
     await pool.execute(
         "TRUNCATE adapters, adapter_versions, adapter_moves, conformance_runs, adapter_notices, adapter_places,"
         " adapter_secrets, department_keys, maintenance_windows, agreements, quota_counts, adapter_templates,"
-        " machine_keys, effects"
+        " machine_keys, effects, line_shares"
     )
     announce = Announcer(pool)
     yield Room(Life(pool, keys, told, {}, announce))

@@ -97,7 +97,7 @@ async def test_every_process_stops_asking_within_five_seconds_and_goes_on_when_t
             assert condition.state == "stopped"
             assert [one.reason for one in one.gateway.health()[0]["overrides"]] == ["leaks"]
         assert len(line.asked) == asked, "nothing was sent"
-        await here[1].registry.close()  # ends by itself also where nothing is heard any more
+        here[1].registry._task.cancel()  # ends by itself also where nothing is heard any more
         for one in here:
             await one.follows(lambda gateway: gateway.stop("one") is None)
             assert (await one.ask()).state == "ok"

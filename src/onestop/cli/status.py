@@ -23,7 +23,8 @@ def status(speaker: Speaker, state: Path | None, as_json: bool) -> int:
         speaker.show(found)
     else:
         speaker.table(
-            ("department", "state", "since", "open", "last"), [_row(speaker, one) for one in found["departments"]]
+            ("department", "state", "since", "open", "share", "last"),
+            [_row(speaker, one) for one in found["departments"]],
         )
         oldest = found["oldest_unknown_s"]
         speaker.tell(
@@ -42,7 +43,9 @@ def _row(speaker: Speaker, one: dict[str, Any]) -> tuple[str, ...]:
     how = one["condition"]
     waiting = sum(how[name] for name in ("to_send", "unknown", "at_desk", "awaited"))
     state = speaker.say(f"status.{how['state']}")
-    return one["name"], state, _time(how["since"]), str(waiting), _time(how["last_done"]) if how["last_done"] else "-"
+    share = "-" if how["share"] is None else f"{how['share']}/{how['declared']}"
+    last = _time(how["last_done"]) if how["last_done"] else "-"
+    return one["name"], state, _time(how["since"]), str(waiting), share, last
 
 
 def _time(told: str) -> str:

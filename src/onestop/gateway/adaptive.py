@@ -51,6 +51,14 @@ class AdaptiveLimit:
         self._peak = 0  # most calls under way in this window
         self._refused = 0
 
+    def allot(self, most: int) -> None:
+        """Take another `most`: this process's part of what the manifest declares; 0 where it has none now."""
+        grown, self.most = most > self.most, most
+        if self.limit > most or not self.adaptive:
+            self.limit = most
+        elif grown:
+            self.limit = max(self.limit, min(most, _BEGIN))
+
     def usual(self, operation: str) -> float:
         """Return how long an answer usually takes in seconds, 0 where that is not known yet."""
         return self._usual.get(operation, 0.0)

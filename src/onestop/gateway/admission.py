@@ -47,6 +47,7 @@ class Admission:
         self._late: deque[Caller] = deque()  # of all lanes: wanted for a late part only
         self.under_way: dict[Lane, int] = dict.fromkeys(LANES, 0)
         self.waiting = 0
+        self._turns: dict[str, float] = {}  # seconds until a place comes, by operation, "" for the line
         self._counter_until = 0.0
         self._ended = 0  # since `_since`
         self._since = 0.0
@@ -58,6 +59,21 @@ class Admission:
         under_way = self.under_way
         return under_way["window"] + under_way["citizen"] + under_way["batch"]
 
+    def allot(self, places: int, own: dict[str, int], turns: dict[str, float], now: float) -> None:
+        """Take this process's part of the declared places, and of each operation's own.
+
+        `turns`: in how many seconds a part comes where there is none, by operation, "" for the line.
+        """
+        self.limit.allot(places)
+        self._own.update(own)
+        self._turns = turns
+        if self.waiting:
+            self._admit_waiting(now)
+
+    def calls(self) -> dict[str, int]:
+        """Return how many calls are under way: in all under "", of each operation with a limit of its own."""
+        return {"": self.busy, **self._of}
+
     def enter(self, caller: Caller, now: float) -> bool:
         """Take a call in: admit it at once or let it wait; False: the waiting line is full."""
         if caller.lane == "window":
@@ -66,6 +82,8 @@ class Admission:
             self._take(caller)
             caller.admit()
             return True
+        if not self.limit.limit or self._own.get(caller.operation) == 0:
+            return False  # other processes have all the places; who waited here might wait in vain
         # A limit found below the declared one turns nobody away: they wait here instead of there.
         if self.waiting >= self._most_waiting + self.limit.most - self.limit.limit and not self._make_room(caller.lane):
             return False
@@ -100,8 +118,14 @@ class Admission:
     def _line_of(self, caller: Caller) -> deque[Caller]:
         return self._late if caller in self._late else self._lines[caller.lane]
 
-    def drains_in_s(self) -> float:
-        """Return after how long, at the department's present pace, those who wait now will have been served."""
+    def drains_in_s(self, operation: str = "") -> float:
+        """Return after how long, at the department's present pace, those who wait now will have been served.
+
+        Where other processes have all the places: when the next one comes here.
+        """
+        turn_s = self._turns.get("") or self._turns.get(operation)
+        if turn_s:
+            return round(turn_s, 1)
         if not self._per_s:
             return 1.0
         return round(min(max((self.waiting + self.busy) / self._per_s, 0.1), 60.0), 1)

@@ -31,6 +31,8 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     awaited: int = 0
     oldest_unknown_s: float | None = None
     last_done: datetime | None = None
+    declared: int | None = None  # calls at once that its manifest allows this installation; None: it is not called
+    share: int | None = None  # of these, the part of the process that answers
 
 
 class Conditions:
@@ -54,6 +56,9 @@ class Conditions:
             was = self._since[name] = (state, self._now())
         counts: dict[str, Any] = msgspec.structs.asdict(seen) if seen else {}
         counts.pop("adapter", None)
+        line = self._gateway.lines.get(name)
+        if line is not None:
+            counts |= {"declared": line.manifest.limits.concurrency, "share": line.admission.limit.most}
         return Condition(id=name, state=state, since=was[1], last_done=done, **counts)
 
     def _state(self, manifest: Manifest, seen: store_status.Traffic | None) -> State:

@@ -131,16 +131,22 @@ class RetryBudget:
     department is at its worst. What quiet days earn is kept, so a line that has answered five calls has a repetition.
     """
 
-    __slots__ = ("_earned",)
+    __slots__ = ("_earned", "_most")
     _PRICE = 5  # first attempts; whole numbers, so that no sum of fractions ever gives one too many
     _MOST = 10 * _PRICE
 
     def __init__(self) -> None:
         self._earned = 0
+        self._most = self._MOST
+
+    def keep_part(self, part: float) -> None:
+        """Keep at most this part of what one process alone may keep, and at least one repetition."""
+        self._most = max(int(self._MOST * part), self._PRICE)
+        self._earned = min(self._earned, self._most)
 
     def earned(self) -> None:
         """Note a first attempt."""
-        if self._earned < self._MOST:
+        if self._earned < self._most:
             self._earned += 1
 
     def spend(self) -> bool:
@@ -158,13 +164,32 @@ class Pace:
 
     def __init__(self, per_second: float) -> None:
         self.per_second = per_second
-        self._sent: deque[float] = deque(maxlen=max(int(per_second), 1))
+        self._sent: deque[float] = deque(maxlen=_slots(per_second))
+
+    def change(self, per_second: float, now: float) -> None:
+        """Take another number of calls per second, 0 for none.
+
+        What is more than before counts as used just now, for whoever gave it may have.
+        """
+        if per_second == self.per_second:
+            return
+        slots = _slots(per_second)
+        sent = [*self._sent, *[now] * (slots - _slots(self.per_second))]
+        self.per_second = per_second
+        self._sent = deque(sent[max(len(sent) - slots, 0) :], maxlen=slots)
 
     def wait_s(self, now: float) -> float:
         """Return how long to wait before the next call, 0 where it may go now (and counts as gone)."""
+        if not self.per_second:
+            return 1.0
         if len(self._sent) == self._sent.maxlen:
             wait = self._sent[0] + max(self._sent.maxlen, 1) / self.per_second - now
             if wait > 0:
                 return wait
         self._sent.append(now)
         return 0.0
+
+
+def _slots(per_second: float) -> int:
+    """Return how many calls of the last second, or of the last longer time that has one, are remembered."""
+    return max(int(per_second), 1) if per_second else 0

@@ -159,7 +159,7 @@ class Line:
         call.may_pass = bool(forced) or call.breaker.state == "half_open"
         if not self.admission.enter(call, now):
             call.breaker.abandoned()
-            return self.full()
+            return self.full(operation)
         if call.waits:
             call.wait()
         return call
@@ -205,9 +205,9 @@ class Line:
         call.prepared = first
         return True
 
-    def full(self) -> CallFailed:
+    def full(self, operation: str = "") -> CallFailed:
         """Return the failure of a call that found no place, with when there may be one."""
-        return CallFailed("full", False, retry_after_s=self.admission.drains_in_s(), fact=self.why_full())
+        return CallFailed("full", False, retry_after_s=self.admission.drains_in_s(operation), fact=self.why_full())
 
     def why_full(self) -> Fact:
         """Return the fact of a full line."""
@@ -377,6 +377,8 @@ class Line:
                 if b.state != "closed"
             },
             "connections": sum(one.pool.open for one in self.replicas.all),
+            "declared": self.manifest.limits.concurrency,
+            "share": self.admission.limit.most,  # of the declared calls at once, this process's part
             "limit": self.admission.limit.limit,
             "under_way": dict(self.admission.under_way),
             "waiting": self.admission.waiting,

@@ -7,8 +7,9 @@ are made before they are shown and closed after the longest call over them must 
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Literal
 
 import asyncpg
@@ -22,6 +23,8 @@ from onestop.gateway import manifest as manifests
 from onestop.gateway import store_registry as store
 from onestop.gateway.facts import Fact
 from onestop.gateway.line import Line, Where
+from onestop.gateway.line_shares import TOPIC as SHARES
+from onestop.gateway.line_shares import LineShares
 from onestop.gateway.manifest import BadManifest, Manifest
 from onestop.gateway.models import Agreement
 from onestop.gateway.overrides import Override, Overrides
@@ -39,6 +42,7 @@ log = structlog.get_logger(__name__)
 TOPIC: Final = "registry"
 POLL_S: Final = 2.0
 _LINGER_S: Final = 75.0  # the longest call may take sixty seconds
+_JOIN_S: Final = 2.0  # the others give within moments, unless all they have is in use
 _KEPT: Final = 3  # versions before the live one
 _KEEP_FOR: Final = timedelta(days=30)
 
@@ -143,6 +147,7 @@ class Registry:
         self._lock = asyncio.Lock()
         self._listener = Listener(dsn, self)
         self._counter = Counter(pool, gateway.quotas)
+        self.shares = LineShares(pool, self._every_line)
         self._task: asyncio.Task[None] | None = None
         gateway.indices = lambda number: trial_indices(keys, number)
 
@@ -150,24 +155,25 @@ class Registry:
         """Show what the database says, and go on following it; a database that is away leaves the files in place."""
         for name, line in self._gateway.lines.items():
             self._lines[self._key(line.manifest, _file_digest(line.manifest), self._told.get(name))] = line
+            self.shares.give(line)
         await self._look()
         self._listener.start()
+        await self._join()
         self._counter.start()
         self._task = asyncio.create_task(self._following(), name="adapter registry")
 
     async def close(self) -> None:
-        """Stop following, add what was counted, cut the lines that are leaving."""
+        """Stop following, add what was counted, cut the lines; nothing is called after this."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self._listener.close()
         await self._counter.close()
-        for _, line in self._leaving:
-            await line.close()
+        await self.shares.leave()
 
     def wake(self, topic: str) -> None:
         """Look at once, where it concerns adapters."""
-        if topic == TOPIC:
+        if topic in (TOPIC, SHARES):
             self._wakened.set()
 
     def wake_all(self) -> None:
@@ -184,6 +190,17 @@ class Registry:
             await self._look()
             await attempt("registry_letting_go", self._let_go)
 
+    async def _join(self) -> None:
+        """Wait a moment for the others to give: who begins before would say that departments are busy."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_JOIN_S):
+                while self.shares.short:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_JOIN_S / 4):
+                            await self._wakened.wait()
+                    self._wakened.clear()
+                    await self._look()
+
     async def _look(self) -> None:
         try:
             await self.refresh()
@@ -194,16 +211,33 @@ class Registry:
             log.exception("registry_not_followed")
 
     async def refresh(self) -> None:
-        """Read what changed and show it; cheap where nothing did."""
+        """Read what changed and show it, cheap where nothing did; then give and take this process's shares."""
         async with self._lock:
-            number = await store.mark(self._pool)
-            now = clock.real_now()
-            if number == self._number and (self._due is None or now < self._due):
-                return
-            if number != self._number or self._read is None:
-                self._read = await self._load()
-                self._number = number
-            await self._apply(self._read, now)
+            if not await self._follow():
+                await self._divide(self._gateway.lines)
+
+    async def _follow(self) -> bool:
+        """Show what changed; False: nothing did."""
+        number = await store.mark(self._pool)
+        now = clock.real_now()
+        if number == self._number and (self._due is None or now < self._due):
+            return False
+        if number != self._number or self._read is None:
+            self._read = await self._load()
+            self._number = number
+        await self._apply(self._read, now)
+        return True
+
+    async def _divide(self, live: Mapping[str, Line]) -> None:
+        """Do the round of the shares for these and all other lines; where it fails each keeps what it has."""
+        every = (*self._every_line(), *live.values())  # what is live has the last word
+        await attempt("line_shares", partial(self.shares.round, [line.manifest for line in every]))
+
+    def _every_line(self) -> Iterator[Line]:
+        """Return every line that may have calls under way, each once: shown, kept, leaving."""
+        shown = {id(line): line for line in self._gateway.every_line()}
+        yield from (shown | {id(line): line for line in self._lines.values()}).values()
+        yield from (line for _, line in self._leaving)
 
     async def _load(self) -> _Read:
         async with self._pool.acquire() as db, db.transaction(isolation="repeatable_read", readonly=True):
@@ -246,6 +280,7 @@ class Registry:
                 self._go_on(picture, adapter, fault)
         begun = [one for one in read.agreements if one.begins <= now and (one.ends is None or one.ends > now)]
         self._gateway.quotas.set(begun, read.closed)
+        await self._divide(picture.lines)  # before they are shown: a line without a share says it is busy
         self._gateway.show(
             Shown(
                 manifests=picture.manifests,
@@ -361,6 +396,7 @@ class Registry:
                     picture.faults[manifest.id] = in_words(made)
                 return None
             line = self._lines[key] = made
+            self.shares.give(made)
         picture.keys.add(key)
         return line
 
