@@ -6,5 +6,6 @@ CREATE TABLE line_shares (
     host       text NOT NULL,                   -- machine, process number, when it began: on that machine one can tell that it ended
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     seen_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
-    held       jsonb NOT NULL DEFAULT '{}'      -- calls it may have under way, by adapter, or adapter/operation
+    held       jsonb NOT NULL DEFAULT '{}',     -- calls it may have under way, by adapter, or adapter/operation
+    wanted     jsonb NOT NULL DEFAULT '{}'      -- calls it lately had use for, by the same names; left out: none
 ) WITH (fillfactor = 50);

@@ -33,40 +33,57 @@ MANIFEST = declaring(LIMIT)
 # ---- the rule
 
 
-@given(st.integers(1, 200), st.integers(1, 60), st.integers(0, 10**9))
-def test_the_parts_are_whole_equal_but_for_one_and_sum_to_what_is_declared(limit, count, turn):
-    parts = split(limit, count, turn)
+@given(st.integers(1, 200), st.lists(st.integers(0, 250), min_size=1, max_size=60), st.integers(0, 10**9))
+def test_the_parts_are_whole_sum_to_what_is_declared_and_nobody_lacks_what_another_has_to_spare(limit, wanted, turn):
+    parts, count = split(limit, wanted, turn), len(wanted)
     assert sum(parts) == limit
+    assert min(parts) >= max(limit // count // 4, 1) or limit < count
+    if limit >= count:
+        for part, want in zip(parts, wanted, strict=True):
+            assert part >= min(want, limit // count), "an equal part is everybody's who wants it"
+            assert part >= want or max(parts) <= part + 1, "who lacks has no less than who has most"
+
+
+@given(st.integers(1, 200), st.integers(1, 60), st.integers(0, 250), st.integers(0, 10**9))
+def test_who_want_alike_have_equal_parts_but_for_one(limit, count, want, turn):
+    parts = split(limit, [want] * count, turn)
     assert max(parts) - min(parts) <= 1
-    assert min(parts) >= 1 or limit < count
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 10**6))
 def test_where_places_are_fewer_each_process_has_one_equally_often_and_is_told_when(limit, count, turn):
-    turns = [split(limit, count, turn + k) for k in range(count)]
+    turns = [split(limit, [0] * count, turn + k) for k in range(count)]
     if limit < count:
         assert {sum(parts) for parts in zip(*turns, strict=True)} == {limit}
     epoch = turn * TURN_S + 3.0
     for index, has in enumerate(turns[0]):
         after_s = turn_in_s(limit, count, index, epoch)
         assert (after_s == 0) == bool(has)
-        assert split(limit, count, int((epoch + after_s) / TURN_S))[index]
+        assert split(limit, [0] * count, int((epoch + after_s) / TURN_S))[index]
 
 
-_STEP = st.tuples(st.sampled_from(["round", "join", "leave", "kill", "gone", "begin", "end"]), st.integers(0, 7))
+_STEPS = ["round", "join", "leave", "kill", "gone", "begin", "end", "want"]
+_STEP = st.tuples(st.sampled_from(_STEPS), st.integers(0, 7))
 
 
 @given(st.integers(1, 20), st.lists(_STEP, max_size=120))
 def test_in_no_course_of_joining_leaving_and_dying_is_more_held_or_under_way_than_declared(limit, course):
     rows, places, under_way, epoch = {}, {}, {}, 0.0  # what the database says; what each may; what each does
+    wanted = {}
+
+    def holdings(names):
+        return [
+            Holding(process=one, host="", held={"a": rows[one]}, wanted={"a": wanted.get(one, 0)})
+            for one in sorted(names)
+        ]
+
     for what, who in course:
         epoch += 1.7
         name = f"p{who}"
         if what == "join" and name not in rows:
             rows[name], places[name], under_way[name] = 0, 0, 0
         elif what == "round" and name in places:
-            found = [Holding(process=one, host="", held={"a": rows[one]}) for one in sorted(rows)]
-            told = decide({"a": limit}, found, name, epoch)["a"]
+            told = decide({"a": limit}, holdings(rows), name, epoch)["a"]
             rows[name], places[name] = max(told.places, under_way[name]), told.places
         elif what == "leave" and name in places and not under_way[name]:
             del rows[name], places[name], under_way[name]
@@ -78,12 +95,13 @@ def test_in_no_course_of_joining_leaving_and_dying_is_more_held_or_under_way_tha
             under_way[name] += 1
         elif what == "end" and under_way.get(name):
             under_way[name] -= 1
+        elif what == "want":
+            wanted[name] = (wanted.get(name, 0) * 7 + who + 3) % 23
         assert sum(rows.values()) <= limit
         assert sum(under_way.values()) <= limit
     for _ in range(2):  # once all calls have ended and the dead are forgotten, everything is given out again
         for name in sorted(places):
-            found = [Holding(process=one, host="", held={"a": rows[one]}) for one in sorted(places)]
-            rows[name] = places[name] = decide({"a": limit}, found, name, epoch)["a"].places
+            rows[name] = places[name] = decide({"a": limit}, holdings(places), name, epoch)["a"].places
     assert not places or sum(places.values()) == limit
 
 
@@ -182,11 +200,28 @@ async def test_calls_under_way_keep_their_places_until_they_end(dsn):
         await first.round()
         admission = first.line.admission
         admission.under_way["citizen"] = 10
+        for sharer in (first, second):
+            sharer.line.admission._short.add("")  # both could use more
         await rounds(first, second)
         assert (first.share, second.share) == (6, 2), "ten are under way: two places are free"
         admission.under_way["citizen"] = 0
         await rounds(first, second)
         assert (first.share, second.share) == (6, 6)
+
+
+async def test_what_one_has_no_use_for_another_may_use_and_gives_back(dsn):
+    async with city(dsn, 2) as (counting, (first, second), _port):
+        await rounds(first, second)
+        assert (first.share, second.share) == (6, 6), "nobody calls"
+        first.start()
+        await asyncio.sleep(0.02)
+        await rounds(first, second)
+        assert (first.share, second.share) == (11, 1), "the idle one keeps a place for its next call"
+        second.start()
+        await asyncio.sleep(0.02)
+        await rounds(second, first, second)
+        assert (first.share, second.share) == (6, 6)
+        assert counting.most == LIMIT
 
 
 async def test_a_process_without_the_database_keeps_its_share(dsn):

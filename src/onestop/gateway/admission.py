@@ -47,6 +47,7 @@ class Admission:
         self._late: deque[Caller] = deque()  # of all lanes: wanted for a late part only
         self.under_way: dict[Lane, int] = dict.fromkeys(LANES, 0)
         self.waiting = 0
+        self._short: set[str] = set()  # where somebody had to wait though all given places were used; "" for the line
         self._turns: dict[str, float] = {}  # seconds until a place comes, by operation, "" for the line
         self._counter_until = 0.0
         self._ended = 0  # since `_since`
@@ -74,6 +75,11 @@ class Admission:
         """Return how many calls are under way: in all under "", of each operation with a limit of its own."""
         return {"": self.busy, **self._of}
 
+    def shortages(self) -> set[str]:
+        """Return where there were too few places since this was last asked: operations, "" for the line."""
+        told, self._short = self._short, set()
+        return told
+
     def enter(self, caller: Caller, now: float) -> bool:
         """Take a call in: admit it at once or let it wait; False: the waiting line is full."""
         if caller.lane == "window":
@@ -82,6 +88,7 @@ class Admission:
             self._take(caller)
             caller.admit()
             return True
+        self._note_shortage(caller.operation)
         if not self.limit.limit or self._own.get(caller.operation) == 0:
             return False  # other processes have all the places; who waited here might wait in vain
         # A limit found below the declared one turns nobody away: they wait here instead of there.
@@ -129,6 +136,13 @@ class Admission:
         if not self._per_s:
             return 1.0
         return round(min(max((self.waiting + self.busy) / self._per_s, 0.1), 60.0), 1)
+
+    def _note_shortage(self, operation: str) -> None:
+        """Note that a call must wait for want of given places; a limit found below them is the department's word."""
+        if self._of.get(operation, -1) >= self._own.get(operation, 0):
+            self._short.add(operation)
+        elif self.busy >= self.limit.limit == self.limit.most:
+            self._short.add("")
 
     def _free(self, caller: Caller, now: float) -> bool:
         own = self._own.get(caller.operation)

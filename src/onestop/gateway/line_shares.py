@@ -26,6 +26,8 @@ TOPIC: Final = "line_shares"
 # it serve anybody: sessions are believed from memory for 30 s, and nothing is shown, or sent, before it is on record.
 GONE_S: Final = 30.0
 _TELL_S: Final = 0.5  # while calls end one by one, the others are not waked for each
+_IDLE: Final = 4  # who has no use for places now keeps this part of an equal part, for its next call
+_REMEMBERED_S: Final = 10.0  # for how long what a process had use for counts
 TURN_S: Final = 10.0  # where there are fewer places than processes, for how long one has its place
 
 
@@ -38,15 +40,28 @@ class Share(msgspec.Struct, frozen=True):
     turn_s: float = 0.0  # without a place: in how many seconds its turn comes
 
 
-def split(limit: int, count: int, turn: int = 0) -> list[int]:
-    """Divide `limit` places among `count` processes: equal parts, those that are left over to the first ones.
+def split(limit: int, wanted: Sequence[int], turn: int = 0) -> list[int]:
+    """Divide `limit` places among processes that have use for so many each.
 
+    Whoever wants no more than an equal part gets what it wants; those that want more share the rest equally; what
+    nobody wants is given out in equal parts. Who wants nothing keeps a quarter of an equal part, at least one place.
     Where there are fewer places than processes each place is one process's for a turn, and goes round.
     """
+    count = len(wanted)
     if limit < count:
         return [int((i + turn) % count < limit) for i in range(count)]
-    each, over = divmod(limit, count)
-    return [each + (i < over) for i in range(count)]
+    parts = [max(limit // count // _IDLE, 1)] * count
+    left = limit - sum(parts)
+    hungry = [i for i in range(count) if wanted[i] > parts[i]]
+    while left and hungry:
+        each, over = divmod(left, len(hungry))
+        for k, i in enumerate(hungry):
+            more = min(each + (k < over), wanted[i] - parts[i])
+            parts[i] += more
+            left -= more
+        hungry = sorted((i for i in hungry if wanted[i] > parts[i]), key=parts.__getitem__)
+    each, over = divmod(left, count)
+    return [part + each + (i < over) for i, part in enumerate(parts)]
 
 
 def turn_in_s(limit: int, count: int, index: int, epoch: float) -> float:
@@ -61,7 +76,7 @@ def decide(declared: Mapping[str, int], all_held: Sequence[Holding], own: str, e
     index = next(i for i, one in enumerate(all_held) if one.process == own)
     count, told = len(all_held), {}
     for name, limit in declared.items():
-        part = split(limit, count, int(epoch / TURN_S))[index]
+        part = split(limit, [one.wanted.get(name, 0) for one in all_held], int(epoch / TURN_S))[index]
         mine = all_held[index].held.get(name, 0)
         free = limit - sum(one.held.get(name, 0) for one in all_held if one.process != own)
         places = part if part <= mine else max(mine, min(part, free))
@@ -90,6 +105,7 @@ class LineShares:
         self.process = new_id("prc")
         self._host = running.here()
         self._told: dict[str, Share] = {}
+        self._wanted: dict[str, tuple[int, float]] = {}  # by name, and since when it is so much
         self._others: list[str] = []
         self._announced = 0.0
         self._announce = Announcer(pool)
@@ -105,7 +121,9 @@ class LineShares:
         """
         declared = declared_by(manifests)
         async with self._pool.acquire() as db, db.transaction():
-            epoch, found = await store.begin(db, self.process, self._host, GONE_S)
+            more = self._look_what_is_wanted(declared)
+            wanted = {name: many for name, (many, _) in self._wanted.items() if many}
+            epoch, found = await store.begin(db, self.process, self._host, wanted, GONE_S)
             ended = [one.process for one in found if running.has_ended(one.host)]
             if ended:
                 await store.remove(db, ended)
@@ -116,12 +134,25 @@ class LineShares:
             told = {name: _holding(share, under_way.get(name, 0)) for name, share in told.items()}
             await store.hold(db, self.process, {name: share.held for name, share in told.items() if share.held})
         self._use(told)
-        self._tell([one.process for one in found], _gave(found, self.process, told))
+        self._tell([one.process for one in found], more or _gave(found, self.process, told))
 
     @property
     def short(self) -> bool:
         """Whether others have not yet given what is this process's part."""
         return any(not share.places and not share.turn_s for share in self._told.values())
+
+    def _look_what_is_wanted(self, declared: Mapping[str, int]) -> bool:
+        """Remember the most there was use for lately: what is under way, all where calls had to wait. True: more."""
+        now, under_way = asyncio.get_running_loop().time(), self._under_way()
+        short = {_name(line, operation) for line in self._lines() for operation in line.admission.shortages()}
+        grew = False
+        for name, limit in declared.items():
+            many = limit if name in short else under_way.get(name, 0)
+            before, since = self._wanted.get(name, (0, now))
+            if many >= before or now - since > _REMEMBERED_S:
+                self._wanted[name] = (many, now)
+                grew |= many > before and name in short
+        return grew
 
     def _tell(self, others: list[str], gave: bool) -> None:
         """Wake the others where they can take, or have somebody to give to; the next round does without."""
@@ -152,9 +183,13 @@ class LineShares:
         found: dict[str, int] = {}
         for line in self._lines():
             for operation, calls in line.admission.calls().items():
-                name = f"{line.manifest.id}/{operation}" if operation else line.manifest.id
+                name = _name(line, operation)
                 found[name] = found.get(name, 0) + calls
         return found
+
+
+def _name(line: Line, operation: str) -> str:
+    return f"{line.manifest.id}/{operation}" if operation else line.manifest.id
 
 
 def _given(share: Share, before: Share | None) -> Share:

@@ -6,34 +6,37 @@ from onestop.db import Connection, Db, execute, many, value
 
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True):
-    """One process, and how many calls it may have under way by adapter, or adapter/operation."""
+    """One process: how many calls it may have under way, and had use for, by adapter, or adapter/operation."""
 
     process: str
     host: str
     held: dict[str, int]
+    wanted: dict[str, int] = {}
 
 
 # One round at a time: each reads what all the others hold before it writes what it holds.
 LOCK_SHARES = "SELECT pg_advisory_xact_lock(hashtextextended('line_shares', 0))"
 PUT_PROCESS = """
-    INSERT INTO line_shares AS s (process, host) VALUES ($1, $2)
-        ON CONFLICT (process) DO UPDATE SET seen_at = clock_timestamp()
+    INSERT INTO line_shares AS s (process, host, wanted) VALUES ($1, $2, $3)
+        ON CONFLICT (process) DO UPDATE SET seen_at = clock_timestamp(), wanted = $3
     RETURNING extract(epoch FROM seen_at)::float8
 """
 # By the server's clock throughout: those of the processes' machines may differ.
 DELETE_GONE = "DELETE FROM line_shares WHERE seen_at < clock_timestamp() - make_interval(secs => $1)"
-SELECT_HOLDINGS = "SELECT process, host, held FROM line_shares ORDER BY process LIMIT 10000"
+SELECT_HOLDINGS = "SELECT process, host, held, wanted FROM line_shares ORDER BY process LIMIT 10000"
 UPDATE_HELD = "UPDATE line_shares SET held = $2 WHERE process = $1 AND held <> $2"
 DELETE_PROCESSES = "DELETE FROM line_shares WHERE process = ANY($1::text[])"
 
 
-async def begin(db: Connection, process: str, host: str, gone_s: float) -> tuple[float, list[Holding]]:
-    """Wait for this process's turn, say that it is here, forget who has been silent for `gone_s` seconds.
+async def begin(
+    db: Connection, process: str, host: str, wanted: dict[str, int], gone_s: float
+) -> tuple[float, list[Holding]]:
+    """Wait for this process's turn, say that it is here and what it has use for, forget who was silent for `gone_s` s.
 
     Returns the server's time as seconds since 1970, and every process in order of id with what it holds.
     """
     await execute(db, LOCK_SHARES)
-    epoch: float = await value(db, PUT_PROCESS, process, host)
+    epoch: float = await value(db, PUT_PROCESS, process, host, wanted)
     await execute(db, DELETE_GONE, gone_s)
     return epoch, await many(db, Holding, SELECT_HOLDINGS)
 
