@@ -213,3 +213,23 @@ def test_accepted_and_nothing_else_is_read_only_where_the_answer_comes_later() -
     for way, kind in (("pull", "ok"), ("at_once", "bad_reply")):
         found = office(given, **{"answer.send_form": way})
         assert Prepared(manifest(found), submission(found)).answer(empty, None).kind == kind
+
+
+def test_a_202_to_a_read_is_no_answer_yet_and_ends_no_polling() -> None:
+    paths = {
+        "/forms/{no}": {
+            "get": {
+                "operationId": "getForm",
+                "responses": said("200", table(status=STATES)) | said("202", table(no=TEXT)),
+            }
+        },
+        "/rates": {"get": {"operationId": "getRates", "responses": said("200", table(a=TEXT)) | said("202")}},
+    }
+    found = office(said("202", table(no=TEXT)), paths)
+    made = {one.id: one for one in manifest(found).operations}
+    working = Reply(202, [], b'{"no": "7"}', False, 0, 0, 0, 0, 0)
+    kinds = {
+        name: Prepared(manifest(found), made[name]).answer(working, None).kind for name in ("get_form", "get_rates")
+    }
+    assert kinds == {"get_form": "not_found", "get_rates": "busy"}
+    assert (made["send_form"].answer, made["get_form"].accept) == ("poll", (200,))

@@ -64,6 +64,12 @@ def success(answers: list[Answer]) -> tuple[Answer | None, list[int]]:
     return (good[0] if good else None), sorted(accept) or [200]
 
 
+def not_ready(draft: Draft) -> bool:
+    """Tell whether a read answers 200 with what is asked for and 202 while there is none yet."""
+    statuses = {answer.status for answer in draft.described.answers}
+    return draft.kind in ("query", "status", "lookup") and {"200", "202"} <= statuses
+
+
 def refusals(answers: list[Answer]) -> Iterator[tuple[int, Answer]]:
     """Yield the documented answers from 400 on, in order of status."""
     found = [(int(a.status), a) for a in answers if a.status.isdigit() and 400 <= int(a.status) <= 599]

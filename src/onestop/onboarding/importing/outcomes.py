@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from onestop.onboarding.importing.drafts import Draft, best_media, media_kind, refusals
+from onestop.onboarding.importing.drafts import Draft, best_media, media_kind, not_ready, refusals
 from onestop.onboarding.importing.interview import Interview
 from onestop.onboarding.importing.models import Media, Shape
 from onestop.onboarding.importing.notes import Notes
@@ -71,6 +71,8 @@ def error_cases(
     if draft.described.soap is not None:
         return _faults(draft) + _values(draft, place, interview, notes, spot)
     cases = _values(draft, place, interview, notes, spot)
+    if not_ready(draft):  # of a state nothing is known yet; any other read is asked again later
+        cases.append({"status": 202, "outcome": "not_found" if draft.kind == "status" else "busy"})
     for status, answer in refusals(draft.described.answers):
         outcome = _by_status(draft, status)
         if outcome is None:

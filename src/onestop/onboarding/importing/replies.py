@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from onestop.onboarding.importing.drafts import Draft, best_media, media_kind, reply_kind, success
+from onestop.onboarding.importing.drafts import Draft, best_media, media_kind, not_ready, reply_kind, success
 from onestop.onboarding.importing.models import Answer, Media, Shape
 from onestop.onboarding.importing.notes import Notes
 from onestop.onboarding.importing.requests import personal
@@ -57,7 +57,7 @@ class ReplyMaker:
         draft = self.draft
         answer, accept = success(draft.described.answers)
         draft.answer = answer
-        draft.table["accept"] = accept
+        draft.table["accept"] = [status for status in accept if status != 202] if not_ready(draft) else accept
         media = best_media(answer.media, ORDER) if answer is not None else None
         if media is None and draft.kind in ("query", "status", "lookup") and not draft.soap:
             media = self._undescribed(answer)
