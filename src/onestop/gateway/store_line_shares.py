@@ -14,6 +14,8 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # One round at a time: each reads what all the others hold before it writes what it holds.
+# A process that was stopped in the middle of its round must not hold up what the others follow.
+WAIT_A_SECOND = "SELECT set_config('lock_timeout', '1s', true)"
 LOCK_SHARES = "SELECT pg_advisory_xact_lock(hashtextextended('line_shares', 0))"
 PUT_PROCESS = """
     INSERT INTO line_shares AS s (process, host) VALUES ($1, $2)
@@ -31,7 +33,11 @@ async def begin(db: Connection, process: str, host: str, gone_s: float) -> tuple
     """Wait for this process's turn, say that it is here, forget who has been silent for `gone_s` seconds.
 
     Returns the server's time as seconds since 1970, and every process in order of id with what it holds.
+
+    Raises:
+        asyncpg.LockNotAvailableError: another round has not ended for a second.
     """
+    await execute(db, WAIT_A_SECOND)
     await execute(db, LOCK_SHARES)
     epoch: float = await value(db, PUT_PROCESS, process, host)
     await execute(db, DELETE_GONE, gone_s)
