@@ -16,8 +16,9 @@ from onestop.cases.office import Office
 from onestop.cases.views import OpenCase, Submit
 from onestop.db import Pool
 from onestop.gateway import manifest as manifests
-from onestop.gateway.fanout import Gathered, source
+from onestop.gateway.fanout import Gathered
 from onestop.gateway.models import Effect, Part, PartProblem, Settled
+from onestop.gateway.parts import source
 from onestop.gateway.service import Gateway
 from onestop.http.idempotency import Keyed
 from onestop.http.models import Context

@@ -15,9 +15,9 @@ from onestop.gateway.errors import NoSuchTrace
 from onestop.gateway.explain import TraceLog, Viewer, explain
 from onestop.gateway.explain_curl import curl_of
 from onestop.gateway.facts import fact, of_refusal, shape_of
-from onestop.gateway.fanout import Record
 from onestop.gateway.manifest import parse
 from onestop.gateway.owners import owned_by
+from onestop.gateway.parts import Record
 from onestop.gateway.service import Gateway
 from onestop.gateway.waterfall import rows, svg
 from onestop.identity.models import Identified

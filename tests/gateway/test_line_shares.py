@@ -5,12 +5,13 @@ import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from onestop.db import open_pool
-from onestop.gateway import running
+from onestop.gateway import running, store_line_shares
 from onestop.gateway.line_shares import TURN_S, Share, decide, split, turn_in_s
 from onestop.gateway.store_line_shares import Holding
 from tests.gateway.department import department, manifest_text
@@ -231,6 +232,17 @@ async def test_a_process_without_the_database_keeps_its_share(dsn):
         with pytest.raises(Exception, match="pool is clos"):
             await second.round()
         assert second.share == 6
+
+
+async def test_a_round_that_never_ends_holds_up_no_other_process_for_longer_than_a_second(dsn):
+    async with city(dsn, 2) as (_, (first, second), _port):
+        await rounds(first, second)
+        async with first.shares._pool.acquire() as db, db.transaction():
+            await db.execute(store_line_shares.LOCK_SHARES)  # as by a process that was stopped in the middle
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await second.round()
+        assert second.share == 6
+        await second.round()
 
 
 async def test_where_places_are_fewer_one_is_told_when_its_turn_comes_and_the_others_call(dsn):

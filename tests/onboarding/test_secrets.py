@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from onestop.gateway.registry import Value, choose, place_of
+from onestop.gateway.places import Value, choose, place_of
 from onestop.onboarding import rules, service_secrets
 from onestop.onboarding.errors import ChecklistOpen, PlaceNotAllowed, SecretUnreadable, ThingAbsent, TooManySecrets
 from tests.onboarding.conftest import LIN, ONE, TWO, certificate

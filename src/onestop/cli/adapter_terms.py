@@ -138,7 +138,7 @@ def set_secret(
     speaker: Speaker, name: str, secret_name: str, source: Any, environment: Any, who: str, state: Path | None,
     as_json: bool,
 ) -> None:  # fmt: skip
-    from onestop.gateway.registry import environment_of
+    from onestop.gateway.places import environment_of
     from onestop.onboarding import service_secrets
 
     # From a file or standard input: an argument would stand in the shell's history and the list of processes.
@@ -170,7 +170,7 @@ def set_place(
     speaker: Speaker, name: str, url: str, replicas: tuple[str, ...], token_url: str | None, config: tuple[str, ...],
     environment: Any, who: str, state: Path | None,
 ) -> None:  # fmt: skip
-    from onestop.gateway.registry import environment_of
+    from onestop.gateway.places import environment_of
     from onestop.onboarding import service_secrets
 
     async def work(life: "Life") -> None:

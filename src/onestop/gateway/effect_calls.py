@@ -13,10 +13,10 @@ from onestop.gateway import store
 from onestop.gateway.effect_verdicts import refuses_us
 from onestop.gateway.explain import TraceLog
 from onestop.gateway.facts import Fact
-from onestop.gateway.fanout import Record, record_of
 from onestop.gateway.line import CallFailed, Line
 from onestop.gateway.models import Effect
 from onestop.gateway.operations import Answer, Prepared
+from onestop.gateway.parts import Record, record_of
 from onestop.gateway.store_registry import insert_notice
 
 log = structlog.get_logger(__name__)

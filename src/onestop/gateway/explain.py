@@ -18,8 +18,8 @@ from onestop.gateway import store_traces
 from onestop.gateway.errors import NoSuchTrace
 from onestop.gateway.explain_chain import CHAIN, Link, chain, name_of
 from onestop.gateway.facts import Fact
-from onestop.gateway.fanout import Record
 from onestop.gateway.manifest import Manifest
+from onestop.gateway.parts import Record
 from onestop.ids import new_id
 from onestop.texts import Language
 

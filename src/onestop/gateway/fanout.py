@@ -6,58 +6,26 @@ asked with `on_late` hears of it once.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import structlog
 
-from onestop import clock
-from onestop.gateway.call import Call, CallFailed, Done, Piece
+from onestop.gateway.call import Call, CallFailed, Done
 from onestop.gateway.facts import Fact, fact
 from onestop.gateway.line import Line
 from onestop.gateway.manifest import Manifest, Operation
-from onestop.gateway.models import Ask, Held, Lane, Part, PartProblem, PartState, Source
+from onestop.gateway.models import Ask, Held, Lane, Part, PartState
 from onestop.gateway.operations import Answer
-from onestop.texts import Language, text
+from onestop.gateway.parts import ANSWERED, FAILURES, Record, failed, not_asked, old_reply, part_of, record_of, unknown
+from onestop.texts import Language
 
 log = structlog.get_logger(__name__)
 
 OnLate = Callable[[Part], None]
 # Counts a question that may be asked, or says why it is not asked, and who is not.
 Admit = Callable[[Ask], tuple[Held, Manifest] | None]
-
-# Failure of a call → state of the part and the code of its problem.
-_FAILURES: dict[str, tuple[PartState, str]] = {
-    "paused": ("unavailable", "upstream.paused"),
-    "stopped": ("unavailable", "upstream.stopped"),
-    "full": ("unavailable", "upstream.busy"),
-    "unreachable": ("unavailable", "upstream.unreachable"),
-    "timeout": ("unavailable", "upstream.timeout"),
-    "cut": ("unavailable", "upstream.cut"),
-    "bad_reply": ("unavailable", "upstream.bad_reply"),
-    "no_token": ("unavailable", "upstream.no_token"),
-    "unmappable": ("unavailable", "upstream.unmappable"),
-}
-_ANSWERS: dict[str, tuple[PartState, str]] = {
-    "denied": ("denied", "upstream.denied"),
-    "invalid": ("unavailable", "upstream.refused"),
-    "declined": ("denied", "upstream.refused"),
-    "correction": ("unavailable", "upstream.refused"),
-    "busy": ("unavailable", "upstream.busy"),
-    "down": ("unavailable", "upstream.down"),
-    "bad_reply": ("unavailable", "upstream.bad_reply"),
-}
-# States in which a department has said what it holds.
-ANSWERED: Final = frozenset({"ok", "stale", "not_applicable"})
-_WHO_ACTS = {
-    "upstream.unmappable": "operator",
-    "upstream.paused": "department",
-    "upstream.stopped": "operator",
-    "agreement.missing": "operator",
-    "quota.exhausted": "operator",
-}
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -66,24 +34,6 @@ class Person(msgspec.Struct, frozen=True):
     number: str
     name: str | None = None
     ids: Mapping[str, str] = {}  # what departments themselves call this person, by adapter
-
-
-class Record(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One bar of the waterfall and one link of the explanation: what happened to one question."""
-
-    adapter: str
-    operation: str
-    version: str
-    outcome: str  # ok, not_found, or the reason there is nothing
-    start_ms: float  # since the fan-out began
-    took_ms: float
-    queue_ms: float = 0.0
-    connect_ms: float = 0.0
-    wait_ms: float = 0.0
-    read_ms: float = 0.0
-    attempts: int = 1
-    detail: Fact | None = None  # what decided, where it did not go well
-    pieces: list[Piece] | None = None  # steps, pages and repetitions, where there were any
 
 
 class Gathered:
@@ -136,7 +86,7 @@ class _Fan:
         manifest, operation = call.line.manifest, call.prepared.spec
         took_ms = (self.loop.time() - self.begun) * 1000
         try:
-            part = _part(self.asks[i].want, manifest, operation, outcome, took_ms, self.lang)
+            part = part_of(self.asks[i].want, manifest, operation, outcome, took_ms, self.lang)
             if isinstance(outcome, Answer) and outcome.own_id is not None:
                 self.own_ids[manifest.id] = outcome.own_id
             if part.state == "unavailable" and operation.stale_s:
@@ -146,7 +96,7 @@ class _Fan:
         except Exception:
             # The one broad except of the house: a defect in one adapter is one part, not everybody's answer.
             log.exception("part_failed", adapter=manifest.id, operation=operation.id)
-            part = _failed(self.asks[i].want, manifest, "upstream.unmappable", "unavailable", took_ms, self.lang)
+            part = failed(self.asks[i].want, manifest, "upstream.unmappable", "unavailable", took_ms, self.lang)
         if not self.future.done():
             self.put(i, part)
         elif self.late is not None:
@@ -201,7 +151,7 @@ class _Fan:
         state: PartState = "pending" if self.late is not None else "unavailable"
         took_ms = (self.loop.time() - self.begun) * 1000
         code, after = ("upstream.busy", line.admission.drains_in_s()) if call.waits else ("upstream.timeout", None)
-        return _failed(
+        return failed(
             self.asks[i].want, line.manifest, code, state, took_ms, self.lang,
             retry_after_s=after, waited_ms=round(took_ms),
         )  # fmt: skip
@@ -214,7 +164,7 @@ class _Fan:
             return None
         age_s, answer = found
         took_ms = (self.loop.time() - self.begun) * 1000
-        part = _part(self.asks[i].want, line.manifest, operation, answer, took_ms, self.lang)
+        part = part_of(self.asks[i].want, line.manifest, operation, answer, took_ms, self.lang)
         part.age_s = max(round(age_s), part.age_s or 0)
         if age_s > operation.cache_s:
             part.state = "stale"
@@ -250,7 +200,7 @@ async def gather(
         held = admit(ask) if admit is not None else None
         if held is not None:
             fan.records.append(Record(ask.adapter, ask.operation, held[1].version, held[0].code, 0.0, 0.0, attempts=0))
-            fan.put(i, _not_asked(ask, held[0], held[1], lang))
+            fan.put(i, not_asked(ask, held[0], held[1], lang))
             continue
         line = lines.get(ask.adapter)
         if line is None or ask.operation not in line.operations:  # not here, or gone with an older version
@@ -258,7 +208,7 @@ async def gather(
             fan.records.append(
                 Record(ask.adapter, ask.operation, "-", "not_connected", 0.0, 0.0, attempts=0, detail=why)
             )
-            fan.put(i, _unknown(ask, lang))
+            fan.put(i, unknown(ask, lang))
         else:
             _ask(fan, i, line, values, deadline, lane)
     if fan.left:
@@ -293,7 +243,7 @@ def _ask(fan: _Fan, i: int, line: Line, values: dict[str, Any], deadline: float,
         fan.calls[i] = started
         return
     fan.hears[i] = None
-    state, code = _FAILURES[started.kind]
+    state, code = FAILURES[started.kind]
     part = fan.kept(i, line, spec, spec.stale_s) if spec.stale_s else None
     fan.records.append(
         Record(
@@ -301,7 +251,7 @@ def _ask(fan: _Fan, i: int, line: Line, values: dict[str, Any], deadline: float,
         )
     )
     after = started.retry_after_s
-    fan.put(i, part or _failed(ask.want, line.manifest, code, state, 0.0, fan.lang, retry_after_s=after))
+    fan.put(i, part or failed(ask.want, line.manifest, code, state, 0.0, fan.lang, retry_after_s=after))
 
 
 def _put_unnamed(fan: _Fan, i: int, line: Line) -> None:
@@ -310,158 +260,11 @@ def _put_unnamed(fan: _Fan, i: int, line: Line) -> None:
     fan.records.append(
         Record(ask.adapter, ask.operation, line.manifest.version, "unmappable", 0.0, 0.0, attempts=0, detail=why)
     )
-    fan.put(i, _failed(ask.want, line.manifest, "upstream.own_id_unknown", "unavailable", 0.0, fan.lang))
-
-
-_sources: dict[tuple[str, str, Language], Source] = {}
-
-
-def source(manifest: Manifest, lang: Language) -> Source:
-    """Return who answers, in the caller's language."""
-    key = (manifest.id, manifest.version, lang)
-    found = _sources.get(key)
-    if found is None:
-        name, system = manifest.department.name, manifest.department.system
-        found = _sources[key] = Source(
-            adapter=manifest.id,
-            department=name.zh if lang == "zh" else name.en,
-            system=system.zh if lang == "zh" else system.en,
-            version=manifest.version,
-        )
-    return found
-
-
-def _part(
-    want: str, manifest: Manifest, operation: Operation, outcome: Answer | CallFailed, took_ms: float, lang: Language
-) -> Part:
-    """Turn what came of one call into a part."""
-    if isinstance(outcome, CallFailed):
-        state, code = _FAILURES[outcome.kind]
-        return _failed(want, manifest, code, state, took_ms, lang, retry_after_s=outcome.retry_after_s)
-    if outcome.kind == "ok":
-        age_s = _age_s(outcome.as_of)
-        old = operation.fresh_s is not None and age_s is not None and age_s > operation.fresh_s
-        return Part(
-            want=want,
-            state="stale" if old else "ok",
-            source=source(manifest, lang),
-            found=True,
-            as_of=outcome.as_of,
-            age_s=age_s,
-            took_ms=round(took_ms, 1),
-            data=outcome.fields,
-        )
-    if outcome.kind == "not_found":
-        return Part(want=want, state="ok", source=source(manifest, lang), found=False, took_ms=round(took_ms, 1))
-    state, code = _ANSWERS[outcome.kind]
-    return _failed(want, manifest, code, state, took_ms, lang, retry_after_s=outcome.retry_after_s)
-
-
-def _age_s(as_of: str | None) -> float | None:
-    if as_of is None:
-        return None
-    try:
-        return max(round((clock.now() - datetime.fromisoformat(as_of)).total_seconds()), 0)
-    except (ValueError, TypeError):
-        return None
-
-
-def _failed(
-    want: str,
-    manifest: Manifest,
-    code: str,
-    state: PartState,
-    took_ms: float,
-    lang: Language,
-    *,
-    retry_after_s: float | None = None,
-    waited_ms: int | None = None,
-) -> Part:
-    who = source(manifest, lang)
-    waited = round((waited_ms if waited_ms is not None else took_ms) / 1000, 1)
-    problem = PartProblem(
-        code=code,
-        title=text(f"problem.{code}.title", lang),
-        detail=text(f"part.{code}", lang, department=who.department, system=who.system, waited_s=waited),
-        who_acts=_WHO_ACTS.get(code, "department"),
-        retry="never" if state == "denied" else "after",
-        retry_after_s=None if state == "denied" else retry_after_s or 30.0,
-    )
-    return Part(want=want, state=state, source=who, took_ms=round(took_ms, 1), problem=problem)
-
-
-def _not_asked(ask: Ask, held: Held, manifest: Manifest, lang: Language) -> Part:
-    """Return the part of a question that is not asked: until when, or why not."""
-    part = _failed(ask.want, manifest, held.code, held.state, 0.0, lang, retry_after_s=held.retry_after_s)
-    problem = part.problem
-    if problem is not None and held.retry_after_s is not None:
-        until = held.until.isoformat(timespec="minutes") if held.until else ""
-        detail = text(f"part.{held.code}", lang, department=part.source.department, until=until)
-        part.problem = msgspec.structs.replace(
-            problem, detail=detail, retry="after", retry_after_s=held.retry_after_s
-        )  # fmt: skip
-    return part
-
-
-def _unknown(ask: Ask, lang: Language) -> Part:
-    problem = PartProblem(
-        code="upstream.not_connected",
-        title=text("problem.upstream.not_connected.title", lang),
-        detail=text("part.upstream.not_connected", lang, department=ask.adapter),
-        who_acts="operator",
-        retry="never",
-    )
-    who = Source(adapter=ask.adapter, department=ask.adapter, system="", version="")
-    return Part(want=ask.want, state="unavailable", source=who, took_ms=0.0, problem=problem)
+    fan.put(i, failed(ask.want, line.manifest, "upstream.own_id_unknown", "unavailable", 0.0, fan.lang))
 
 
 def _record(fan: _Fan, call: Call, outcome: Answer | CallFailed, part: Part) -> Record:
     start = max(call.started - fan.begun, 0.0) * 1000  # a shared question may have begun before
     spec = call.prepared.spec
-    detail = outcome.fact if part.state != "stale" else _old(spec, part)
+    detail = outcome.fact if part.state != "stale" else old_reply(spec, part)
     return record_of(call.line.manifest, spec.id, outcome, start, call.took_ms, call.attempts, detail, call.pieces)
-
-
-def _old(spec: Operation, part: Part) -> Fact:
-    return fact("old_reply", age=round((part.age_s or 0) / 86_400), limit=round((spec.fresh_s or 0) / 86_400))
-
-
-def record_of(
-    manifest: Manifest,
-    operation: str,
-    outcome: Answer | CallFailed,
-    start_ms: float,
-    took_ms: float,
-    attempts: int = 1,
-    detail: Fact | None = None,
-    pieces: list[Piece] | None = None,
-) -> Record:
-    """Return what is kept of one call; times are in milliseconds."""
-    reply = outcome.reply if isinstance(outcome, Answer) else None
-    if reply is None:
-        return Record(
-            manifest.id,
-            operation,
-            manifest.version,
-            outcome.kind,
-            start_ms,
-            took_ms,
-            attempts=attempts,
-            detail=detail,
-            pieces=pieces,
-        )
-    return Record(
-        manifest.id,
-        operation,
-        manifest.version,
-        outcome.kind,
-        start_ms,
-        took_ms,
-        reply.queue_ms,
-        reply.connect_ms,
-        reply.wait_ms,
-        reply.read_ms,
-        attempts,
-        detail,
-        pieces,
-    )

@@ -6,11 +6,9 @@ fan-out of five costs no task and one timer.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
-import msgspec
 import structlog
 
 from onestop import clock
@@ -32,6 +30,7 @@ from onestop.gateway.models import Lane
 from onestop.gateway.operations import Answer, Prepared, prepare
 from onestop.gateway.overrides import Overrides
 from onestop.gateway.replicas import Replica, Replicas
+from onestop.gateway.where import Where, address, environment
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.errors import BadMessage, OutboundError
 from onestop.outbound.message import build_request, finish_request, start_request
@@ -40,20 +39,6 @@ from onestop.outbound.pool import Pool
 log = structlog.get_logger(__name__)
 
 __all__ = ("Call", "CallFailed", "FailureKind", "Line", "Where", "environment")
-
-
-class Where(msgspec.Struct, frozen=True):
-    """Where a department's system is in this environment, and the secrets for it."""
-
-    url: str
-    secrets: dict[str, str]
-    config: dict[str, str] = {}  # constants of this environment, for recipes and mappings; msgspec copies the default
-    token_url: str | None = None  # the token endpoint, where it is on another host
-    replicas: tuple[str, ...] = ()  # further addresses that do the same
-
-    def __repr__(self) -> str:
-        """Name the address and no secret."""
-        return f"Where({self.url!r}, {len(self.secrets)} secrets)"
 
 
 class Line:
@@ -107,7 +92,7 @@ class Line:
         self._tls = tls_context(manifest, where.secrets) if "https:" in f"{urls} {where.token_url}" else None
         replicas = []
         for told in urls:
-            url = _address(told)
+            url = address(told)
             if url is None:
                 sentence = f"adapter {manifest.id}: its url in the environment file is not an http address"
                 raise BadManifest(sentence, rule="ADP-132")
@@ -404,16 +389,6 @@ def _why_unwritable(fault: Exception) -> str:
     return str(fault) if isinstance(fault, MappingFailed) else type(fault).__name__
 
 
-def _address(text: str) -> SplitResult | None:
-    """Take an http address apart; None where it is none, or names a user."""
-    try:
-        url = urlsplit(text)
-        _ = url.port
-    except ValueError:
-        return None
-    return url if url.scheme in ("http", "https") and url.hostname and url.username is None else None
-
-
 def _start(replica: Replica, prepared: Prepared, out: Outgoing) -> str:
     """Return how a request begins, kept from one to the next where all of an operation begin alike."""
     target, kept = replica.starts.get(prepared, ("", ""))
@@ -422,28 +397,3 @@ def _start(replica: Replica, prepared: Prepared, out: Outgoing) -> str:
         if prepared.fixed_target:
             replica.starts[prepared] = (out.target, kept)
     return kept
-
-
-def environment(data: Mapping[str, Any]) -> dict[str, Where]:
-    """Read the environment file's `[adapters.<id>]` tables: url, replicas, token_url, config; all else is a secret.
-
-    Raises:
-        BadManifest: a table stands where a secret or a constant should.
-    """
-    return {name: _where(name, entry) for name, entry in data.get("adapters", {}).items()}
-
-
-_NO_SECRETS = ("url", "replicas", "token_url", "config")
-
-
-def _where(name: str, entry: Mapping[str, Any]) -> Where:
-    told = {key: value for key, value in entry.items() if key not in _NO_SECRETS}
-    config = entry.get("config", {})
-    for key, value in {**told, **(config if isinstance(config, dict) else {"config": []})}.items():
-        if isinstance(value, (dict, list)):
-            raise BadManifest(f"environment file, [adapters.{name}]: {key} is no text")
-    constants = {key: str(value) for key, value in config.items()}
-    secrets = {key: str(value) for key, value in told.items()}
-    replicas = tuple(str(url) for url in entry.get("replicas", ()))
-    token_url = str(entry["token_url"]) if entry.get("token_url") else None
-    return Where(str(entry.get("url", "")), secrets, constants, token_url, replicas)

@@ -7,10 +7,10 @@ are made before they are shown and closed after the longest call over them must 
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 import asyncpg
 import msgspec
@@ -26,11 +26,11 @@ from onestop.gateway.line import Line, Where
 from onestop.gateway.line_shares import TOPIC as SHARES
 from onestop.gateway.line_shares import LineShares
 from onestop.gateway.manifest import BadManifest, Manifest
-from onestop.gateway.models import Agreement
-from onestop.gateway.overrides import Override, Overrides
+from onestop.gateway.overrides import Overrides
+from onestop.gateway.places import choose, environment_of, placed
 from onestop.gateway.quotas import Counter
+from onestop.gateway.registry_read import KEEP_FOR, Read, next_due, read_all
 from onestop.gateway.service import Gateway, Shown, Trial, in_words, is_called, open_line, places, read_files
-from onestop.gateway.windows import OneOff
 from onestop.http.wake import Listener
 from onestop.outbound.addresses import AllowList
 from onestop.resources import shipped
@@ -44,20 +44,8 @@ POLL_S: Final = 2.0
 _LINGER_S: Final = 75.0  # the longest call may take sixty seconds
 _JOIN_S: Final = 2.0  # the others give within moments, unless all they have is in use
 _KEPT: Final = 3  # versions before the live one
-_KEEP_FOR: Final = timedelta(days=30)
 
-Environment = Literal["sandbox", "live"]
 _LineKey = tuple[str, str, bytes, bytes]  # adapter, version, digests of manifest and place
-
-
-def environment_of(settings: Settings) -> Environment:
-    """Return which places and secrets this installation uses."""
-    return "sandbox" if settings.profile == "sandbox" else "live"
-
-
-def secret_context(adapter: str, environment: str, id_: str) -> str:
-    """Return what a secret's value is sealed for."""
-    return f"adapter_secrets.value:{adapter}:{environment}:{id_}"
 
 
 _TRIALS: Final = "adapter_versions.subjects"
@@ -71,47 +59,6 @@ def trial_index(keys: Keys, number: str) -> bytes:
 def trial_indices(keys: Keys, number: str) -> frozenset[bytes]:
     """Return every index a trial may list a person by, whichever suite was in use when it began."""
     return frozenset(keys.blind_indices(number, _TRIALS))
-
-
-class Value(msgspec.Struct, frozen=True):
-    """One opened value of one secret, and when it holds."""
-
-    name: str
-    value: str
-    not_before: datetime
-    not_after: datetime | None
-
-
-def choose(values: Sequence[Value], now: datetime) -> dict[str, str]:
-    """Return the value of each secret that we sign with; one that is believed besides stands as `next_<name>`.
-
-    We sign with the newest that has begun and is not over; what has not begun is believed already, because the other
-    side may begin first. Where all are over the newest stands: a refusal by the department says more than a gap here.
-    """
-    current: dict[str, str] = {}
-    for name in dict.fromkeys(value.name for value in values):
-        own = sorted((v for v in values if v.name == name), key=lambda v: v.not_before)
-        good = [v for v in own if v.not_after is None or v.not_after > now]
-        begun = [v for v in good if v.not_before <= now]
-        first = (begun or good or own)[-1] if begun or not good else good[0]
-        current[name] = first.value
-        others = [v.value for v in good if v is not first]
-        if others:
-            current[f"next_{name}"] = others[-1]
-    return current
-
-
-class _Read(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the database tells, at one mark."""
-
-    served: dict[str, list[store.Served]]
-    places: dict[str, store.Place]
-    values: dict[str, list[Value]]
-    one_offs: dict[str, tuple[OneOff, ...]]
-    agreements: list[Agreement]
-    closed: list[str]
-    overrides: list[Override]
-    owners: dict[str, str]
 
 
 class _Picture:
@@ -138,7 +85,7 @@ class Registry:
         self._files, _, self._file_faults = read_files(settings.adapters_dir or shipped("adapters"))
         self._told = places(settings)
         self._number = -1
-        self._read: _Read | None = None
+        self._read: Read | None = None
         self._due: datetime | None = None
         self._lines: dict[_LineKey, Line] = {}
         self._parsed: dict[bytes, Manifest] = {}
@@ -223,7 +170,7 @@ class Registry:
         if number == self._number and (self._due is None or now < self._due):
             return False
         if number != self._number or self._read is None:
-            self._read = await self._load()
+            self._read = await read_all(self._pool, self._keys, self._environment)
             self._number = number
         await self._apply(self._read, now)
         return True
@@ -239,37 +186,7 @@ class Registry:
         yield from (shown | {id(line): line for line in self._lines.values()}).values()
         yield from (line for _, line in self._leaving)
 
-    async def _load(self) -> _Read:
-        async with self._pool.acquire() as db, db.transaction(isolation="repeatable_read", readonly=True):
-            served: dict[str, list[store.Served]] = {}
-            for row in await store.served(db):
-                served.setdefault(row.adapter, []).append(row)
-            told = {place.adapter: place for place in await store.places(db, self._environment)}
-            sealed = await store.secrets(db, self._environment)
-            one_offs: dict[str, tuple[OneOff, ...]] = {}
-            for one in await store.windows(db):
-                one_offs[one.adapter] = (*one_offs.get(one.adapter, ()), one)
-            agreements, closed = await store.agreements(db), await store.closed(db)
-            overrides = await store.overrides(db)
-            owners = await store.owners(db)
-        values: dict[str, list[Value]] = {}
-        for secret in sealed:
-            try:
-                values.setdefault(secret.adapter, []).append(opened(self._keys, self._environment, secret))
-            except Exception:  # sealed with a key that is gone: a matter of one adapter, whose line says what it lacks
-                log.exception("secret_not_opened", adapter=secret.adapter, secret=secret.id)
-        return _Read(
-            served=served,
-            places=told,
-            values=values,
-            one_offs=one_offs,
-            agreements=agreements,
-            closed=closed,
-            overrides=overrides,
-            owners=owners,
-        )
-
-    async def _apply(self, read: _Read, now: datetime) -> None:
+    async def _apply(self, read: Read, now: datetime) -> None:
         picture = _Picture()
         picture.faults |= self._file_faults
         for adapter in sorted({*self._files, *read.served}):
@@ -296,13 +213,13 @@ class Registry:
             )
         )
         self._retire(picture.keys)
-        self._due = _next_due(read, now)
+        self._due = next_due(read, now)
         await self._tell(picture.faults)
         log.info("registry_followed", number=self._number, lines=len(picture.lines), faults=len(picture.faults))
 
     # ---- one adapter
 
-    def _place(self, picture: _Picture, adapter: str, read: _Read, now: datetime) -> None:
+    def _place(self, picture: _Picture, adapter: str, read: Read, now: datetime) -> None:
         """Put one adapter into the picture: what serves, what is tried, what is kept warm."""
         where = self._where(adapter, read, now)
         rows = read.served.get(adapter, [])
@@ -319,7 +236,7 @@ class Registry:
         elif file is not None:
             self._serve(picture, adapter, file, _file_digest(file), where)
         for row in [row for row in rows if row.state in ("deprecated", "quarantined")][:_KEPT]:
-            if row.state == "quarantined" or (row.live_until and now - row.live_until <= _KEEP_FOR):
+            if row.state == "quarantined" or (row.live_until and now - row.live_until <= KEEP_FOR):
                 self._keep(picture, self._manifest(picture, row), row.digest, where)
         if file is not None:
             self._keep(picture, file, _file_digest(file), where)
@@ -377,10 +294,10 @@ class Registry:
                 picture.faults[row.adapter] = str(fault)
         return found
 
-    def _where(self, adapter: str, read: _Read, now: datetime) -> Where | None:
+    def _where(self, adapter: str, read: Read, now: datetime) -> Where | None:
         """Return an adapter's place: the environment file's, overridden by the database's."""
         told = self._told.get(adapter)
-        return _placed(told, read.places.get(adapter), choose(read.values.get(adapter, ()), now))
+        return placed(told, read.places.get(adapter), choose(read.values.get(adapter, ()), now))
 
     def _line(self, picture: _Picture, manifest: Manifest, digest: bytes, where: Where | None) -> Line | None:
         """Return the line that is there, or make it; None where there is no place, or it cannot be made."""
@@ -431,52 +348,3 @@ class Registry:
 def _file_digest(manifest: Manifest) -> bytes:
     """Return what tells a file's manifest from a database's: files have no digest of their own here."""
     return b"file:" + manifest.version.encode()
-
-
-def opened(keys: Keys, environment: Environment, secret: store.Secret) -> Value:
-    """Open one value of one secret."""
-    clear = keys.unseal(secret.value, secret_context(secret.adapter, environment, secret.id)).decode()
-    return Value(secret.name, clear, secret.not_before, secret.not_after)
-
-
-def _next_due(read: _Read, now: datetime) -> datetime | None:
-    """Return when something changes by the clock alone, None where nothing will."""
-    moments: list[datetime | None] = []
-    for values in read.values.values():
-        moments += [moment for value in values for moment in (value.not_before, value.not_after)]
-    for one in read.agreements:
-        moments += [one.begins, one.ends]
-    moments += [row.live_until + _KEEP_FOR for rows in read.served.values() for row in rows if row.live_until]
-    return min(_future(moments, now), default=None)
-
-
-def _future(moments: Iterable[datetime | None], now: datetime) -> list[datetime]:
-    return [moment for moment in moments if moment is not None and moment > now]
-
-
-async def place_of(pool: Pool, keys: Keys, settings: Settings, adapter: str, environment: Environment) -> Where | None:
-    """Return where an adapter's system is in one environment and the secrets for it; None where nobody told.
-
-    The environment file counts for the environment this installation runs in.
-    """
-    told = places(settings).get(adapter) if environment == environment_of(settings) else None
-    known = {place.adapter: place for place in await store.places(pool, environment)}
-    values = [opened(keys, environment, secret) for secret in await store.secrets(pool, environment, adapter)]
-    return _placed(told, known.get(adapter), choose(values, clock.real_now()))
-
-
-def _placed(told: Where | None, place: store.Place | None, secrets: dict[str, str]) -> Where | None:
-    """Return the environment file's place, overridden by what the database tells; None where neither has an address.
-
-    What the database does not tell stays as the file says; constants and secrets are overridden one by one.
-    """
-    if place is None:
-        return msgspec.structs.replace(told, secrets={**told.secrets, **secrets}) if told is not None else None
-    before = told or Where("", {})
-    return Where(
-        place.url,
-        {**before.secrets, **secrets},
-        {**before.config, **place.config},
-        place.token_url or before.token_url,
-        before.replicas if place.replicas is None else tuple(place.replicas),
-    )

@@ -4,7 +4,7 @@ from typing import Final
 
 from onestop.gateway import store_reseal as store
 from onestop.gateway.effect_rows import context
-from onestop.gateway.registry import secret_context
+from onestop.gateway.places import secret_context
 from onestop.resealing import Sealed, again
 
 SEALED: Final = (

@@ -15,6 +15,8 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # One round at a time: each reads what all the others hold before it writes what it holds.
+# A process that was stopped in the middle of its round must not hold up what the others follow.
+WAIT_A_SECOND = "SELECT set_config('lock_timeout', '1s', true)"
 LOCK_SHARES = "SELECT pg_advisory_xact_lock(hashtextextended('line_shares', 0))"
 PUT_PROCESS = """
     INSERT INTO line_shares AS s (process, host, wanted) VALUES ($1, $2, $3)
@@ -34,7 +36,11 @@ async def begin(
     """Wait for this process's turn, say that it is here and what it has use for, forget who was silent for `gone_s` s.
 
     Returns the server's time as seconds since 1970, and every process in order of id with what it holds.
+
+    Raises:
+        asyncpg.LockNotAvailableError: another round has not ended for a second.
     """
+    await execute(db, WAIT_A_SECOND)
     await execute(db, LOCK_SHARES)
     epoch: float = await value(db, PUT_PROCESS, process, host, wanted)
     await execute(db, DELETE_GONE, gone_s)

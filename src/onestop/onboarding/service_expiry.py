@@ -13,7 +13,7 @@ from cryptography import x509
 
 from onestop import clock
 from onestop.db import Db, Pool
-from onestop.gateway.registry import environment_of
+from onestop.gateway.places import environment_of
 from onestop.gateway.service import places
 from onestop.identity import service_machine_keys as machine_keys
 from onestop.onboarding import rules, store, store_terms

@@ -8,7 +8,8 @@ from onestop.db import Connection, Db
 from onestop.errors import FieldError
 from onestop.gateway.line import Line
 from onestop.gateway.manifest import BadManifest
-from onestop.gateway.registry import environment_of, place_of, trial_index
+from onestop.gateway.places import environment_of, place_of
+from onestop.gateway.registry import trial_index
 from onestop.ids import new_id
 from onestop.onboarding import rules, rules_proof, store, store_terms
 from onestop.onboarding.errors import ChecklistOpen, MoveNotNow, NothingToReturnTo, SignatureWrong

@@ -15,7 +15,7 @@ from msgspec import Meta
 from onestop.db import Connection
 from onestop.gateway.line import Line, Where
 from onestop.gateway.manifest import Manifest
-from onestop.gateway.registry import place_of
+from onestop.gateway.places import place_of
 from onestop.ids import new_id
 from onestop.onboarding import store, store_runs
 from onestop.onboarding.conformance import Telling, conform

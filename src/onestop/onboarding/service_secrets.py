@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from onestop import clock
 from onestop.db import Connection
-from onestop.gateway.registry import secret_context
+from onestop.gateway.places import secret_context
 from onestop.ids import new_id
 from onestop.onboarding import rules, signatures, store, store_terms
 from onestop.onboarding.errors import PlaceNotAllowed, SecretUnreadable, SignatureWrong, ThingAbsent, TooManySecrets

@@ -12,9 +12,10 @@ from onestop.audit import service as audit
 from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.errors import FieldError
-from onestop.gateway.fanout import ANSWERED, Gathered, Person, gather
+from onestop.gateway.fanout import Gathered, Person, gather
 from onestop.gateway.mapping.language import masked
 from onestop.gateway.models import Ask, Part
+from onestop.gateway.parts import ANSWERED
 from onestop.gateway.service import Gateway
 from onestop.http.models import Context
 from onestop.http.streams import Event

@@ -7,8 +7,8 @@ import msgspec
 
 from onestop import clock
 from onestop.gateway.explain import Explanation
-from onestop.gateway.fanout import Record
 from onestop.gateway.models import Part
+from onestop.gateway.parts import Record
 from onestop.texts import Language, text
 from onestop.web import words
 
