@@ -13,6 +13,7 @@ import pytest
 
 from onestop.db import open_pool
 from onestop.gateway import callbacks, effect_verdicts, effects, store
+from onestop.gateway.callback_rules import Envelope
 from onestop.gateway.errors import CallbackNotGenuine
 from onestop.gateway.fanout import Person, gather
 from onestop.gateway.models import Ask, NewEffect
@@ -338,7 +339,8 @@ async def test_a_callback_is_believed_by_either_key_while_keys_change_and_by_no_
         stamp, nonce = str(int(time.time())), new_id("non")
         mac = hmac.digest(secret.encode(), f"{stamp}\n{nonce}\n".encode() + body, "sha256").hex()
         headers = {"x-timestamp": stamp, "x-nonce": nonce, "x-signature": mac}
-        return await callbacks.receive(room.pool, keys, here.gateway, "990100", "one", headers, body, handler)
+        told = Envelope(headers)
+        return (await callbacks.receive(room.pool, keys, here.gateway, "990100", "one", told, body, handler)).new
 
     with pytest.raises(CallbackNotGenuine):
         await send("cb-0", "third-secret")

@@ -17,12 +17,9 @@ from onestop.gateway.manifest_auth import (
     Auth,
     Basic,
     ClientCredentials,
-    Digest,
-    Encoding,
     HttpSignature,
     Jose,
     Login,
-    MessageAlgorithm,
     NoAuth,
     Params,
     Protection,
@@ -37,13 +34,13 @@ from onestop.gateway.manifest_base import (
     Division,
     Name,
     Network,
-    Recipe,
     Sensitivity,
     Strict,
     Tree,
     Version,
     Words,
 )
+from onestop.gateway.manifest_callback import Callback, CallbackReply, ToldBy
 from onestop.gateway.manifest_operations import (
     Each,
     ErrorCase,
@@ -59,11 +56,11 @@ from onestop.gateway.manifest_operations import (
 )
 
 __all__ = (
-    "Always", "ApiKey", "Auth", "BadManifest", "Basic", "Callback", "ClientCredentials", "Department", "Each",
-    "ErrorCase", "Example", "Files", "HttpSignature", "Jose", "Limits", "Login", "Lookup", "Manifest", "NoAuth",
+    "Always", "ApiKey", "Auth", "BadManifest", "Basic", "Callback", "CallbackReply", "ClientCredentials", "Department",
+    "Each", "ErrorCase", "Example", "Files", "HttpSignature", "Jose", "Limits", "Login", "Lookup", "Manifest", "NoAuth",
     "Operation", "OutcomeMap", "Paging", "Params", "Poll", "Probe", "Protection", "Reply", "Request", "SelfSigned",
-    "Sensitivity", "Signed", "Sm4", "Step", "Strict", "System", "Tls", "Tree", "Window", "Words", "WsSecurity",
-    "load", "parse",
+    "Sensitivity", "Signed", "Sm4", "Step", "Strict", "System", "Tls", "ToldBy", "Tree", "Window", "Words",
+    "WsSecurity", "load", "parse",
 )  # fmt: skip
 
 
@@ -82,37 +79,6 @@ class Department(Strict, frozen=True, kw_only=True):
     contact: str
     system: System
     network: Network = "extranet"
-
-
-class CallbackReply(Strict, frozen=True, kw_only=True):
-    """What a department hears when its callback is on record, new or not."""
-
-    status: Literal[200, 201, 202] = 200
-    body: Annotated[str, Meta(min_length=1, max_length=4096)]  # word for word
-    content_type: Annotated[str, Meta(pattern=r"^[a-z]+/[a-z0-9.+-]+(; ?charset=utf-8)?$")] = "application/json"
-
-
-class Callback(Strict, frozen=True, kw_only=True):
-    """How the department's own answers are known to be the department's.
-
-    signed: over `base`, by `digest`; secret `callback_secret` (hmac-…) or `callback_key` (their public key: PEM,
-    certificate, JWK or JWKS). standard_webhooks: headers `webhook-id`, `-timestamp`, `-signature`; `callback_secret`.
-    http_signature: RFC 9421, by `algorithm`, covering `components`. token: `callback_secret` itself in
-    `signature_header`, which proves least. Of a secret, `next_<its name>` is good as well while one replaces the other.
-    """
-
-    kind: Literal["signed", "standard_webhooks", "http_signature", "token"] = "signed"
-    base: Recipe = "{timestamp}\n{nonce}\n{body}"
-    digest: Digest = "hmac-sha256"
-    encoding: Encoding = "hex"
-    timestamp_header: str = "X-Timestamp"  # seconds, or milliseconds in 13 digits
-    nonce_header: str = "X-Nonce"
-    signature_header: str = "X-Signature"
-    algorithm: MessageAlgorithm = "ecdsa-p256-sha256"
-    components: tuple[str, ...] = ("@method", "@path", "content-digest")  # what must be covered at least
-    max_skew_s: Annotated[int, Meta(ge=1, le=3600)] = 300
-    operation: Name  # the submit operation whose `reply` reads the callback's body
-    reply: CallbackReply | None = None  # None: `{"received": true, "new": …}`
 
 
 class Limits(Strict, frozen=True, kw_only=True):

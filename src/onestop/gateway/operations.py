@@ -1,7 +1,7 @@
 """One operation of a manifest, compiled: values into a request, a reply into an answer."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from onestop.gateway import facts
@@ -32,6 +32,14 @@ from onestop.outbound.models import Limits, Reply
 AnswerKind = Literal["ok", "not_found", "denied", "invalid", "declined", "correction", "busy", "down", "bad_reply"]
 _Pairs = list[tuple[str, str]]
 _OUTCOMES = frozenset(("completed", "pending", "declined", "correction", "extended", "transferred"))
+
+
+class Heard(NamedTuple):
+    """What a callback names, and its body as decoded; its key, or where none is declared its reference."""
+
+    key: str | None
+    reference: str | None  # the department's own number
+    value: Value
 
 
 class Answer:
@@ -99,6 +107,7 @@ class Prepared:
         self._reason = _maybe(reply.reason, codes)
         self._later = _maybe(reply.later, codes)
         self.key = _maybe(reply.key, codes)
+        self.about = expression(operation.about or "subject.number", codes)
         self._outcome = _maybe(reply.outcome.path if reply.outcome else None, codes)
         compiler = Compiler(codes)
         self._most_text = most_text(operation.max_reply_bytes)
@@ -213,28 +222,49 @@ class Prepared:
             answer.reason, answer.fact = str(fault), facts.of_body(fault, self.spec)
             return answer
 
-    def called_back(self, body: bytes) -> tuple[str | None, Answer]:
-        """Read what the department sends of itself; return our key that it names, None where it names none.
+    def hear(self, body: bytes) -> Heard:
+        """Decode what the department sends of itself, as far as is needed to know of what it speaks.
 
         Raises:
             BadBody: it is not what the operation's replies are.
-            MappingFailed: a value has not the form it needs, or an error case tells no final word.
+            MappingFailed: what names the effect has not the form it needs.
         """
         value = self._read(body)
         key = self.key(value) if self.key else None
-        # A callback has no status of its own: it counts as an accepted reply.
+        reference = _optional_text(self._reference(value)) if self._reference and self.key is None else None
+        return Heard(key if isinstance(key, str) and key else None, reference, value)
+
+    def said_later(self, value: Value) -> Answer:
+        """Return what a body that was heard says; it counts as an accepted reply, for it has no status of its own.
+
+        Raises:
+            MappingFailed: a value has not the form it needs, or an error case tells no final word.
+        """
         found = self._error(self.spec.accept[0], value)
         if found is None:
             answer = self.read(value)
             if answer.kind != "ok":
                 raise MappingFailed(self.spec.reply.found or "reply", answer.kind, "needs a record")
-        else:
-            case, reason = found
-            if case.outcome not in ("declined", "correction"):
-                raise MappingFailed(case.path or "errors", case.outcome, "needs a final word about what was sent")
-            answer = Answer(case.outcome)
-            answer.outcome, answer.reason, answer.body = case.outcome, reason, value
-        return (key if isinstance(key, str) and key else None), answer
+            return answer
+        case, reason = found
+        if case.outcome not in ("declined", "correction"):
+            raise MappingFailed(case.path or "errors", case.outcome, "needs a final word about what was sent")
+        answer = Answer(case.outcome)
+        answer.outcome, answer.reason, answer.body = case.outcome, reason, value
+        return answer
+
+    def called_back(self, body: bytes) -> tuple[str | None, Answer]:
+        """Read what the department sends of itself whole; return our key that it names, None where it names none.
+
+        Raises:
+            As `hear` and `said_later`.
+        """
+        heard = self.hear(body)
+        return heard.key, self.said_later(heard.value)
+
+    def names_person(self, value: Value, number: str | None) -> bool:
+        """Tell whether a body is about the person with that number; True where the manifest names nobody in it."""
+        return self._subject is None or (number is not None and self._subject(value) == number)
 
     def _somebody_else(self, reply: Reply | None) -> Answer:
         answer = Answer("bad_reply", reply)

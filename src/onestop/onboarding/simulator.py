@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from onestop.clock import CHINA
+from onestop.gateway.callback_rules import reader_of
 from onestop.gateway.manifest import Manifest, Operation
 from onestop.gateway.operations import prepare
 from onestop.onboarding.simulator_auth import Guard
@@ -254,8 +255,8 @@ class Simulator:
     def _that_tell(self, operation: Operation) -> list[Book]:
         """Return the operations that can tell what became of a submission, the callback's reading among them."""
         names = [operation.poll.operation if operation.poll else None, operation.lookup]
-        if operation.answer == "callback" and self.manifest.callback is not None:
-            names.insert(0, self.manifest.callback.operation)
+        if operation.answer == "callback":
+            names.insert(0, reader_of(self.manifest, operation.id))
         return [self.books[name] for name in names if name in self.books]
 
     def _ask_again(self, book: Book, values: dict[str, str], facts: dict[str, str]) -> Told:
@@ -279,10 +280,10 @@ class Simulator:
 
     def callback_body(self, owed: Owed) -> bytes | None:
         """Return what the department says in a callback about an effect; None where it is forgotten."""
-        effect, rules = self.memory.by_key(owed.key), self.manifest.callback
-        if effect is None or rules is None:
+        effect, reader = self.memory.by_key(owed.key), reader_of(self.manifest, owed.operation)
+        if effect is None or reader is None:
             return None
-        book = self.books[rules.operation]
+        book = self.books[reader]
         effect.settle()
         recorded = self.callbacks.get(owed.operation)
         example = book.saying(effect.final)
