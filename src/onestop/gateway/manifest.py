@@ -4,9 +4,10 @@ A manifest without a time limit, a legal basis or an answer to "is it safe to se
 """
 
 import tomllib
+from collections.abc import Collection
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -55,12 +56,15 @@ from onestop.gateway.manifest_operations import (
     Step,
 )
 
+if TYPE_CHECKING:
+    from onestop.gateway.lint.findings import Finding
+
 __all__ = (
     "Always", "ApiKey", "Auth", "BadManifest", "Basic", "Callback", "CallbackReply", "ClientCredentials", "Department",
     "Each", "ErrorCase", "Example", "Files", "HttpSignature", "Jose", "Limits", "Login", "Lookup", "Manifest", "NoAuth",
     "Operation", "OutcomeMap", "Paging", "Params", "Poll", "Probe", "Protection", "Reply", "Request", "SelfSigned",
     "Sensitivity", "Signed", "Sm4", "Step", "Strict", "System", "Tls", "ToldBy", "Tree", "Window", "Words",
-    "WsSecurity", "load", "parse",
+    "WsSecurity", "load", "parse", "parse_serving",
 )  # fmt: skip
 
 
@@ -151,20 +155,47 @@ class Manifest(Strict, frozen=True, kw_only=True):
         raise BadManifest(f"{self.id} has no operation {name}")
 
 
+# Rules that came after manifests were on line that break them: such a manifest is refused where it is handed in, linted
+# or moved, and goes on where it serves already, for a department's bad sentence is a smaller harm than no department.
+LATER_RULES: Final = frozenset(("ADP-045", "ADP-046", "ADP-047", "ADP-048", "ADP-049", "ADP-155", "ADP-156"))
+
+
 def parse(data: bytes, name: str = "manifest.toml") -> Manifest:
     """Read one manifest; `name` is the file's, and `<folder>/manifest.toml` must name the adapter's id.
 
     Raises:
         BadManifest: the linter finds an error; the sentence is the first one's, `rule` its number.
     """
+    manifest, remark = _read(data, name, frozenset())
+    assert remark is None  # nothing was passed over
+    return manifest
+
+
+def parse_serving(data: bytes, name: str = "manifest.toml") -> tuple[Manifest, str | None]:
+    """Read a manifest that serves already, and the sentence of an error that only a later rule finds; None: none does.
+
+    Raises:
+        BadManifest: as `parse`, but for `LATER_RULES`.
+    """
+    return _read(data, name, LATER_RULES)
+
+
+def _read(data: bytes, name: str, passed_over: Collection[str]) -> tuple[Manifest, str | None]:
     from onestop.gateway.lint.linter import lint, worst  # the rules read the structs of this module
 
-    found = worst(lint(data, name))
-    if found is not None:
-        where = f"{name}:{found.line}" if found.line else name
-        place = f" {found.where}:" if found.where else ""
-        raise BadManifest(f"{where}:{place} {found.says('en')} ({found.rule})", rule=found.rule)
-    return msgspec.convert(tomllib.loads(data.decode("utf-8")), Manifest)
+    found = lint(data, name)
+    bad = worst(one for one in found if one.rule not in passed_over)
+    if bad is not None:
+        raise BadManifest(_sentence(bad, name), rule=bad.rule)
+    late = worst(found)
+    manifest = msgspec.convert(tomllib.loads(data.decode("utf-8")), Manifest)
+    return manifest, _sentence(late, name) if late is not None else None
+
+
+def _sentence(found: "Finding", name: str) -> str:
+    where = f"{name}:{found.line}" if found.line else name
+    place = f" {found.where}:" if found.where else ""
+    return f"{where}:{place} {found.says('en')} ({found.rule})"
 
 
 def load(folder: Path) -> dict[str, Manifest]:
