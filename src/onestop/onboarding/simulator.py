@@ -299,7 +299,8 @@ class Simulator:
         """Return an example with the caller's values and today's dates in the places of the recorded ones."""
         body = self._dated(book, example.body, stale) if example.reads_as not in _REFUSALS else example.body
         body = exchange(book.operation, body, _exchanged(example.values, values))
-        headers = {**example.headers, "simulator-example": f"{book.operation.id}.{example.name}"}
+        headers = {**_headers_read(book.operation, example, values), **example.headers}
+        headers["simulator-example"] = f"{book.operation.id}.{example.name}"
         number = values.get("subject.number")
         headers["simulator-reads-as"] = reading(book.prepared, example.status, headers, body, number)
         return Told(status=example.status, headers=headers, body=body)
@@ -380,6 +381,19 @@ class Simulator:
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _REFUSALS = frozenset(("not_found", "denied", "invalid", "declined", "correction", "busy", "down", "bad_reply"))
+
+
+def _headers_read(operation: Operation, example: Recorded, values: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that the manifest reads from an answer and no example shows.
+
+    A header of one name says the same of one effect, in a step's answer and in its look-up's.
+    """
+    if example.reads_as in _REFUSALS:
+        return {}
+    shown = {name.lower() for name in example.headers}
+    of = values.get("key") or repr(sorted(values.items()))
+    names = {header.lower() for header in operation.reply.header_fields.values()} - shown
+    return {name: hashlib.sha256(f"{name}\n{of}".encode()).hexdigest()[:16] for name in sorted(names)}
 
 
 def _exchanged(recorded: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
