@@ -41,7 +41,7 @@ from onestop.gateway.watch import Watch
 from onestop.http import access as access_log
 from onestop.http import app_parts
 from onestop.http.desk import FrontDesk
-from onestop.http.health import LineHealth
+from onestop.http.health import LineHealth, tell_rounds
 from onestop.http.models import App, Context, Receive, Scope, Send
 from onestop.http.streams import Event, EventStream, Hub
 from onestop.http.wake import Announcer, Listener
@@ -81,6 +81,7 @@ from onestop.web import routes as web_routes
 log = structlog.get_logger(__name__)
 
 _SWEEP_EVERY_S = 3600.0
+_TELL_ROUNDS_S: Final = 15.0
 _ESCALATE_EVERY_S = 30.0
 _KEEP_TRACES_DAYS = 7
 _KEEP_NONCES_S = 86_400.0  # far longer than any callback's time stamp is taken
@@ -414,6 +415,8 @@ async def work(settings: Settings) -> None:
         sealer = Sealer(parts.pool, parts.keys, settings.region, witness_of(settings.state_dir, settings.region))
         works = (_sweep(parts), _escalate(parts), anew, drop.run(), sealer.run())
         beside = [loop.create_task(work) for work in works]
+        telling = partial(tell_rounds, parts.pool, worker.worker)
+        beside.append(loop.create_task(repeat("rounds_told", telling, _TELL_ROUNDS_S)))
         life = Life(parts.pool, parts.keys, settings, parts.gateway.files, announce)
         watch = drift.DriftWatch(life, lambda: parts.gateway.lines, examples=_adapters(settings))
         watch.start()
