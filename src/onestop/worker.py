@@ -11,6 +11,7 @@ from onestop.gateway import store as gateway_store
 from onestop.gateway import store_shares, store_traces
 from onestop.gateway.effects import Dispatcher
 from onestop.gateway.files import FileDrop
+from onestop.http.health import tell_rounds
 from onestop.http.wake import Announcer
 from onestop.onboarding import drift
 from onestop.onboarding.probes import Prober
@@ -23,6 +24,7 @@ from onestop.rounds import attempt, repeat
 from onestop.settings import Settings
 
 _SWEEP_EVERY_S = 3600.0
+_TELL_ROUNDS_S = 15.0
 _ESCALATE_EVERY_S = 30.0
 _KEEP_TRACES_DAYS = 7
 _KEEP_NONCES_S = 86_400.0  # far longer than any callback's time stamp is taken
@@ -43,6 +45,8 @@ async def work(settings: Settings) -> None:
         sealer = Sealer(parts.pool, parts.keys, settings.region, witness_of(settings.state_dir, settings.region))
         works = (_sweep(parts), _escalate(parts), anew, drop.run(), sealer.run())
         beside = [loop.create_task(work) for work in works]
+        telling = partial(tell_rounds, parts.pool, worker.worker)
+        beside.append(loop.create_task(repeat("rounds_told", telling, _TELL_ROUNDS_S)))
         life = Life(parts.pool, parts.keys, settings, parts.gateway.files, announce)
         watch = drift.DriftWatch(life, lambda: parts.gateway.lines, examples=adapters(settings))
         watch.start()

@@ -41,6 +41,15 @@ FOUND = 'lookup = { path = "/1", found = "id" }, save'
 COVERED = (
     'errors = [{ status = 404, outcome = "not_found" },\n{ status = 404, path = "code", equals = 1, outcome = "down" }]'
 )
+CALLED_BACK = ('lookup = "find"', 'answer = "callback"'), ('reply.reference = "number"', 'reply.key = "key"')
+
+
+def called_back(callback: str, *edits: tuple[str, str]) -> str:
+    """Have the submission answered by callback."""
+    return changed(*CALLED_BACK, *edits, ("[limits]", f"[callback]\n{callback}\n[limits]"))
+
+
+NO_STATUS = 'errors = [{ status = 422, path = "c", equals = 7, outcome = "declined" }]'
 # The rule, a manifest that breaks it, and a word of its line.
 BROKEN: dict[str, list[tuple[str, str]]] = {
     "ADP-001": [("manifest = ", "manifest"), (WHOLE + "\n[limits", "[limits")],
@@ -75,7 +84,7 @@ BROKEN: dict[str, list[tuple[str, str]]] = {
     "ADP-028": [(changed(('lookup = "find"', 'poll = { operation = "query" }')), "poll")],
     "ADP-029": [(changed(('lookup = "find"', 'answer = "callback"')), "callback")],
     "ADP-030": [(above('[callback]\noperation = "query"'), "operation")],
-    "ADP-031": [(above('[callback]\noperation = "apply"'), "operation")],
+    "ADP-031": [(called_back('operation = "apply"', ('reply.key = "key"\n', "")), "operation")],
     "ADP-032": [(changed(('lookup = "find"', 'answer = "file"')), "file")],
     "ADP-033": [(changed(('want = "bureau"', 'want = "bureau"\nanswer = "pull"')), "answer")],
     "ADP-034": [(above("[files]"), "[files]")],
@@ -190,4 +199,35 @@ BROKEN: dict[str, list[tuple[str, str]]] = {
     "ADP-121": [(changed(('"11990100MB9T0002XE"', '"11990100MB9T0002XF"')), "code")],
     "ADP-122": [(changed(('region = "990100"', 'region = "170100"')), "region")],
     "ADP-123": [(changed(('region = "990100"', 'region = "110100"')), "region")],
+    "ADP-150": [
+        (called_back("max_skew_s = 300"), "[callback]"),
+        (called_back('operation = "apply"\noperations = ["apply"]'), "[callback]"),
+    ],
+    "ADP-151": [
+        (called_back('operations = ["find"]'), "answer"),
+        (called_back('operation = "find"', ('kind = "lookup"', 'kind = "submit"\nanswer = "callback"')), "answer"),
+    ],
+    "ADP-152": [
+        (called_back('operations = ["apply", "find"]', ('"/find"', '"/find"\nresponse_codec = "xml"')), "operations")
+    ],
+    "ADP-153": [
+        (called_back('operations = ["apply"]\ntold_by = { place = "header" }'), "told_by"),
+        (called_back('operations = ["apply"]\ntold_by = { place = "path", values = { "a/b" = "apply" } }'), "told_by"),
+        (called_back('operations = ["apply"]\ntold_by = { place = "path", values = { a = "find" } }'), "told_by"),
+        (called_back('operation = "apply"\ntold_by = { place = "path" }'), "told_by"),
+    ],
+    "ADP-154": [
+        (called_back('operations = ["apply"]', ('"callback"', '"callback"\nheard_as = "query"')), "heard_as"),
+        (called_back('operation = "apply"', ('"callback"', '"callback"\nheard_as = "find"')), "heard_as"),
+    ],
+    "ADP-155": [
+        (called_back(f"operation = 'apply'\nreply = {{ body = '{body}', content_type = '{kind}' }}"), "reply")
+        for body, kind in (("{", "application/json"), ("<ok>", "text/xml"), ("<a/><b/>", "application/soap+xml"))
+    ]
+    + [(called_back('operations = ["apply"]\nreplies = { apply = { body = "ok" } }'), "replies")],
+    "ADP-156": [
+        (called_back("operation = 'apply'", ("total_s = 0.3", f'total_s = 0.3\nresponse_codec = "{codec}"')), "codec")
+        for codec in ("none", "binary")
+    ],
+    "ADP-157": [(called_back("operation = 'apply'", ("total_s = 0.3", f"total_s = 0.3\n{NO_STATUS}")), "errors")],
 }

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from onestop.gateway import callbacks, effects
+from onestop.gateway.callback_rules import Envelope
 from onestop.gateway.errors import CallbackNotGenuine, CallbackUnknown
 from onestop.gateway.line import Line, Where
 from onestop.gateway.manifest import Manifest
@@ -70,7 +71,7 @@ async def portal(pool, keys, heard):
 
         async def take(headers, body):
             given = {name.lower(): value for name, value in headers.items()} | {"host": "portal.example"}
-            return await callbacks.receive(pool, keys, gateway, REGION, "dep", given, body, handler)
+            return (await callbacks.receive(pool, keys, gateway, REGION, "dep", Envelope(given), body, handler)).new
 
         return take
 

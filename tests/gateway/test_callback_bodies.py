@@ -96,7 +96,7 @@ async def test_an_error_case_of_the_operation_is_the_departments_no(pool, keys, 
 
 async def test_a_callback_with_a_wrong_signature_is_refused_before_its_body_is_read(pool, keys, monkeypatch):
     async with _served(pool, keys, monkeypatch, "xml") as (work, _):
-        monkeypatch.setattr(callbacks, "_read", lambda *_: pytest.fail("read before it was known to be genuine"))
+        monkeypatch.setattr(callbacks, "_readings", lambda *_: pytest.fail("read before it was known to be genuine"))
         with pytest.raises(CallbackNotGenuine):
             await work.call_back(b"<told>", secret="of-another-department")
 
@@ -115,7 +115,11 @@ async def test_what_the_department_must_hear_is_said_to_the_first_and_to_every_r
         await _sent(work, "c1")
         body = json.dumps({"key": "c1", "number": "N1", "status": "ok"}).encode()
         for nonce in nonces:
-            request = SimpleNamespace(headers=signed_headers(body, nonce=nonce), body=AsyncMock(return_value=body))
+            request = SimpleNamespace(
+                headers=signed_headers(body, nonce=nonce),
+                body=AsyncMock(return_value=body),
+                scope={"query_string": b""},
+            )
             settings = SimpleNamespace(region=REGION)
             hear = CallbackController.receive.fn
             heard = await hear(None, request, "dep", work.pool, work.keys, work.gateway, settings, work.handler)

@@ -95,6 +95,34 @@ async def test_another_departments_file_is_not_read_and_its_keys_are_nobodys(poo
     assert report["bad"] == [{"row": 2, "cause": "nothing was sent under its key"}]
 
 
+async def test_an_operation_that_is_gone_is_told_to_its_owner_and_nothing_of_it_is_lost(exchange, pool):
+    await pool.execute("TRUNCATE adapter_notices")
+    await exchange.offer(a1="林", a2="王", b1="李")
+    await exchange.drop.look()  # a whole file, with three rows
+    await exchange.offer(c1="赵")
+    serving = exchange.work.gateway.manifests["dep"]
+    rest = [one for one in serving.operations if one.answer != "file"]
+    exchange.work.gateway.manifests["dep"] = msgspec.structs.replace(serving, operations=rest, version="1.1.0")
+    # Whoever wrote the file did not come back to note it.
+    lost = "UPDATE effects SET answer = 'none', lease_until = now() - interval '1 s' WHERE key LIKE 'a_'"
+    assert await pool.execute(lost) == "UPDATE 2"
+    exchange.answer("key,number,status\r\nb1,N1,ok\r\n")
+    with capture_logs() as logs:
+        await exchange.drop.look()
+        await exchange.drop.look()
+    assert not [one for one in logs if one["event"] == "files_failed"]
+    assert exchange.work.of("c1") == ["desk"]  # it was in no file
+    states = {row["key"]: (row["state"], row["answer"]) for row in await pool.fetch("SELECT * FROM effects")}
+    assert states["a1"] == states["a2"] == states["b1"] == ("sent", "awaited")
+    assert len(exchange.rows()) == 3
+    assert exchange.names("in") == []
+    assert exchange.names("bad") == ["dep-1.csv", "dep-1.csv.report.json"]
+    told = await pool.fetch("SELECT kind, version, params FROM adapter_notices WHERE adapter = 'dep'")
+    assert {(one["kind"], one["version"]) for one in told} == {("file_operation_gone", "1.1.0")}
+    assert {one["params"]["operation"] for one in told} == {"apply"}
+    assert len(told) == 3, "once for each file, however often it is looked at"
+
+
 async def test_bad_rows_are_named_and_the_good_ones_are_taken(exchange):
     await exchange.offer(a="林", b="陈")
     await exchange.drop.look()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.broken_manifests import BROKEN, SIGNED, STEPS, WHOLE, changed, templated, with_auth
+from gateway.broken_manifests import BROKEN, SIGNED, STEPS, WHOLE, called_back, changed, templated, with_auth
 from onestop.gateway.lint import page
 from onestop.gateway.lint.form import read_form
 from onestop.gateway.lint.lines import lines_of
@@ -103,6 +103,15 @@ def test_all_faults_of_a_manifest_that_cannot_be_used_are_named_at_once():
     first = next(one for one in lint(source.encode()) if one.severity == "error")
     assert refused.value.rule == first.rule
     assert f"bureau.toml:{first.line}:" in str(refused.value)
+
+
+def test_callbacks_that_can_be_read_are_no_fault_and_a_reader_shared_by_two_is_a_warning():
+    told_by = 'told_by = { place = "header", name = "X-Event", values = { "apply.done" = "apply" } }'
+    own = ("total_s = 0.3", 'total_s = 0.3\nerrors = [{ status = 404, outcome = "not_found" }]')
+    assert lint(called_back(f'operations = ["apply"]\n{told_by}', own).encode()) == []
+    shared = ('kind = "lookup"', 'kind = "submit"\nanswer = "callback"')
+    assert found(called_back('operation = "apply"', shared))["ADP-151"].severity == "warning"
+    assert found(called_back('operations = ["apply"]', shared))["ADP-151"].severity == "error"
 
 
 def test_the_folder_must_bear_the_adapters_name():

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from onestop.gateway import callbacks, effect_verdicts, effects, store
+from onestop.gateway.callback_rules import Envelope
 from onestop.gateway.line import Line, Where
 from onestop.gateway.manifest import parse
 from onestop.gateway.models import NewEffect
@@ -119,7 +120,9 @@ class Work:
         """Have a department answer as it signs."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = signed_headers(data, nonce=nonce, secret=secret)
-        return await callbacks.receive(self.pool, self.keys, self.gateway, REGION, adapter, headers, data, self.handler)
+        told = Envelope(headers)
+        taken = await callbacks.receive(self.pool, self.keys, self.gateway, REGION, adapter, told, data, self.handler)
+        return taken.new
 
     async def row(self, key, adapter="dep"):
         return await self.pool.fetchrow("SELECT * FROM effects WHERE adapter = $1 AND key = $2", adapter, key)

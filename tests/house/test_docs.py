@@ -156,7 +156,7 @@ KINDS = {
 # For an example that leans on another: the operation it names, the table it needs.
 BESIDE = {
     'lookup = "by_serial"': ("operation", 'request.body = { serial = "key" }\nreply.found = "record"\n', "lookup"),
-    'answer = "callback"': ("table", '[callback]\noperation = "submission"\n', ""),
+    'answer = "callback"': ("table", '[callback]\noperations = ["submission"]\n', ""),
     "[callback]": ("operation", 'answer = "callback"\nreply.key = "serial"\n', "submission"),
     "[files]": ("operation", 'id = "filed"\nanswer = "file"\n', "submission"),
 }

@@ -8,6 +8,7 @@ from onestop.db import Pool, open_pool
 from onestop.http import health
 from onestop.http.app_parts import build
 from onestop.http.health import LineHealth
+from onestop.rounds import FAILS_OFTEN, attempt
 from onestop.settings import Settings
 
 from .conftest import client_of
@@ -40,6 +41,32 @@ async def test_an_older_schema_is_not_ready(pool: Pool, keys: Keys) -> None:
     with pytest.raises(Exception, match="this release wants 9999"):
         await readyz.fn()
     assert (await livez.fn()).status == "ok"
+
+
+async def test_what_a_worker_fails_at_again_and_again_shows_until_it_goes_well(
+    pool: Pool, nobody: httpx.AsyncClient
+) -> None:
+    async def fails() -> None:
+        raise OSError("the folder is gone")
+
+    async def goes() -> None: ...
+
+    async def degraded(worker: str = "w-1") -> list[str]:
+        await health.tell_rounds(pool, worker)
+        return list((await nobody.get("/healthz")).json()["degraded"])
+
+    for _ in range(FAILS_OFTEN - 1):
+        await attempt("healing", fails, adapter="bureau")
+    assert await degraded() == []
+    await attempt("healing", fails, adapter="bureau")
+    await attempt("healing", goes, adapter="another")
+    assert await degraded() == ["worker/healing bureau"]
+    await attempt("healing", goes, adapter="bureau")
+    assert await degraded("w-2") == ["worker/healing bureau"], "the first worker has not said that it is over"
+    await pool.execute("UPDATE failing_rounds SET told_at = now() - interval '3 minutes'")
+    assert await degraded("w-2") == [], "and may never say so"
+    assert await degraded() == []
+    assert await pool.fetchval("SELECT count(*) FROM failing_rounds") == 0
 
 
 async def test_only_healthz_knows_departments(pool: Pool, site_settings: Settings) -> None:

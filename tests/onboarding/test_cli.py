@@ -72,6 +72,11 @@ def test_secrets_keys_and_windows_are_set_by_hand_and_no_value_is_shown(run, tmp
     assert made["key"] not in run("key", "list", "one")[1]
     assert run("key", "revoke", "one", made["id"], "--as", "li")[0] == 0
     assert run("key", "revoke", "one", made["id"], "--as", "li")[0] == 1
+    noted = run("notices", "one", "--json")
+    assert noted[0] == 0, noted
+    told = json.loads(noted[1])["data"]
+    kinds = [(notice["kind"], "cli:li" in notice["sentence"]) for notice in told]
+    assert kinds.count(("machine_key", True)) == kinds.count(("machine_key_revoked", True)) == 1
     window = run("window", "add", "one", "2099-01-01T22:00", "2099-01-02T02:00", "--as", "li", "--json")
     assert json.loads(window[1])["begins"].startswith("2099-01-01T14:00")  # told in China Standard Time
     assert run("window", "end", "one", json.loads(window[1])["id"], "--as", "li")[0] == 0

@@ -13,13 +13,16 @@ import pytest
 
 from onestop.db import open_pool
 from onestop.gateway import callbacks, effect_verdicts, effects, store
+from onestop.gateway.callback_rules import Envelope
 from onestop.gateway.errors import CallbackNotGenuine
 from onestop.gateway.fanout import Person, gather
+from onestop.gateway.manifest import BadManifest
 from onestop.gateway.models import Ask, NewEffect
 from onestop.gateway.registry import Registry
 from onestop.gateway.service import Gateway
 from onestop.ids import new_id
 from onestop.onboarding import service_terms
+from onestop.onboarding.errors import ChecklistOpen
 from onestop.onboarding.service import Life
 from tests.gateway.department import department
 from tests.onboarding.conftest import LIN, OFFICE, ONE, OPERATOR, TWO, ZHOU, Room, manifest
@@ -338,13 +341,42 @@ async def test_a_callback_is_believed_by_either_key_while_keys_change_and_by_no_
         stamp, nonce = str(int(time.time())), new_id("non")
         mac = hmac.digest(secret.encode(), f"{stamp}\n{nonce}\n".encode() + body, "sha256").hex()
         headers = {"x-timestamp": stamp, "x-nonce": nonce, "x-signature": mac}
-        return await callbacks.receive(room.pool, keys, here.gateway, "990100", "one", headers, body, handler)
+        told = Envelope(headers)
+        return (await callbacks.receive(room.pool, keys, here.gateway, "990100", "one", told, body, handler)).new
 
     with pytest.raises(CallbackNotGenuine):
         await send("cb-0", "third-secret")
     assert await send("cb-0", "old-secret")
     assert await send("cb-1", "new-secret")
     assert heard == [("cb-0", "N-cb-0"), ("cb-1", "N-cb-1")]
+
+
+async def test_a_version_that_a_later_rule_refuses_serves_on_and_goes_nowhere_and_its_owner_hears_of_it(
+    world, keys, told, dsn
+):
+    room, *_ = world
+    keyless = ('request.body = { key = "key", name', "request.body = { name")  # ADP-048
+    late = manifest("one").replace(*keyless)
+    with pytest.raises(BadManifest, match="ADP-048"):
+        await room.push(ONE, late.replace("1.0.0", "1.2.0"))
+    # As if they had come before the rule did.
+    changed = "UPDATE adapter_versions SET manifest = $1, digest = sha256($1) WHERE adapter = 'one' AND state = 'live'"
+    await room.pool.execute(changed, late.encode())
+    (told.adapters_dir / "filed").mkdir()
+    (told.adapters_dir / "filed/manifest.toml").write_text(manifest("filed").replace(*keyless), "utf-8")
+    async with serving(dsn, keys, told) as other:
+        assert {"one", "filed"} <= set(other.gateway.manifests)
+        assert not {"one", "filed"} & set(other.gateway.faults)
+        assert (await other.ask()).state == "ok"
+        await other.registry.refresh()
+    notices = (await room.life.notices(ONE, "one", "zh", limit=200)).data
+    [notice] = [one for one in notices if one.kind == "later_rule"]
+    assert "ADP-048" in notice.sentence
+    for state, move in (("approved", "trial"), ("trial", "publish")):
+        await room.pool.execute("UPDATE adapter_versions SET state = $1 WHERE version = '1.0.0'", state)
+        with pytest.raises(ChecklistOpen) as refused:
+            await room.move(ONE, ("one", "1.0.0"), move, numbers=[LIN])
+        assert [error.code for error in refused.value.errors] == ["adapter.lint"]
 
 
 async def test_a_submission_without_an_agreement_waits_and_is_sent_once_there_is_one(world, keys):

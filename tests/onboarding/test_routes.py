@@ -10,7 +10,12 @@ import msgspec
 import pytest
 
 from onestop.app import open_portal
+from onestop.gateway import effects
+from onestop.gateway.manifest import parse
+from onestop.gateway.models import NewEffect
+from onestop.gateway.service import Gateway
 from onestop.identity.models import Identified
+from onestop.ids import new_id
 from tests.gateway.department import department
 from tests.onboarding.conftest import LIN, Room, manifest, record_run
 from tests.onboarding.test_registry import answering
@@ -301,6 +306,33 @@ async def test_an_odd_cursor_is_a_page_and_no_failure(portal, cursor):
     await portal.send("one", "POST", "/v1/adapters", {"manifest": manifest()})
     for path in ("", "/one/versions", "/one/notices", "/one/keys", "/one/agreements"):
         assert (await portal.get("one", f"/v1/adapters{path}?cursor={cursor}")).status_code == 200
+
+
+async def test_an_operator_alone_reads_one_effect_and_nothing_that_is_sealed(portal, keys):
+    await portal.live()
+    effect = NewEffect(
+        id=new_id("eff"), case_id="case_x", step="s", adapter="one", operation="apply", key="k-of-lin",
+        payload={"name": "林晓舟", "subject": {"number": LIN}},
+    )  # fmt: skip
+    gateway = Gateway({"one": parse(manifest().encode())}, {})
+    async with portal.pool.acquire() as db, db.transaction():
+        await effects.intend(db, keys, gateway, "990100", [effect])
+    path = f"/v1/ops/effects/{effect.id}"
+    for who, status, code in (
+        ("lin", 403, "auth.role_not_allowed"),
+        ("one", 403, "auth.role_not_allowed"),
+        ("nobody", 401, "auth.required"),
+    ):
+        refused = await portal.get(who, path)
+        assert (refused.status_code, refused.json()["code"]) == (status, code), who
+    absent = await portal.get("operator", "/v1/ops/effects/eff_nothing")
+    assert (absent.status_code, absent.json()["code"]) == (404, "effect.unknown")
+    shown = await portal.get("operator", path)
+    assert shown.status_code == 200
+    told = shown.json()["effect"]
+    assert (told["id"], told["key"], told["adapter"], told["state"]) == (effect.id, "k-of-lin", "one", "intended")
+    assert LIN not in shown.text
+    assert "林晓舟" not in shown.text
 
 
 async def test_an_operator_alone_stops_a_line_and_says_why_and_until_when(portal):

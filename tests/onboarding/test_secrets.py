@@ -5,7 +5,14 @@ import pytest
 
 from onestop.gateway.places import Value, choose, place_of
 from onestop.onboarding import rules, service_secrets
-from onestop.onboarding.errors import ChecklistOpen, PlaceNotAllowed, SecretUnreadable, ThingAbsent, TooManySecrets
+from onestop.onboarding.errors import (
+    ChecklistOpen,
+    PlaceIsLive,
+    PlaceNotAllowed,
+    SecretUnreadable,
+    ThingAbsent,
+    TooManySecrets,
+)
 from tests.onboarding.conftest import LIN, ONE, TWO, certificate
 
 pytestmark = pytest.mark.anyio
@@ -35,6 +42,27 @@ async def test_every_address_of_a_place_must_be_allowed(room, more):
     with pytest.raises(PlaceNotAllowed) as refusal:
         await room.place("one", "http://127.0.0.1:9", **more)
     assert refusal.value.params["reason"] == "outside"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9", "HTTP://127.0.0.1:9/", "http://127.0.0.1:7", "http://127.0.0.1:6/base/"]
+)
+async def test_the_test_systems_address_is_never_the_live_ones(room, told, tmp_path, url):
+    await room.push()
+    (tmp_path / "environment.toml").write_text('[adapters.one]\nurl = "http://127.0.0.1:6/base"\n')
+    life = room.life
+    life.settings = msgspec.structs.replace(told, environment_file=tmp_path / "environment.toml")
+    await room.place("one", "http://127.0.0.1:9", replicas=["http://127.0.0.1:7"])
+
+    async def set_place(environment, at):
+        place = service_secrets.SetPlace(url=at)
+        await life.commit(lambda db: service_secrets.set_place(life, db, ONE, "one", environment, place))
+
+    with pytest.raises(PlaceIsLive):
+        await set_place("sandbox", url)
+    await set_place("sandbox", "http://127.0.0.1:9/test")
+    with pytest.raises(PlaceIsLive):
+        await set_place("live", "http://127.0.0.1:9/test")
 
 
 async def test_a_place_told_by_api_holds_all_that_an_environment_file_may_tell(room, told, keys):

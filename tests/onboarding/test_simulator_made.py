@@ -230,12 +230,15 @@ path = "/open"
 idempotent = "none"
 request.body = { who = "payload.id" }
 save = { ticket = "data.ticket" }
+save_headers = { at = "X-Place" }
 [[operations.steps]]
 id = "send"
 path = "/send"
 idempotent = "key"
 request.body = { key = "key", ticket = "steps.open.ticket" }
+request.headers = { X-Back-At = "steps.open.at" }
 save = { no = "no", state = "state" }
+save_headers = { etag = "ETag" }
 """
     steps[1] = (
         steps[1]
@@ -246,10 +249,15 @@ save = { no = "no", state = "state" }
         played(manifest_of("[[operations]]".join(steps))) as player,
         httpx.AsyncClient(trust_env=False) as client,
     ):
-        ticket = (await client.post(player.url + "/open", json={"who": LIN})).json()["data"]["ticket"]
-        done = (await client.post(player.url + "/send", json={"key": "k-1", "ticket": ticket})).json()
+        opened = await client.post(player.url + "/open", json={"who": LIN})
+        ticket, at = opened.json()["data"]["ticket"], opened.headers["x-place"]
+        again = await client.post(player.url + "/open", json={"who": LIN})
+        sent = await client.post(player.url + "/send", json={"key": "k-1", "ticket": ticket}, headers={"x-back-at": at})
+        done = sent.json()
         found = (await client.get(player.url + "/do/k-1")).json()
     assert (done["key"], done["state"]) == ("k-1", "ok")
+    assert again.headers["x-place"] == at
+    assert sent.headers["etag"] not in ("", at)
     assert found["no"] == done["no"]
 
 

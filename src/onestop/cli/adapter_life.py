@@ -35,7 +35,7 @@ async def _life(state: Path | None) -> AsyncIterator["Life"]:
 
     settings = settings_of(state)
     async with database(settings) as pool:
-        _, files, _ = read_files(settings.adapters_dir or shipped("adapters"))
+        _, files, _, _ = read_files(settings.adapters_dir or shipped("adapters"))
         announce = Announcer(pool)
         try:
             yield Life(pool, Keys.load(settings.state_dir, settings.crypto_suite), settings, files, announce)

@@ -64,7 +64,9 @@ def make_key(
         async def verb(db: "Connection") -> Any:
             known = await life.find(db, actor_named(who), name)
             new = machine_keys.NewMachineKey(label=label, days=days)
-            return await machine_keys.make(db, life.settings, known.owner, new, by=f"cli:{who}")
+            made = await machine_keys.make(db, life.settings, known.owner, new, by=f"cli:{who}")
+            await life.notify(db, name, None, "machine_key", label=label, by=f"cli:{who}")
+            return made
 
         return await life.commit(verb)
 
@@ -88,6 +90,7 @@ def revoke_key(speaker: Speaker, name: str, key_id: str, who: str, state: Path |
         async def verb(db: "Connection") -> None:
             known = await life.find(db, actor_named(who), name)
             await machine_keys.revoke(db, life.settings, known.owner, key_id, by=f"cli:{who}")
+            await life.notify(db, name, None, "machine_key_revoked", key=key_id, by=f"cli:{who}")
 
         await life.commit(verb)
 

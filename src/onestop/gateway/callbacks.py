@@ -1,16 +1,21 @@
-"""A department's own answer to something sent to it earlier: genuine, new, and about an effect we know."""
+"""A department's own answer to something sent to it earlier: genuine, new, and about an effect we know.
 
-import contextlib
+It is read in the words of the version its effect was sent with, as the effect's own operation declares; where that
+version is not kept, or the department has moved on, in those of the version that serves. See docs/manifest.md.
+"""
+
 import time
 from collections.abc import Mapping
 
+import msgspec
 import structlog
 
 from onestop.crypto import Keys
 from onestop.db import Connection, Pool
 from onestop.gateway import facts, store
 from onestop.gateway.auth.kinds import Outgoing
-from onestop.gateway.effect_rows import sealed_result
+from onestop.gateway.callback_rules import Envelope, Untold, heard_by, reader_of, readers, told_operation
+from onestop.gateway.effect_rows import sealed_result, values_of
 from onestop.gateway.effect_verdicts import said
 from onestop.gateway.effects import Handler
 from onestop.gateway.errors import CallbackNotGenuine, CallbackUnknown, CallbackUnreadable, NoSuchAdapter
@@ -19,11 +24,33 @@ from onestop.gateway.line import Line
 from onestop.gateway.manifest import Callback, CallbackReply
 from onestop.gateway.mapping.language import MappingFailed
 from onestop.gateway.models import Effect
-from onestop.gateway.operations import Answer, Prepared
+from onestop.gateway.operations import Answer, Heard, Prepared
 from onestop.gateway.service import Gateway
 from onestop.outbound.errors import BadBody
 
 log = structlog.get_logger(__name__)
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """A callback is on record."""
+
+    new: bool  # False: the same answer came before, and nothing changed
+    reply: CallbackReply | None  # what the department must hear; None: our own words
+
+
+class _Reading(msgspec.Struct, frozen=True):
+    """A genuine callback as one operation of one version reads it."""
+
+    line: Line
+    nonce: str
+    told: str | None  # the operation it tells outside its body
+    reader: str
+    heard: Heard
+
+    @property
+    def prepared(self) -> Prepared:
+        """Return the operation that reads it."""
+        return self.line.operations[self.reader]
 
 
 async def receive(
@@ -32,47 +59,36 @@ async def receive(
     gateway: Gateway,
     region: str,
     adapter: str,
-    headers: Mapping[str, str],
+    envelope: Envelope,
     body: bytes,
     handler: Handler,
-) -> bool:
-    """Take a callback and tell the handler, in one transaction; False where the same answer came before.
+) -> Receipt:
+    """Take a callback and tell the handler, in one transaction.
 
     Raises:
         NoSuchAdapter: nobody of that name answers by callback.
         CallbackNotGenuine: not proved to be the department's own, as its manifest declares, within the allowed skew.
-        CallbackUnreadable: the body is not what the manifest declares.
-        CallbackUnknown: nothing was sent under the key it names.
+        CallbackUnreadable: the body is not what the manifest declares, or is about somebody else.
+        CallbackUnknown: nothing was sent under the key, or the department's number, that it names.
     """
-    lines = [line for line in gateway.lines_of(adapter) if line.manifest.callback is not None]
+    lines = _lines(gateway, adapter)
     if not lines:
         raise NoSuchAdapter(adapter)
-    line, nonce = _genuine(lines, headers, body)
-    key, answer = _read(line, _reader(line), body)
-    sent_by = await store.version_by_key(pool, region, adapter, key)
-    if sent_by is not None and sent_by != line.manifest.version:
-        # Answered in the words of the version it was sent with, while that is kept.
-        line = next((one for one in lines if one.manifest.version == sent_by), line)
-        key, answer = _read(line, _reader(line), body)
-    prepared = _reader(line)
+    readings = _readings(_genuine(lines, envelope, body), envelope, body)
+    sent, reading, answer = await _chosen(pool, region, adapter, lines[0], readings)
     async with pool.acquire() as db, db.transaction():
-        effect = await store.by_key_for_update(db, region, adapter, key)
+        effect = await store.by_key_for_update(db, region, adapter, sent.key)
         if effect is None:
-            raise CallbackUnknown(adapter, fact("callback_key", member=prepared.spec.reply.key or ""))
-        if not await store.insert_callback(db, region, adapter, nonce):
-            return False
-        new = await take_answer(db, keys, effect, prepared, answer, handler)
-    log.info("callback_received", adapter=adapter, effect=effect.id, new=new)
+            raise CallbackUnknown(adapter, _key_fact(reading))
+        await _check_person(db, keys, effect, reading)
+        new = await store.insert_callback(db, region, adapter, reading.nonce)
+        if new:
+            own = reading.line.operations.get(effect.operation, reading.prepared)
+            new = await take_answer(db, keys, effect, own, answer, handler)
+    log.info("callback_received", adapter=adapter, effect=effect.id, version=reading.line.manifest.version, new=new)
     if new:
         await gateway.changed(pool, effect.case_id)
-    return new
-
-
-def acknowledgement(gateway: Gateway, adapter: str) -> CallbackReply | None:
-    """Return what the newest version with callbacks wants to hear once one is on record; None: our own words."""
-    told = (line.manifest.callback for line in gateway.lines_of(adapter))
-    newest = next((rules for rules in told if rules is not None), None)
-    return newest.reply if newest is not None else None
+    return Receipt(new, heard_by(_rules(reading.line), effect.operation))
 
 
 async def take_answer(
@@ -102,43 +118,162 @@ async def take_answer(
     return True
 
 
-def _genuine(lines: list[Line], headers: Mapping[str, str], body: bytes) -> tuple[Line, str]:
-    """Return the newest line by which a callback is genuine and can be read, and its nonce.
+def _lines(gateway: Gateway, adapter: str) -> list[Line]:
+    """Return the lines that take callbacks: the one that serves, then those kept, the newest first, a trial last."""
+    serving, trial = gateway.lines.get(adapter), gateway.shown.trials.get(adapter)
+    tried = trial.line if trial is not None else None
+
+    def place(line: Line) -> tuple[bool, bool, list[int]]:
+        return line is not serving, line is tried, [-int(part) for part in line.manifest.version.split(".")]
+
+    lines = {id(line): line for line in gateway.lines_of(adapter) if line.manifest.callback is not None}
+    return sorted(lines.values(), key=place)
+
+
+def _genuine(lines: list[Line], envelope: Envelope, body: bytes) -> list[tuple[Line, str]]:
+    """Return the lines by which a callback is genuine, in their order, each with its nonce.
 
     Raises:
-        CallbackNotGenuine: by none; for the reason the newest has.
+        CallbackNotGenuine: by none; for the reason the first has.
     """
-    found: list[tuple[Line, str]] = []
-    refusal: CallbackNotGenuine | None = None
-    for line in lines:
-        try:
-            found.append((line, _check(line, headers, body)))
-        except CallbackNotGenuine as refused:
-            refusal = refusal or refused
+    now = time.time()
+    found = [(line, nonce) for line in lines if (nonce := _nonce(line, envelope, body, now)) is not None]
     if not found:
-        raise refusal or CallbackNotGenuine(lines[0].manifest.id)
-    for line, nonce in found:
-        with contextlib.suppress(CallbackUnreadable):
-            _read(line, _reader(line), body)
-            return line, nonce
-    return found[0]
+        raise CallbackNotGenuine(
+            lines[0].manifest.id, _why_not_genuine(lines[0].manifest.callback, envelope.headers, now)
+        )
+    return found
 
 
-def _reader(line: Line) -> Prepared:
+def _nonce(line: Line, envelope: Envelope, body: bytes, now: float) -> str | None:
+    """Return the nonce of a callback that is genuine by a line; None where it is not."""
+    path = f"/v1/callbacks/{line.manifest.id}" + (f"/{envelope.segment}" if envelope.segment is not None else "")
+    headers = envelope.headers
+    message = Outgoing("POST", f"http://{headers.get('host', '')}", path, envelope.query, list(headers.items()), body)
+    return line.genuine(message, now) if line.genuine is not None else None
+
+
+def _readings(genuine: list[tuple[Line, str]], envelope: Envelope, body: bytes) -> list[_Reading]:
+    """Return every way in which a callback can be read and names an effect; at least one.
+
+    Raises:
+        CallbackUnreadable: there is none; for the reason the first version has.
+    """
+    found: list[_Reading] = []
+    refusal: CallbackUnreadable | None = None
+    for line, nonce in genuine:
+        try:
+            told = told_operation(_rules(line), envelope)
+        except Untold:
+            refusal = refusal or CallbackUnreadable(line.manifest.id, _untold_fact(_rules(line)))
+            continue
+        for name in readers(line.manifest) if told is None else [reader_of(line.manifest, told) or told]:
+            try:
+                found.append(_Reading(line, nonce, told, name, _heard(line, name, body)))
+            except CallbackUnreadable as refused:
+                refusal = refusal or refused
+    if not found:
+        raise refusal or CallbackUnreadable(genuine[0][0].manifest.id)
+    return found
+
+
+def _heard(line: Line, reader: str, body: bytes) -> Heard:
+    """Decode a body as one operation does.
+
+    Raises:
+        CallbackUnreadable: it is not what the operation declares, or names nothing by which an effect is found.
+    """
+    prepared = line.operations[reader]
+    try:
+        heard = prepared.hear(body)
+    except (BadBody, MappingFailed) as fault:
+        raise CallbackUnreadable(line.manifest.id, fact("callback_body", why=str(fault))) from fault
+    if heard.key is None and heard.reference is None:
+        reply = prepared.spec.reply
+        raise CallbackUnreadable(line.manifest.id, facts.missing(reply.key or reply.reference or "key", heard.value))
+    return heard
+
+
+async def _chosen(
+    pool: Pool, region: str, adapter: str, newest: Line, readings: list[_Reading]
+) -> tuple[store.Named, _Reading, Answer]:
+    """Return the effect a callback speaks of, and how it is to be read.
+
+    The version that the effect was sent with goes before the newest, and no other reads it.
+
+    Raises:
+        CallbackUnknown: no effect is named, or several are.
+        CallbackUnreadable: what it says of the effect is not what either version declares.
+    """
+    keys = {one.heard.key for one in readings if one.heard.key is not None}
+    numbers = {one.heard.reference for one in readings if one.heard.reference is not None}
+    rows = await store.named(pool, region, adapter, keys, numbers)
+    fitting = [(row, one) for row in rows for one in readings if _fits(row, one, newest)]
+    if len({row.id for row, _ in fitting}) != 1:
+        _first_answer(adapter, readings)  # a body that cannot be read is told so, whatever it names
+        raise CallbackUnknown(adapter, _key_fact(readings[0]))
+    fitting.sort(key=lambda pair: pair[1].line.manifest.version != pair[0].version)
+    reading, answer = _first_answer(adapter, [reading for _, reading in fitting])
+    return fitting[0][0], reading, answer
+
+
+def _fits(row: store.Named, reading: _Reading, newest: Line) -> bool:
+    """Tell whether a reading is that of an effect: it names it, its operation reads it, and its version may."""
+    heard, line = reading.heard, reading.line
+    named = row.key == heard.key if heard.key is not None else row.reference == heard.reference
+    if not named or (reading.told is not None and reading.told != row.operation):
+        return False
+    if line is not newest and line.manifest.version != row.version:
+        return False
+    return reader_of(line.manifest, row.operation) == reading.reader
+
+
+def _first_answer(adapter: str, readings: list[_Reading]) -> tuple[_Reading, Answer]:
+    """Return the first reading by which a body says something, and what.
+
+    Raises:
+        CallbackUnreadable: there is none.
+    """
+    refusal: MappingFailed | None = None
+    for reading in readings:
+        try:
+            return reading, reading.prepared.said_later(reading.heard.value)
+        except MappingFailed as fault:
+            refusal = refusal or fault
+    raise CallbackUnreadable(adapter, fact("callback_body", why=str(refusal))) from refusal
+
+
+async def _check_person(db: Connection, keys: Keys, effect: Effect, reading: _Reading) -> None:
+    """Refuse what names another person than the effect is about, where the manifest says that it names one.
+
+    Raises:
+        CallbackUnreadable: it is about somebody else.
+    """
+    prepared = reading.prepared
+    if prepared.spec.reply.subject is None:
+        return
+    values = values_of(keys, effect, await store.payload_of(db, effect))
+    about = reading.line.operations.get(effect.operation, prepared).about(values)
+    if not prepared.names_person(reading.heard.value, about if isinstance(about, str) else None):
+        raise CallbackUnreadable(effect.adapter, fact("subject_mismatch", member=prepared.spec.reply.subject))
+
+
+def _rules(line: Line) -> Callback:
     rules = line.manifest.callback
-    assert rules is not None  # asked by the caller
-    return line.operations[rules.operation]
+    assert rules is not None  # as `_lines` chose
+    return rules
 
 
-def _check(line: Line, headers: Mapping[str, str], body: bytes) -> str:
-    """Return the nonce of a genuine callback."""
-    adapter, now = line.manifest.id, time.time()
-    told = list(headers.items())
-    message = Outgoing("POST", f"http://{headers.get('host', '')}", f"/v1/callbacks/{adapter}", "", told, body)
-    nonce = line.genuine(message, now) if line.genuine is not None else None
-    if nonce is None:
-        raise CallbackNotGenuine(adapter, _why_not_genuine(line.manifest.callback, headers, now))
-    return nonce
+def _key_fact(reading: _Reading) -> Fact:
+    reply = reading.prepared.spec.reply
+    return fact("callback_key", member=reply.key or reply.reference or "")
+
+
+def _untold_fact(rules: Callback) -> Fact:
+    told_by = rules.told_by
+    place = "path" if told_by is None else f"{told_by.place} {told_by.name or ''}".strip()
+    known = facts.names(told_by.values or rules.operations) if told_by is not None else "—"
+    return fact("callback_operation", place=place, known=known)
 
 
 def _why_not_genuine(rules: Callback | None, headers: Mapping[str, str], now: float) -> Fact | None:
@@ -153,13 +288,3 @@ def _why_not_genuine(rules: Callback | None, headers: Mapping[str, str], now: fl
     if not 8 <= len(nonce) <= 128 or not nonce.isascii():
         return fact("callback_nonce", header=rules.nonce_header)
     return fact("callback_signature", header=rules.signature_header, base=rules.base.replace("\n", "\\n"))
-
-
-def _read(line: Line, prepared: Prepared, body: bytes) -> tuple[str, Answer]:
-    try:
-        key, answer = prepared.called_back(body)
-    except (BadBody, MappingFailed) as fault:
-        raise CallbackUnreadable(line.manifest.id, fact("callback_body", why=str(fault))) from fault
-    if key is None:
-        raise CallbackUnreadable(line.manifest.id, facts.missing(prepared.spec.reply.key or "reply.key", answer.body))
-    return key, answer

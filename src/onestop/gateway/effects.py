@@ -32,6 +32,7 @@ from onestop.gateway.line import CallFailed, Line
 from onestop.gateway.models import Effect, NewEffect, Settled
 from onestop.gateway.operations import Answer, Prepared
 from onestop.gateway.service import Gateway
+from onestop.rounds import failed, went_well
 
 log = structlog.get_logger(__name__)
 
@@ -126,8 +127,10 @@ class Dispatcher:
             )
         except Exception as fault:
             log.warning("ledger_unreachable", fault=type(fault).__name__)
+            failed("ledger")
             await asyncio.sleep(1.0)
             return 0
+        went_well("ledger")
         for effect in claimed:
             if await self._was_ours(effect):
                 continue

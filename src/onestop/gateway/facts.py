@@ -106,6 +106,7 @@ FACTS: Final[dict[str, tuple[str | None, Actor]]] = {
     "callback_signature": ("identity", "department"),
     "callback_key": ("schema", "department"),
     "callback_body": ("schema", "department"),
+    "callback_operation": ("schema", "department"),
     "session_over": ("identity", "caller"),
     "not_signed_in": ("identity", "caller"),
     "request_role": ("mandate", "caller"),

@@ -29,12 +29,14 @@ from onestop.gateway.manifest import Files, Manifest, Operation
 from onestop.gateway.mapping.language import MappingFailed, tree
 from onestop.gateway.operations import Prepared
 from onestop.gateway.service import Gateway
+from onestop.gateway.store_registry import insert_notice
 from onestop.ids import new_id
 from onestop.rounds import attempt, repeat
 
 log = structlog.get_logger(__name__)
 
 _LOOK_S = 1.0
+_ANSWER_WITHIN_S = 30 * 86400.0  # where no manifest says it any more
 _LEASE_S = 60.0  # to write one file
 _MOST_BYTES = 67_108_864
 _MOST_TOLD = 1000  # bad rows in one report
@@ -87,9 +89,10 @@ class FileDrop:
 
     async def look(self) -> None:
         """Write every file that is due and read every file that came; one department's fault is its own."""
-        users = [one for one in self._gateway.manifests.values() if one.files and _by_file(one)]
+        # One without an operation by file may still have files of operations that an earlier version had.
+        users = [one for one in self._gateway.manifests.values() if one.files]
         if self._folder is None:
-            if users:
+            if any(map(_by_file, users)):
                 log.warning("files_without_folder", adapters=[one.id for one in users])
             return
         for manifest in users:
@@ -120,7 +123,12 @@ class FileDrop:
         self, manifest: Manifest, files: Files, folder: Path, batch: str, taken: Sequence[store_files.InFile]
     ) -> None:
         """Write a file of effects that are marked as sent in it, and note that it is there."""
-        operation = manifest.operation(taken[0].operation)
+        operation = _operation(manifest, taken[0].operation)
+        if operation is None:
+            await self._tell_gone(manifest, taken[0].operation, batch)
+            for effect in taken:
+                await self._set_aside(effect, f"{effect.operation} is no longer in the manifest")
+            return
         rows, ids = [], []
         for effect in sorted(taken, key=lambda one: one.id):
             try:
@@ -172,13 +180,24 @@ class FileDrop:
             if written is None:
                 await self._put_out(manifest, files, folder, batch, taken)
                 continue
-            operation = manifest.operation(taken[0].operation)
+            name = taken[0].operation
+            operation = _operation(manifest, name)
+            if operation is None:
+                await self._tell_gone(manifest, name, batch)
             there = _keys_in(files, operation, written)
-            await asyncio.to_thread(_complete, folder / "out", batch, written, manifest.id, operation.id, files)
+            await asyncio.to_thread(_complete, folder / "out", batch, written, manifest.id, name, files)
             ids = [effect.id for effect in taken if effect.key in there]
-            await store_files.out(self._pool, self._region, self.worker, batch, ids, operation.answer_within_s)
+            within_s = operation.answer_within_s if operation is not None else _ANSWER_WITHIN_S
+            await store_files.out(self._pool, self._region, self.worker, batch, ids, within_s)
             await store_files.not_out(self._pool, self._region, self.worker, batch)
             log.info("file_found", file=batch, rows=len(ids))
+
+    async def _tell_gone(self, manifest: Manifest, operation: str, file: str) -> None:
+        """Tell the owner that a file speaks of an operation that its manifest no longer has; once for each file."""
+        log.warning("file_operation_gone", adapter=manifest.id, operation=operation, file=file)
+        told = {"operation": operation, "file": file}
+        id_ = "file-gone:" + hashlib.sha256(f"{manifest.id}\n{operation}\n{file}".encode()).hexdigest()[:32]
+        await insert_notice(self._pool, id_, manifest.id, manifest.version, "file_operation_gone", told)
 
     # --- in -----------------------------------------------------------------------------------------------------------
 
@@ -205,6 +224,9 @@ class FileDrop:
             report.rows += 1
             try:
                 new = await self._take(manifest, [one for one in readers if one is not None], row)
+            except _Gone as fault:
+                await self._tell_gone(manifest, fault.operation, path.name)
+                report.bad.append(Fault(nth, str(fault)))
             except (BadRow, MappingFailed) as fault:
                 report.bad.append(Fault(nth, str(fault)[:200]))
             else:
@@ -215,7 +237,7 @@ class FileDrop:
     async def _take(self, manifest: Manifest, readers: Sequence[Prepared], row: Row | BadRow) -> bool:
         if isinstance(row, BadRow):
             raise row
-        key = next((str(found) for one in readers if one.key and (found := one.key(row))), row.get("key"))
+        key = next((str(found) for one in readers if one.key and (found := _key_of(one, row))), row.get("key"))
         if not key or not isinstance(key, str):
             raise BadRow("it names no key of ours")
         async with self._pool.acquire() as db, db.transaction():
@@ -224,7 +246,7 @@ class FileDrop:
                 raise BadRow("nothing was sent under its key")
             prepared = next((one for one in readers if one.spec.id == effect.operation), None)
             if prepared is None:
-                raise BadRow("its operation is no longer in the manifest")
+                raise _Gone(effect.operation)
             answer = prepared.read(row)
             if answer.kind != "ok" or answer.outcome is None:
                 raise BadRow(answer.reason or "it holds no outcome")
@@ -234,15 +256,38 @@ class FileDrop:
         return new
 
 
+class _Gone(BadRow):
+    """An answer to an operation that the manifest no longer has: it stands in `bad`, and its effect waits."""
+
+    def __init__(self, operation: str) -> None:
+        super().__init__(f"its operation {operation} is no longer in the manifest")
+        self.operation = operation
+
+
+def _key_of(reader: Prepared, row: Row) -> Any:
+    """Return what a reader finds as our key; None where a row of another operation has not its form."""
+    try:
+        return reader.key(row) if reader.key is not None else None
+    except MappingFailed:
+        return None
+
+
+def _operation(manifest: Manifest, name: str) -> Operation | None:
+    return next((one for one in manifest.operations if one.id == name), None)
+
+
 def _by_file(manifest: Manifest) -> list[Operation]:
     return [one for one in manifest.operations if one.answer == "file"]
 
 
-def _keys_in(files: Files, operation: Operation, data: bytes) -> set[str]:
-    """Return the keys in a file of our own."""
+def _keys_in(files: Files, operation: Operation | None, data: bytes) -> set[str]:
+    """Return the keys in a file of our own; every text where nobody knows any more which column they stand in."""
+    rows = [row for _, row in file_rows.read(files, data) if isinstance(row, dict)]
+    if operation is None:
+        return {str(value) for row in rows for value in row.values()}
     body = operation.request.body or {}
     column = next((name for name, source in body.items() if source == "key"), "key")
-    return {str(row[column]) for _, row in file_rows.read(files, data) if isinstance(row, dict)}
+    return {str(row[column]) for row in rows}
 
 
 # --- the folder; all of it runs in a thread ---------------------------------------------------------------------------

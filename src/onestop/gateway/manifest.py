@@ -4,9 +4,10 @@ A manifest without a time limit, a legal basis or an answer to "is it safe to se
 """
 
 import tomllib
+from collections.abc import Collection
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -17,12 +18,9 @@ from onestop.gateway.manifest_auth import (
     Auth,
     Basic,
     ClientCredentials,
-    Digest,
-    Encoding,
     HttpSignature,
     Jose,
     Login,
-    MessageAlgorithm,
     NoAuth,
     Params,
     Protection,
@@ -37,13 +35,13 @@ from onestop.gateway.manifest_base import (
     Division,
     Name,
     Network,
-    Recipe,
     Sensitivity,
     Strict,
     Tree,
     Version,
     Words,
 )
+from onestop.gateway.manifest_callback import Callback, CallbackReply, ToldBy
 from onestop.gateway.manifest_operations import (
     Each,
     ErrorCase,
@@ -58,12 +56,15 @@ from onestop.gateway.manifest_operations import (
     Step,
 )
 
+if TYPE_CHECKING:
+    from onestop.gateway.lint.findings import Finding
+
 __all__ = (
-    "Always", "ApiKey", "Auth", "BadManifest", "Basic", "Callback", "ClientCredentials", "Department", "Each",
-    "ErrorCase", "Example", "Files", "HttpSignature", "Jose", "Limits", "Login", "Lookup", "Manifest", "NoAuth",
+    "Always", "ApiKey", "Auth", "BadManifest", "Basic", "Callback", "CallbackReply", "ClientCredentials", "Department",
+    "Each", "ErrorCase", "Example", "Files", "HttpSignature", "Jose", "Limits", "Login", "Lookup", "Manifest", "NoAuth",
     "Operation", "OutcomeMap", "Paging", "Params", "Poll", "Probe", "Protection", "Reply", "Request", "SelfSigned",
-    "Sensitivity", "Signed", "Sm4", "Step", "Strict", "System", "Tls", "Tree", "Window", "Words", "WsSecurity",
-    "load", "parse",
+    "Sensitivity", "Signed", "Sm4", "Step", "Strict", "System", "Tls", "ToldBy", "Tree", "Window", "Words",
+    "WsSecurity", "load", "parse", "parse_serving",
 )  # fmt: skip
 
 
@@ -82,37 +83,6 @@ class Department(Strict, frozen=True, kw_only=True):
     contact: str
     system: System
     network: Network = "extranet"
-
-
-class CallbackReply(Strict, frozen=True, kw_only=True):
-    """What a department hears when its callback is on record, new or not."""
-
-    status: Literal[200, 201, 202] = 200
-    body: Annotated[str, Meta(min_length=1, max_length=4096)]  # word for word
-    content_type: Annotated[str, Meta(pattern=r"^[a-z]+/[a-z0-9.+-]+(; ?charset=utf-8)?$")] = "application/json"
-
-
-class Callback(Strict, frozen=True, kw_only=True):
-    """How the department's own answers are known to be the department's.
-
-    signed: over `base`, by `digest`; secret `callback_secret` (hmac-…) or `callback_key` (their public key: PEM,
-    certificate, JWK or JWKS). standard_webhooks: headers `webhook-id`, `-timestamp`, `-signature`; `callback_secret`.
-    http_signature: RFC 9421, by `algorithm`, covering `components`. token: `callback_secret` itself in
-    `signature_header`, which proves least. Of a secret, `next_<its name>` is good as well while one replaces the other.
-    """
-
-    kind: Literal["signed", "standard_webhooks", "http_signature", "token"] = "signed"
-    base: Recipe = "{timestamp}\n{nonce}\n{body}"
-    digest: Digest = "hmac-sha256"
-    encoding: Encoding = "hex"
-    timestamp_header: str = "X-Timestamp"  # seconds, or milliseconds in 13 digits
-    nonce_header: str = "X-Nonce"
-    signature_header: str = "X-Signature"
-    algorithm: MessageAlgorithm = "ecdsa-p256-sha256"
-    components: tuple[str, ...] = ("@method", "@path", "content-digest")  # what must be covered at least
-    max_skew_s: Annotated[int, Meta(ge=1, le=3600)] = 300
-    operation: Name  # the submit operation whose `reply` reads the callback's body
-    reply: CallbackReply | None = None  # None: `{"received": true, "new": …}`
 
 
 class Limits(Strict, frozen=True, kw_only=True):
@@ -185,20 +155,47 @@ class Manifest(Strict, frozen=True, kw_only=True):
         raise BadManifest(f"{self.id} has no operation {name}")
 
 
+# Rules that came after manifests were on line that break them: such a manifest is refused where it is handed in, linted
+# or moved, and goes on where it serves already, for a department's bad sentence is a smaller harm than no department.
+LATER_RULES: Final = frozenset(("ADP-045", "ADP-046", "ADP-047", "ADP-048", "ADP-049", "ADP-155", "ADP-156"))
+
+
 def parse(data: bytes, name: str = "manifest.toml") -> Manifest:
     """Read one manifest; `name` is the file's, and `<folder>/manifest.toml` must name the adapter's id.
 
     Raises:
         BadManifest: the linter finds an error; the sentence is the first one's, `rule` its number.
     """
+    manifest, remark = _read(data, name, frozenset())
+    assert remark is None  # nothing was passed over
+    return manifest
+
+
+def parse_serving(data: bytes, name: str = "manifest.toml") -> tuple[Manifest, str | None]:
+    """Read a manifest that serves already, and the sentence of an error that only a later rule finds; None: none does.
+
+    Raises:
+        BadManifest: as `parse`, but for `LATER_RULES`.
+    """
+    return _read(data, name, LATER_RULES)
+
+
+def _read(data: bytes, name: str, passed_over: Collection[str]) -> tuple[Manifest, str | None]:
     from onestop.gateway.lint.linter import lint, worst  # the rules read the structs of this module
 
-    found = worst(lint(data, name))
-    if found is not None:
-        where = f"{name}:{found.line}" if found.line else name
-        place = f" {found.where}:" if found.where else ""
-        raise BadManifest(f"{where}:{place} {found.says('en')} ({found.rule})", rule=found.rule)
-    return msgspec.convert(tomllib.loads(data.decode("utf-8")), Manifest)
+    found = lint(data, name)
+    bad = worst(one for one in found if one.rule not in passed_over)
+    if bad is not None:
+        raise BadManifest(_sentence(bad, name), rule=bad.rule)
+    late = worst(found)
+    manifest = msgspec.convert(tomllib.loads(data.decode("utf-8")), Manifest)
+    return manifest, _sentence(late, name) if late is not None else None
+
+
+def _sentence(found: "Finding", name: str) -> str:
+    where = f"{name}:{found.line}" if found.line else name
+    place = f" {found.where}:" if found.where else ""
+    return f"{where}:{place} {found.says('en')} ({found.rule})"
 
 
 def load(folder: Path) -> dict[str, Manifest]:

@@ -196,6 +196,8 @@ class Operation(Strict, frozen=True, kw_only=True):
     paging: Paging | None = None
     errors: tuple[ErrorCase, ...] = ()
     answer: Literal["now", "callback", "poll", "pull", "file"] = "now"
+    heard_as: Name | None = None  # the operation whose `reply` reads callbacks about this one; None: its own
+    about: Expression | None = None  # over the request's values: whose number `reply.subject` must give in a callback
     poll: Poll | None = None
     answer_within_s: Annotated[float, Meta(ge=1)] = 30 * 86400.0  # then a person asks what became of the answer
     lookup: Name | None = None  # the operation that finds an effect by our key

@@ -1,13 +1,25 @@
 """One operation of a manifest, compiled: values into a request, a reply into an answer."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from onestop.gateway import facts
+from onestop.gateway.answers import (
+    OUTCOMES,
+    Answer,
+    AnswerKind,
+    Heard,
+    holds,
+    kind_of_status,
+    maybe,
+    names_path,
+    optional_text,
+    sentence_of,
+    text_of,
+)  # fmt: skip
 from onestop.gateway.auth.keys import naming
 from onestop.gateway.bodies import codecs, forms, protection
-from onestop.gateway.facts import Fact
 from onestop.gateway.manifest import ErrorCase, Manifest, Operation
 from onestop.gateway.mapping.language import (
     Compiler,
@@ -16,7 +28,6 @@ from onestop.gateway.mapping.language import (
     Value,
     check_size,
     expression,
-    path_of,
     tree,
 )
 from onestop.gateway.mapping.values import MOST_PARTS, most_text, plain
@@ -29,32 +40,9 @@ from onestop.outbound.decoding import decode_json
 from onestop.outbound.errors import BadBody, BadMessage
 from onestop.outbound.models import Limits, Reply
 
-AnswerKind = Literal["ok", "not_found", "denied", "invalid", "declined", "correction", "busy", "down", "bad_reply"]
+__all__ = ("Answer", "AnswerKind", "Heard", "Prepared", "prepare")
+
 _Pairs = list[tuple[str, str]]
-_OUTCOMES = frozenset(("completed", "pending", "declined", "correction", "extended", "transferred"))
-
-
-class Answer:
-    """What a department said, in our words."""
-
-    __slots__ = (
-        "as_of", "body", "fact", "fields", "kind", "later", "outcome", "own_id", "reason", "reference", "reply",
-        "retry_after_s",
-    )  # fmt: skip
-
-    def __init__(self, kind: AnswerKind, reply: Reply | None = None) -> None:
-        self.kind = kind
-        self.reply = reply
-        self.body: Value = None  # as decoded, of an accepted reply
-        self.fields: dict[str, Any] | None = None
-        self.as_of: str | None = None
-        self.outcome: Outcome | None = None  # of a submission, a status or a look-up
-        self.reference: str | None = None
-        self.own_id: str | None = None  # what the department itself calls the person asked about
-        self.reason: str | None = None  # the department's own sentence, or what cannot be read
-        self.retry_after_s: float | None = None
-        self.fact: Fact | None = None  # what decided, where there is no answer
-        self.later: Value = None  # when the department says that its answer will be there: an instant, or seconds
 
 
 class Prepared:
@@ -89,24 +77,25 @@ class Prepared:
         if kind is not None:
             self._fixed.append(("Content-Type", kind))
         reply = operation.reply
-        self._found = _maybe(reply.found, codes)
-        self._says_none = _naming(reply.found or ".")
-        self._as_of = _maybe(reply.as_of, codes)
-        self._subject = _maybe(reply.subject, codes)
-        self._reference = _maybe(reply.reference, codes)
-        self._own_id = _maybe(reply.own_id, codes)
+        self._found = maybe(reply.found, codes)
+        self._says_none = names_path(reply.found or ".")
+        self._as_of = maybe(reply.as_of, codes)
+        self._subject = maybe(reply.subject, codes)
+        self._reference = maybe(reply.reference, codes)
+        self._own_id = maybe(reply.own_id, codes)
         self.needs_own_id = asks_by_own_id(self.spec)
-        self._reason = _maybe(reply.reason, codes)
-        self._later = _maybe(reply.later, codes)
-        self.key = _maybe(reply.key, codes)
-        self._outcome = _maybe(reply.outcome.path if reply.outcome else None, codes)
+        self._reason = maybe(reply.reason, codes)
+        self._later = maybe(reply.later, codes)
+        self.key = maybe(reply.key, codes)
+        self.about = expression(operation.about or "subject.number", codes)
+        self._outcome = maybe(reply.outcome.path if reply.outcome else None, codes)
         compiler = Compiler(codes)
         self._most_text = most_text(operation.max_reply_bytes)
         self._fields = compiler.counted(compiler.tree(reply.fields), self._most_text)
         self._leaves = compiler.leaves
         self._header_fields = [(name, header.lower().encode()) for name, header in reply.header_fields.items()]
         self._reference_header = reply.reference_header.lower().encode() if reply.reference_header else None
-        self._errors = [(case, _maybe(case.path, codes), _maybe(case.reason, codes)) for case in operation.errors]
+        self._errors = [(case, maybe(case.path, codes), maybe(case.reason, codes)) for case in operation.errors]
 
     def request(self, values: dict[str, Any]) -> tuple[str, str, list[tuple[str, str]], bytes]:
         """Return path, query, headers and body of a request; of the first page where none is told.
@@ -144,7 +133,7 @@ class Prepared:
             if isinstance(value, (dict, list)):
                 pairs += several(name, value)
             elif value is not None or not (spared or name == cursor):
-                pairs.append((name, _text(value)))
+                pairs.append((name, text_of(value)))
         return pairs
 
     def answer(self, reply: Reply, number: str | None) -> Answer:
@@ -167,7 +156,7 @@ class Prepared:
                 if pages is not None and pages.count and answer.kind == "not_found":
                     answer.kind = "bad_reply"  # the pages before it did hold something
             elif status not in self.spec.accept:
-                answer = Answer(_by_status(status), reply)
+                answer = Answer(kind_of_status(status), reply)
                 answer.fact = facts.of_status(reply, self.spec, self._auth)
             elif status == 204 and self._found is not None:
                 return Answer("not_found", reply)  # no content is the department's word that there is none
@@ -213,28 +202,49 @@ class Prepared:
             answer.reason, answer.fact = str(fault), facts.of_body(fault, self.spec)
             return answer
 
-    def called_back(self, body: bytes) -> tuple[str | None, Answer]:
-        """Read what the department sends of itself; return our key that it names, None where it names none.
+    def hear(self, body: bytes) -> Heard:
+        """Decode what the department sends of itself, as far as is needed to know of what it speaks.
 
         Raises:
             BadBody: it is not what the operation's replies are.
-            MappingFailed: a value has not the form it needs, or an error case tells no final word.
+            MappingFailed: what names the effect has not the form it needs.
         """
         value = self._read(body)
         key = self.key(value) if self.key else None
-        # A callback has no status of its own: it counts as an accepted reply.
+        reference = optional_text(self._reference(value)) if self._reference and self.key is None else None
+        return Heard(key if isinstance(key, str) and key else None, reference, value)
+
+    def said_later(self, value: Value) -> Answer:
+        """Return what a body that was heard says; it counts as an accepted reply, for it has no status of its own.
+
+        Raises:
+            MappingFailed: a value has not the form it needs, or an error case tells no final word.
+        """
         found = self._error(self.spec.accept[0], value)
         if found is None:
             answer = self.read(value)
             if answer.kind != "ok":
                 raise MappingFailed(self.spec.reply.found or "reply", answer.kind, "needs a record")
-        else:
-            case, reason = found
-            if case.outcome not in ("declined", "correction"):
-                raise MappingFailed(case.path or "errors", case.outcome, "needs a final word about what was sent")
-            answer = Answer(case.outcome)
-            answer.outcome, answer.reason, answer.body = case.outcome, reason, value
-        return (key if isinstance(key, str) and key else None), answer
+            return answer
+        case, reason = found
+        if case.outcome not in ("declined", "correction"):
+            raise MappingFailed(case.path or "errors", case.outcome, "needs a final word about what was sent")
+        answer = Answer(case.outcome)
+        answer.outcome, answer.reason, answer.body = case.outcome, reason, value
+        return answer
+
+    def called_back(self, body: bytes) -> tuple[str | None, Answer]:
+        """Read what the department sends of itself whole; return our key that it names, None where it names none.
+
+        Raises:
+            As `hear` and `said_later`.
+        """
+        heard = self.hear(body)
+        return heard.key, self.said_later(heard.value)
+
+    def names_person(self, value: Value, number: str | None) -> bool:
+        """Tell whether a body is about the person with that number; True where the manifest names nobody in it."""
+        return self._subject is None or (number is not None and self._subject(value) == number)
 
     def _somebody_else(self, reply: Reply | None) -> Answer:
         answer = Answer("bad_reply", reply)
@@ -268,11 +278,11 @@ class Prepared:
         if self._as_of is not None:
             answer.as_of = self._as_of(body)
         if self._reference is not None:
-            answer.reference = _optional_text(self._reference(body))
+            answer.reference = optional_text(self._reference(body))
         if self._own_id is not None:
             answer.own_id = own_id_of(self._own_id(body))
         if self._reason is not None:
-            answer.reason = _optional_text(self._reason(body))
+            answer.reason = optional_text(self._reason(body))
         if self.spec.kind != "query":
             answer.outcome = self._outcome_of(body)
         if self._later is not None:
@@ -292,17 +302,17 @@ class Prepared:
             text = told.decode("latin-1")
             if self._reference_header == b"location":
                 text = unquote(urlsplit(text).path.rstrip("/").rpartition("/")[2])
-            answer.reference = _optional_text(text)
+            answer.reference = optional_text(text)
 
     def _outcome_of(self, body: Value) -> Outcome:
         rule = self.spec.reply.outcome
         if rule is None or self._outcome is None:
             return "completed" if self.spec.answer == "now" else "pending"
-        said = _text(self._outcome(body))
+        said = text_of(self._outcome(body))
         mapped = rule.map.get(said, rule.default)
-        if mapped not in _OUTCOMES:
+        if mapped not in OUTCOMES:
             raise MappingFailed(rule.path, said, f"needs one of {', '.join(rule.map)}")
-        return mapped  # type: ignore[return-value]  # one of _OUTCOMES
+        return mapped  # type: ignore[return-value]  # one of OUTCOMES
 
     def _accepted(self, reply: Reply) -> Value:
         """Read the body of an accepted reply."""
@@ -333,88 +343,23 @@ class Prepared:
             if case.status is None and path is None:
                 continue
             try:
-                if path is not None and not _holds(case, path(body)):
+                if path is not None and not holds(case, path(body)):
                     continue
             except MappingFailed:
                 continue  # what cannot be read there is not what this case waits for
-            return case, _sentence(reason, body)
+            return case, sentence_of(reason, body)
         return None
-
-
-def _naming(source: str) -> Callable[[Value], bool]:
-    """Return what tells whether a body names the path of an expression at all, whatever stands there."""
-    path = path_of(source)
-    if not path:
-        return lambda _: True
-    *parents, last = path
-
-    def names(body: Value) -> bool:
-        for step in parents:
-            body = body.get(step) if isinstance(body, dict) else None
-        return isinstance(body, dict) and last in body
-
-    return names
-
-
-def _sentence(reason: Getter | None, body: Value) -> str | None:
-    """Return the department's own sentence, if it can be read."""
-    try:
-        return _optional_text(reason(body)) if reason is not None else None
-    except MappingFailed:
-        return None
-
-
-def _holds(case: ErrorCase, value: Value) -> bool:
-    """Tell whether every condition that an error case sets for a value is met."""
-    if case.exists is not None and (value not in (None, "")) != case.exists:
-        return False
-    if case.one_of and not any(_same(value, wanted) for wanted in case.one_of):
-        return False
-    only_those = case.equals is None and (case.exists is not None or bool(case.one_of))
-    return only_those or _same(value, case.equals)
-
-
-def _same(value: Value, wanted: str | int | bool | None) -> bool:
-    return value == wanted or (
-        value is not None and not isinstance(value, (dict, list)) and _text(value) == _text(wanted)
-    )
-
-
-def _maybe(source: str | None, codes: dict[str, dict[str, str]]) -> Getter | None:
-    return None if source is None else expression(source, codes)
-
-
-def _text(value: Value) -> str:
-    if value is None:
-        return ""
-    if value is True or value is False:
-        return "true" if value else "false"
-    return str(value)
 
 
 def _listed(value: Value) -> str:
     """Return a value for a place that holds one text: a list as the URI and header standards write it, by commas."""
     if isinstance(value, list):
         return ",".join(map(plain, value))
-    return plain(value) if isinstance(value, dict) else _text(value)
+    return plain(value) if isinstance(value, dict) else text_of(value)
 
 
 def _in_one_line(name: str, value: Value) -> _Pairs:
     return [(name, _listed(value))]
-
-
-def _optional_text(value: Value) -> str | None:
-    return None if value in (None, "") else _text(value)[:500]
-
-
-def _by_status(status: int) -> AnswerKind:
-    if status == 429:
-        return "busy"
-    if status in (401, 403):
-        return "denied"
-    if 500 <= status <= 599:
-        return "down"
-    return "invalid" if 400 <= status <= 499 else "bad_reply"
 
 
 def prepare(manifest: Manifest, secrets: Mapping[str, str] | None = None) -> dict[str, Prepared]:

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 import asyncpg
 import msgspec
@@ -82,13 +82,14 @@ class Registry:
         self._gateway, self._pool, self._keys = gateway, pool, keys
         self._environment = environment_of(settings)
         self._allow, self._networks = AllowList(settings.outbound_allow), settings.networks
-        self._files, _, self._file_faults = read_files(settings.adapters_dir or shipped("adapters"))
+        self._files, _, self._file_faults, self._file_remarks = read_files(settings.adapters_dir or shipped("adapters"))
         self._told = places(settings)
         self._number = -1
         self._read: Read | None = None
         self._due: datetime | None = None
         self._lines: dict[_LineKey, Line] = {}
         self._parsed: dict[bytes, Manifest] = {}
+        self._late: dict[bytes, str] = {}  # by digest: what a later rule finds in a manifest that serves all the same
         self._leaving: list[tuple[float, Line]] = []
         self._wakened = asyncio.Event()
         self._lock = asyncio.Lock()
@@ -214,8 +215,16 @@ class Registry:
         )
         self._retire(picture.keys)
         self._due = next_due(read, now)
-        await self._tell(picture.faults)
+        await self._tell(picture.faults, "not_loaded")
+        await self._tell(self._broken_later(read), "later_rule")
         log.info("registry_followed", number=self._number, lines=len(picture.lines), faults=len(picture.faults))
+
+    def _broken_later(self, read: Read) -> dict[str, str]:
+        """Return by adapter what a rule finds that came after the version which serves, or is tried."""
+        rows = [row for served in read.served.values() for row in served if row.state in ("trial", "live")]
+        live = {row.adapter for row in rows if row.state == "live"}
+        files = {name: remark for name, remark in self._file_remarks.items() if name not in live}
+        return files | {row.adapter: self._late[row.digest] for row in rows if row.digest in self._late}
 
     # ---- one adapter
 
@@ -289,7 +298,11 @@ class Registry:
         found = self._parsed.get(row.digest)
         if found is None:
             try:
-                found = self._parsed[row.digest] = manifests.parse(row.manifest, f"{row.adapter} {row.version}")
+                name = f"{row.adapter} {row.version}"
+                found, remark = manifests.parse_serving(row.manifest, name)
+                self._parsed[row.digest] = found
+                if remark is not None:
+                    self._late[row.digest] = remark
             except BadManifest as fault:  # an older release wrote what this one no longer takes
                 picture.faults[row.adapter] = str(fault)
         return found
@@ -336,13 +349,13 @@ class Registry:
         for line in over:
             await attempt("registry_closing", line.close, adapter=line.manifest.id)
 
-    async def _tell(self, faults: Mapping[str, str]) -> None:
-        """Tell owners what could not be loaded; the same fault once a day, however many processes meet it."""
+    async def _tell(self, faults: Mapping[str, str], kind: Literal["not_loaded", "later_rule"]) -> None:
+        """Tell owners what could not be loaded, or breaks a later rule; once a day, however many processes meet it."""
         for adapter, sentence in faults.items():
-            log.error("adapter_not_loaded", adapter=adapter, fault=sentence)
+            log.error(f"adapter_{kind}", adapter=adapter, fault=sentence)
             day = clock.real_now().date().isoformat()
             id_ = f"fault:{adapter}:{day}:{hashlib.sha256(sentence.encode()).hexdigest()[:16]}"
-            await store.insert_notice(self._pool, id_, adapter, None, "not_loaded", {"fault": sentence})
+            await store.insert_notice(self._pool, id_, adapter, None, kind, {"fault": sentence})
 
 
 def _file_digest(manifest: Manifest) -> bytes:

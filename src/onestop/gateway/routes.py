@@ -1,7 +1,7 @@
 """Controllers: departments' callbacks, the state of the lines, the manifest's schema."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from litestar import Controller, Request, Response, get, post
@@ -11,6 +11,7 @@ from litestar.params import FromPath
 from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.gateway import callbacks, routes_explain, schema
+from onestop.gateway.callback_rules import Envelope
 from onestop.gateway.effects import Handler
 from onestop.gateway.overrides import Override
 from onestop.gateway.service import Gateway
@@ -41,18 +42,16 @@ class AdapterState(msgspec.Struct, frozen=True, kw_only=True):
     overrides: list[Override] = []  # what operators say of the line now
 
 
+_OF_A_DEPARTMENT: Final = {"public": True, "raw": True, "max_body": 65_536}
+
+
 class CallbackController(Controller):
     """Departments that answer later come here."""
 
     path = "/v1/callbacks"
     tags = ("departments",)
 
-    @post(
-        "/{adapter:str}",
-        operation_id="receiveCallback",
-        status_code=200,
-        opt={"public": True, "raw": True, "max_body": 65_536},
-    )
+    @post("/{adapter:str}", operation_id="receiveCallback", status_code=200, opt=_OF_A_DEPARTMENT)
     async def receive(
         self,
         request: Request[Any, Any, Any],
@@ -67,14 +66,47 @@ class CallbackController(Controller):
 
         Sent again, the same answer is received again and changes nothing.
         """
-        new = await callbacks.receive(
-            pool, keys, gateway, settings.region, adapter, request.headers, await request.body(), outcome_handler
+        envelope = Envelope(request.headers, query=_query(request))
+        body = await request.body()
+        return _heard(
+            await callbacks.receive(pool, keys, gateway, settings.region, adapter, envelope, body, outcome_handler)
         )
-        own = callbacks.acknowledgement(gateway, adapter)
-        if own is None:
-            return Response(Received(received=True, new=new))
-        told: Any = own.body.encode()
-        return Response(told, status_code=own.status, media_type=own.content_type)
+
+    @post("/{adapter:str}/{told:str}", operation_id="receiveCallbackAbout", status_code=200, opt=_OF_A_DEPARTMENT)
+    async def receive_about(
+        self,
+        request: Request[Any, Any, Any],
+        adapter: FromPath[str],
+        told: FromPath[str],
+        pool: NamedDependency[Pool],
+        keys: NamedDependency[Keys],
+        gateway: NamedDependency[Gateway],
+        settings: NamedDependency[Settings],
+        outcome_handler: NamedDependency[Handler],
+    ) -> Response[Received]:
+        """Take a department's answer where its manifest says that the path tells which operation is answered.
+
+        Otherwise as without that last part of the path.
+        """
+        envelope = Envelope(request.headers, told, _query(request))
+        body = await request.body()
+        return _heard(
+            await callbacks.receive(pool, keys, gateway, settings.region, adapter, envelope, body, outcome_handler)
+        )
+
+
+def _query(request: Request[Any, Any, Any]) -> str:
+    raw: bytes = request.scope["query_string"]
+    return raw.decode("latin-1")
+
+
+def _heard(receipt: callbacks.Receipt) -> Response[Received]:
+    """Return what the department must hear: the words of its manifest, or our own."""
+    own = receipt.reply
+    if own is None:
+        return Response(Received(received=True, new=receipt.new))
+    words: Any = own.body.encode()
+    return Response(words, status_code=own.status, media_type=own.content_type)
 
 
 class AdapterController(Controller):

@@ -78,7 +78,7 @@ class Gateway:
 
         One that cannot be used is left out and said in `faults`: it stops nobody else.
         """
-        known, files, faults = read_files(settings.adapters_dir or shipped("adapters"))
+        known, files, faults, _ = read_files(settings.adapters_dir or shipped("adapters"))
         allow = AllowList(settings.outbound_allow)
         told = places(settings)
         lines: dict[str, Line] = {}
@@ -316,23 +316,29 @@ def _names(tree: Any) -> frozenset[str]:
     return frozenset(tree).union(*(_names(part) for part in tree.values()))
 
 
-def read_files(folder: Path) -> tuple[dict[str, Manifest], dict[str, bytes], dict[str, str]]:
-    """Read every `<adapter>/manifest.toml`: manifests and bytes by id, and the fault of each that cannot be used."""
+def read_files(folder: Path) -> tuple[dict[str, Manifest], dict[str, bytes], dict[str, str], dict[str, str]]:
+    """Read every `<adapter>/manifest.toml`: manifests and bytes by id, and the fault of each that cannot be used.
+
+    At last what a later rule finds wrong with those that serve all the same.
+    """
     known: dict[str, Manifest] = {}
     files: dict[str, bytes] = {}
     faults: dict[str, str] = {}
+    remarks: dict[str, str] = {}
     for path in sorted(folder.glob("*/manifest.toml")):
         name = path.parent.name
         try:
             data = path.read_bytes()
-            manifest = manifests.parse(data, f"{name}/manifest.toml")
+            manifest, remark = manifests.parse_serving(data, f"{name}/manifest.toml")
             if manifest.id != name:
                 raise BadManifest(f"{name}/manifest.toml: id {manifest.id} is not the folder's name")
         except (OSError, BadManifest) as fault:
             faults[name] = str(fault)
             continue
         known[name], files[name] = manifest, data
-    return known, files, faults
+        if remark is not None:
+            remarks[name] = remark
+    return known, files, faults, remarks
 
 
 def places(settings: Settings) -> dict[str, Where]:

@@ -1,6 +1,6 @@
 """The ledger's statements."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -80,7 +80,17 @@ SELECT_BY_KEY_FOR_UPDATE = f"""
     SELECT {_COLUMNS} FROM effects WHERE region = $1 AND adapter = $2 AND key = $3 FOR UPDATE
 """  # noqa: S608 - the columns are a constant of this file
 
-SELECT_VERSION_BY_KEY = "SELECT version FROM effects WHERE region = $1 AND adapter = $2 AND key = $3"
+# Found by our key, or by the department's own number, which several effects may bear.
+SELECT_NAMED = """
+    SELECT id, key, reference, operation, version FROM effects
+     WHERE region = $1 AND adapter = $2 AND key = ANY($3)
+     UNION
+    SELECT id, key, reference, operation, version FROM effects
+     WHERE region = $1 AND adapter = $2 AND reference = ANY($4)
+     LIMIT 20
+"""
+
+SELECT_PAYLOAD = "SELECT payload FROM effects WHERE region = $1 AND id = $2"
 
 # What was decided is not decided again: neither by a later answer, nor where it was settled when it was sent.
 ANSWERED = """
@@ -152,6 +162,16 @@ class Claimed(Effect, frozen=True, kw_only=True):
     faults: int = 0
     tried_s: float = 0.0  # since it was intended, or a person sent it again
     sent_s: float = 0.0  # since it was first sent
+
+
+class Named(msgspec.Struct, frozen=True):
+    """An effect that a callback may speak of: what it goes by, and what it was sent as."""
+
+    id: str
+    key: str
+    reference: str | None
+    operation: str
+    version: str
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -235,9 +255,14 @@ async def by_key_for_update(db: Connection, region: str, adapter: str, key: str)
     return await one(db, Effect, SELECT_BY_KEY_FOR_UPDATE, region, adapter, key)
 
 
-async def version_by_key(db: Db, region: str, adapter: str, key: str) -> str | None:
-    """Return the version an effect was sent with, None where nothing went under that key."""
-    found: str | None = await value(db, SELECT_VERSION_BY_KEY, region, adapter, key)
+async def named(db: Db, region: str, adapter: str, keys: Collection[str], references: Collection[str]) -> list[Named]:
+    """Return the effects of an adapter that go by one of these keys, or by one of its own numbers; at most 20."""
+    return await many(db, Named, SELECT_NAMED, region, adapter, list(keys), list(references))
+
+
+async def payload_of(db: Db, effect: Effect) -> bytes:
+    """Return what an effect hands over, sealed."""
+    found: bytes = await value(db, SELECT_PAYLOAD, effect.region, effect.id)
     return found
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Literal
 
+import asyncpg
 import msgspec
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
@@ -12,6 +13,7 @@ from onestop import migrate
 from onestop.db import Pool
 from onestop.http import store
 from onestop.http.errors import DatabaseGone
+from onestop.rounds import failing
 
 _PATIENCE_S: Final = 1.0
 _HIDDEN: Final = {"public": True, "health": True}
@@ -52,6 +54,11 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 Lines = Callable[[], Awaitable[Sequence[LineHealth]]]
 
 
+async def tell_rounds(pool: Pool, worker: str) -> None:
+    """Write what this process fails at again and again, for every gateway's `/healthz`."""
+    await store.tell_failing_rounds(pool, worker, failing())
+
+
 def routes(pool: Pool, lines: Lines | None = None, newest: int | None = None) -> list[HTTPRouteHandler]:
     """Return the handlers; `newest` is the migration this release ends at, read from its files if not given."""
     wanted = migrate.read()[-1].number if newest is None else newest
@@ -79,14 +86,22 @@ def routes(pool: Pool, lines: Lines | None = None, newest: int | None = None) ->
 
     @get("/healthz", opt=_HIDDEN, operation_id="healthz", tags=["health"])
     async def healthz() -> Response[Health]:
-        """Tell how the database and every department's line are; 200 also when something is degraded."""
+        """Tell how the database, the workers and every department's line are; 200 also when something is degraded.
+
+        `worker/<work>` is what a worker has failed at three times in a row or more.
+        """
+        rounds: list[str] = []
         try:
             found: int | None = await version()
+            async with asyncio.timeout(_PATIENCE_S):
+                rounds = await store.failing_rounds(pool)
         except DatabaseGone:
             found = None
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            rounds = ["?"]  # it answered just now: whether workers do well cannot be told
         told = list(await lines()) if lines is not None else []
         unwell = [f"{line.department}/{line.operation}" for line in told if line.state != "ok"]
-        degraded = ([] if found is not None else ["database"]) + unwell
+        degraded = ([] if found is not None else ["database"]) + [f"worker/{name}" for name in rounds] + unwell
         health = Health(
             status="degraded" if degraded else "ok",
             database="ok" if found is not None else "down",

@@ -1,5 +1,6 @@
 """SQL of the front desk: idempotency keys, the schema's version, wake-ups."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -65,6 +66,34 @@ async def schema_version(db: Db) -> int | None:
     """Return the number of the newest migration applied; None where there is none."""
     found: int | None = await value(db, SELECT_SCHEMA_VERSION)
     return found
+
+
+# A worker that was killed says nothing any more; what it failed at is not for ever.
+SELECT_FAILING_ROUNDS = """
+    SELECT DISTINCT name FROM failing_rounds
+     WHERE told_at > now() - interval '2 minutes'
+     ORDER BY name
+     LIMIT 50
+"""
+
+TELL_FAILING_ROUNDS = """
+    WITH over AS (
+        DELETE FROM failing_rounds
+         WHERE (worker = $1 AND name <> ALL($2::text[])) OR told_at < now() - interval '1 day')
+    INSERT INTO failing_rounds (worker, name, times)
+    SELECT $1, name, times FROM unnest($2::text[], $3::integer[]) AS told (name, times)
+        ON CONFLICT (worker, name) DO UPDATE SET times = excluded.times, told_at = now()
+"""
+
+
+async def failing_rounds(db: Db) -> list[str]:
+    """Return what workers fail at again and again, as told within two minutes; at most 50."""
+    return [row["name"] for row in await db.fetch(SELECT_FAILING_ROUNDS)]
+
+
+async def tell_failing_rounds(db: Db, worker: str, failing: Mapping[str, int]) -> None:
+    """Say what one worker fails at now, and how often in a row; what it said before and fails at no more is gone."""
+    await execute(db, TELL_FAILING_ROUNDS, worker, list(failing), list(failing.values()))
 
 
 NOTIFY_TOPICS = """

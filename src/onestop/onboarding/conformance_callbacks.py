@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from onestop.gateway.auth.callbacks import callback_check
 from onestop.gateway.auth.recipes import Outgoing
+from onestop.gateway.callback_rules import Envelope, Untold, heard_by, reader_of, readers, told_operation
 from onestop.gateway.manifest import CallbackReply, Manifest
 from onestop.gateway.mapping.language import MappingFailed
 from onestop.gateway.operations import prepare
@@ -24,9 +25,10 @@ class CallbackEar:
         self._server: asyncio.Server | None = None
         rules = manifest.callback
         assert rules is not None  # asked by the caller
-        self._prepared = prepare(manifest, secrets)[rules.operation]
+        prepared = prepare(manifest, secrets)
+        self._manifest, self._rules = manifest, rules
+        self._readers = {name: prepared[name] for name in readers(manifest)}
         self._check = callback_check(manifest, secrets)
-        self._reply = _written(rules.reply)
 
     async def open(self, port: int) -> None:
         """Listen."""
@@ -56,27 +58,46 @@ class CallbackEar:
             told = dict(headers)
             size = told.get("content-length", "0")
             body = await reader.readexactly(min(int(size) if size.isdigit() else 0, _MOST_BYTES))
-            self._note(Outgoing("POST", f"http://{told.get('host', '')}", head[0].split(" ")[1], "", headers, body))
-            writer.write(self._reply)
+            path, _, query = head[0].split(" ")[1].partition("?")
+            operation = self._note(Outgoing("POST", f"http://{told.get('host', '')}", path, query, headers, body))
+            writer.write(_written(heard_by(self._rules, operation)))
             await writer.drain()
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
             return
         finally:
             writer.close()
 
-    def _note(self, message: Outgoing) -> None:
-        key, fault = self._read(message.body)
+    def _note(self, message: Outgoing) -> str:
+        """Keep what was wrong with a callback, by its key; return the operation that it tells, or that read it."""
+        operation, key, fault = self._read(message)
         if self._check is None or self._check(message, time.time()) is None:
             key, fault = key or "", "unsigned"
         self._heard[key] = fault
         self._came.set()
+        return operation
 
-    def _read(self, body: bytes) -> tuple[str, str | None]:
+    def _read(self, message: Outgoing) -> tuple[str, str, str | None]:
+        """Return the operation, the key and what was wrong; empty where it is not known."""
         try:
-            key, _ = self._prepared.called_back(body)
-        except (BadBody, MappingFailed):
-            return "", "unreadable"
-        return (key, None) if key is not None else ("", "keyless")
+            told = told_operation(self._rules, Envelope(dict(message.headers), self._segment(message), message.query))
+        except Untold:
+            return "", "", "untold"
+        fault = "unreadable"
+        for name in readers(self._manifest) if told is None else [reader_of(self._manifest, told) or told]:
+            try:
+                heard = self._readers[name].hear(message.body)
+                self._readers[name].said_later(heard.value)
+            except (BadBody, MappingFailed):
+                continue
+            if heard.key is not None:
+                return told or name, heard.key, None
+            fault = "keyless"
+        return told or "", "", fault
+
+    def _segment(self, message: Outgoing) -> str | None:
+        """Return what stands in the path behind the adapter's name."""
+        _, named, behind = message.path.partition(f"/{self._manifest.id}/")
+        return behind if named else None
 
 
 def _written(reply: CallbackReply | None) -> bytes:

@@ -3,8 +3,8 @@
 NotFound   AdapterAbsent · VersionAbsent · ThingAbsent
 Forbidden  MoveNotYours · SecondPersonNeeded
 Conflict   MoveNotNow · VersionTaken · VersionFixed · NothingToReturnTo · TooManySecrets · AgreementDecided
-Invalid    ChecklistOpen · SignatureWrong · DepartmentDiffers · PlaceNotAllowed · SecretUnreadable · WindowWrong ·
-           OverrideWrong · ParameterWrong · TemplateWrong · AgreementWrong · ReasonMissing
+Invalid    ChecklistOpen · SignatureWrong · DepartmentDiffers · PlaceNotAllowed · PlaceIsLive · SecretUnreadable ·
+           WindowWrong · OverrideWrong · ParameterWrong · TemplateWrong · AgreementWrong · ReasonMissing
 """
 
 from typing import ClassVar
@@ -104,6 +104,13 @@ class PlaceNotAllowed(Invalid):
 
     code = "adapter.place_not_allowed"
     who_acts: ClassVar[Actor] = "operator"
+
+
+class PlaceIsLive(Invalid):
+    """The test system's address is the live system's: a run against it would prove nothing, and write there."""
+
+    code = "adapter.place_is_live"
+    who_acts: ClassVar[Actor] = "department"
 
 
 class SecretUnreadable(Invalid):

@@ -14,7 +14,7 @@ from onestop.ids import new_id
 from onestop.onboarding import rules, rules_proof, store, store_terms
 from onestop.onboarding.errors import ChecklistOpen, MoveNotNow, NothingToReturnTo, SignatureWrong
 from onestop.onboarding.models import Actor, Adapter, Move, Moving, Submitting, Version, VersionState
-from onestop.onboarding.service import Life, lint, makers_of, read
+from onestop.onboarding.service import Life, lint, makers_of, read_again
 from onestop.outbound.addresses import AllowList
 
 _SERVING: frozenset[VersionState] = frozenset({"trial", "live", "deprecated", "quarantined"})
@@ -119,6 +119,7 @@ async def _check(life: Life, db: Db, actor: Actor, found: Version, name: Move, m
     if name in ("submit", "approve", "trial", "publish"):
         missing += await _signed(life, db, found)
     if name in ("trial", "publish"):
+        missing += _linted(found)
         missing += await _place(life, db, found)
         missing += await _certificates(life, db, found)
     if missing:
@@ -130,10 +131,7 @@ def _open(check: str, **params: str) -> FieldError:
 
 
 async def _approval(life: Life, db: Db, actor: Actor, found: Version, moving: Moving) -> list[FieldError]:
-    missing = []
-    errors = [finding for finding in lint(found.manifest, found.adapter) if finding.severity == "error"]
-    if errors:
-        missing.append(_open("lint", sentence=errors[0].sentence))
+    missing = _linted(found)
     proof = await life.proof(db, found)
     if not rules_proof.enough(proof):
         missing.append(_unproved(proof))
@@ -141,6 +139,11 @@ async def _approval(life: Life, db: Db, actor: Actor, found: Version, moving: Mo
     if moving.diff_digest != seen.digest:
         missing.append(_open("diff_seen"))
     return missing
+
+
+def _linted(found: Version) -> list[FieldError]:
+    """Name the first error of the linter: of a rule that came after the version was handed in, too."""
+    return [_open("lint", sentence=one.sentence) for one in lint(found.manifest, found.adapter)][:1]
 
 
 def _unproved(proof: rules_proof.Proof) -> FieldError:
@@ -160,7 +163,7 @@ async def _signed(life: Life, db: Db, found: Version) -> list[FieldError]:
 
 async def _place(life: Life, db: Db, found: Version) -> list[FieldError]:
     """Try to load the version here, as every gateway will: a place, and the secrets it needs."""
-    manifest = read(found.manifest)
+    manifest = read_again(found.manifest)
     if manifest.desk:
         return []
     settings = life.settings

@@ -22,7 +22,7 @@ from onestop.onboarding.conformance import Telling, conform
 from onestop.onboarding.conformance_models import Progress, Report, shown
 from onestop.onboarding.errors import ThingAbsent
 from onestop.onboarding.models import Actor, Run, RunTarget, Version
-from onestop.onboarding.service import Life, read
+from onestop.onboarding.service import Life, read_again
 from onestop.onboarding.simulator import Simulator
 from onestop.onboarding.simulator_errors import NoPlaceToAsk, RunUnderWay
 from onestop.onboarding.simulator_secrets import sandbox_place
@@ -63,7 +63,7 @@ async def place(life: Life, found: Version, asked: NewRun) -> Where | None:
         NoPlaceToAsk: nobody told where the system is.
         BadManifest: what is told there does not do: a secret or a constant is missing; says which.
     """
-    manifest = read(found.manifest)
+    manifest = read_again(found.manifest)
     if asked.against == "simulator":
         if not manifest.desk:
             await _opens(manifest, sandbox_place(manifest, "http://127.0.0.1:9"), AllowList(["127.0.0.0/8"]))
@@ -142,7 +142,7 @@ async def _beat(life: Life, id_: str, progress: Progress) -> bool:
 
 
 async def _examine(life: Life, job: Job, progress: Progress) -> Report:
-    manifest, found, against = read(job.version.manifest), job.version, job.asked.against
+    manifest, found, against = read_again(job.version.manifest), job.version, job.asked.against
     effects = job.asked.allow_effects or against != "live"
     telling = Telling(against=against, effects=effects, digest=found.digest)
     if job.place is not None:

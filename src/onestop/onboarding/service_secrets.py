@@ -11,10 +11,19 @@ from msgspec import Meta
 
 from onestop import clock
 from onestop.db import Connection
-from onestop.gateway.places import secret_context
+from onestop.gateway.line import Where
+from onestop.gateway.places import environment_of, secret_context
+from onestop.gateway.service import places
 from onestop.ids import new_id
 from onestop.onboarding import rules, signatures, store, store_terms
-from onestop.onboarding.errors import PlaceNotAllowed, SecretUnreadable, SignatureWrong, ThingAbsent, TooManySecrets
+from onestop.onboarding.errors import (
+    PlaceIsLive,
+    PlaceNotAllowed,
+    SecretUnreadable,
+    SignatureWrong,
+    ThingAbsent,
+    TooManySecrets,
+)
 from onestop.onboarding.models import Actor, Environment, SecretName
 from onestop.onboarding.service import Life
 from onestop.outbound.addresses import AllowList, look_up
@@ -26,6 +35,8 @@ _PEM: Final = "-----BEGIN CERTIFICATE-----"
 
 Address = Annotated[str, Meta(min_length=8, max_length=500, examples=["https://api.gongan.example.com"])]
 ConstantName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
+
+_Address = tuple[str, str, int, str]
 
 
 class SetPlace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -130,6 +141,28 @@ async def check_place(life: Life, url: str, *, query: bool = False) -> None:
         raise PlaceNotAllowed(reason="unknown_name", host=host) from fault
 
 
+async def _elsewhere(life: Life, db: Connection, adapter_id: str, environment: Environment) -> set[_Address]:
+    """Return the addresses of an adapter's system in the other environment, of the environment file too."""
+    found = {
+        address
+        for row in await store_terms.places(db, adapter_id)
+        if row.environment != environment
+        for address in _addresses(row)
+    }
+    filed = places(life.settings).get(adapter_id) if environment_of(life.settings) != environment else None
+    return found | (_addresses(filed) if filed is not None else set())
+
+
+def _addresses(told: "SetPlace | store_terms.PlaceRow | Where") -> set[_Address]:
+    """Return what is called at a place, however it is written: scheme, host, port, path."""
+    found: set[_Address] = set()
+    for url in (told.url, *(told.replicas or ())):
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        found.add((parts.scheme, (parts.hostname or "").rstrip("."), port, parts.path.rstrip("/")))
+    return found
+
+
 async def set_place(
     life: Life, db: Connection, actor: Actor, adapter_id: str, environment: Environment, told: SetPlace
 ) -> PlaceView:
@@ -137,8 +170,12 @@ async def set_place(
 
     Raises:
         AdapterAbsent: there is none, or it is somebody else's.
+        PlaceIsLive: the sandbox and the live system would have one address.
     """
     await life.hold(db, actor, adapter_id)
+    both = _addresses(told) & await _elsewhere(life, db, adapter_id, environment)
+    if both:
+        raise PlaceIsLive(host=sorted(both)[0][1])
     await store_terms.set_place(
         db, adapter_id, environment, told.url, told.replicas, told.token_url, told.config, actor.id
     )  # fmt: skip

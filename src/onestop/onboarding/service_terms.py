@@ -14,7 +14,7 @@ from onestop.ids import new_id
 from onestop.onboarding import rules, store, store_terms
 from onestop.onboarding.errors import AdapterAbsent, AgreementDecided, AgreementWrong, ThingAbsent, WindowWrong
 from onestop.onboarding.models import Actor, Adapter, AgreementState, Note, Why
-from onestop.onboarding.service import Life, read
+from onestop.onboarding.service import Life, read_again
 from onestop.onboarding.store_terms import AgreementRow, WindowRow
 
 _LONGEST: Final = timedelta(days=30)
@@ -222,7 +222,7 @@ async def operations_of(life: Life, db: Connection, adapter_id: str) -> set[str]
     told = [version.manifest for version in versions]
     if adapter_id in life.files:
         told.append(life.files[adapter_id])
-    return {operation.id for data in told for operation in read(data).operations}
+    return {operation.id for data in told for operation in read_again(data).operations}
 
 
 async def decide(

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from onestop.clock import CHINA
+from onestop.gateway.callback_rules import reader_of
 from onestop.gateway.manifest import Manifest, Operation
 from onestop.gateway.operations import prepare
 from onestop.onboarding.simulator_auth import Guard
@@ -254,8 +255,8 @@ class Simulator:
     def _that_tell(self, operation: Operation) -> list[Book]:
         """Return the operations that can tell what became of a submission, the callback's reading among them."""
         names = [operation.poll.operation if operation.poll else None, operation.lookup]
-        if operation.answer == "callback" and self.manifest.callback is not None:
-            names.insert(0, self.manifest.callback.operation)
+        if operation.answer == "callback":
+            names.insert(0, reader_of(self.manifest, operation.id))
         return [self.books[name] for name in names if name in self.books]
 
     def _ask_again(self, book: Book, values: dict[str, str], facts: dict[str, str]) -> Told:
@@ -279,10 +280,10 @@ class Simulator:
 
     def callback_body(self, owed: Owed) -> bytes | None:
         """Return what the department says in a callback about an effect; None where it is forgotten."""
-        effect, rules = self.memory.by_key(owed.key), self.manifest.callback
-        if effect is None or rules is None:
+        effect, reader = self.memory.by_key(owed.key), reader_of(self.manifest, owed.operation)
+        if effect is None or reader is None:
             return None
-        book = self.books[rules.operation]
+        book = self.books[reader]
         effect.settle()
         recorded = self.callbacks.get(owed.operation)
         example = book.saying(effect.final)
@@ -298,7 +299,8 @@ class Simulator:
         """Return an example with the caller's values and today's dates in the places of the recorded ones."""
         body = self._dated(book, example.body, stale) if example.reads_as not in _REFUSALS else example.body
         body = exchange(book.operation, body, _exchanged(example.values, values))
-        headers = {**example.headers, "simulator-example": f"{book.operation.id}.{example.name}"}
+        headers = {**_headers_read(book.operation, example, values), **example.headers}
+        headers["simulator-example"] = f"{book.operation.id}.{example.name}"
         number = values.get("subject.number")
         headers["simulator-reads-as"] = reading(book.prepared, example.status, headers, body, number)
         return Told(status=example.status, headers=headers, body=body)
@@ -379,6 +381,19 @@ class Simulator:
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _REFUSALS = frozenset(("not_found", "denied", "invalid", "declined", "correction", "busy", "down", "bad_reply"))
+
+
+def _headers_read(operation: Operation, example: Recorded, values: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that the manifest reads from an answer and no example shows.
+
+    A header of one name says the same of one effect, in a step's answer and in its look-up's.
+    """
+    if example.reads_as in _REFUSALS:
+        return {}
+    shown = {name.lower() for name in example.headers}
+    of = values.get("key") or repr(sorted(values.items()))
+    names = {header.lower() for header in operation.reply.header_fields.values()} - shown
+    return {name: hashlib.sha256(f"{name}\n{of}".encode()).hexdigest()[:16] for name in sorted(names)}
 
 
 def _exchanged(recorded: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from onestop.gateway.manifest import BadManifest, Manifest, parse
+from onestop.gateway.manifest import BadManifest, Manifest, parse_serving
 from onestop.identity.service_machine_keys import resolve
 from onestop.onboarding import store_play
 from onestop.onboarding.errors import AdapterAbsent
@@ -80,7 +80,7 @@ class House:
 
     def _make(self, adapter: str, data: bytes, digest: bytes, *, from_file: bool) -> Playing:
         try:
-            manifest: Manifest = parse(data, adapter)
+            manifest: Manifest = parse_serving(data, adapter)[0]
         except BadManifest as fault:
             raise AdapterAbsent(adapter=adapter) from fault
         folder = self._examples / adapter / "examples" if from_file and self._examples is not None else None

@@ -19,6 +19,7 @@ import structlog
 import uvicorn
 
 from onestop.gateway.auth.digests import ENCODE, signer
+from onestop.gateway.callback_rules import envelope_for, reader_of
 from onestop.onboarding.simulator import Owed, Simulator, Told
 from onestop.onboarding.simulator_requests import Request
 from onestop.onboarding.simulator_scenario import Ordered
@@ -179,20 +180,24 @@ class Callbacks:
         if body is None:
             return
         for attempt in range(_CALLBACK_TRIES):
-            if await self._post(body):
+            if await self._post(owed.operation, body):
                 return
             await asyncio.sleep(0.2 * 2**attempt)
         log.warning("simulator_callback_given_up", adapter=self._simulator.manifest.id)
 
-    def _content_type(self) -> str:
-        rules = self._simulator.manifest.callback
-        assert rules is not None  # or there were no body to send
-        return media_type(self._simulator.books[rules.operation].operation)
-
-    async def _post(self, body: bytes) -> bool:
-        url = urlsplit(f"{self.url}/{self._simulator.manifest.id}")
-        headers = [("Content-Type", self._content_type()), *signed_callback(self._simulator, body).items()]
-        secure = url.scheme == "https"
+    async def _post(self, operation: str, body: bytes) -> bool:
+        manifest = self._simulator.manifest
+        reader = reader_of(manifest, operation)
+        assert manifest.callback is not None
+        assert reader is not None  # or there were no body to send
+        told = envelope_for(manifest.callback, operation)
+        url = urlsplit(f"{self.url}/{manifest.id}" + (f"/{told.segment}" if told.segment else ""))
+        headers = [
+            ("Content-Type", media_type(self._simulator.books[reader].operation)),
+            *told.headers.items(),
+            *signed_callback(self._simulator, body).items(),
+        ]
+        path, secure = url.path + (f"?{told.query}" if told.query else ""), url.scheme == "https"
         pool = Pool(
             url.hostname or "",
             url.port or (443 if secure else 80),
@@ -203,7 +208,7 @@ class Callbacks:
             connect_s=1.0,
         )
         try:
-            message = build_request("POST", url.path, url.netloc, headers, body)
+            message = build_request("POST", path, url.netloc, headers, body)
             answer = await pool.ask(message, asyncio.get_running_loop().time() + 5.0)
         except OutboundError as fault:
             log.info("simulator_callback_failed", adapter=self._simulator.manifest.id, reason=type(fault).__name__)

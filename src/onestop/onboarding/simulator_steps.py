@@ -44,7 +44,7 @@ def _as_operation(operation: Operation, step: Step, *, last: bool) -> Operation:
         changed |= {
             "id": f"{operation.id}_{step.id}"[:40],
             "kind": "query",
-            "reply": Reply(fields=step.save, protection=operation.reply.protection),
+            "reply": Reply(fields=step.save, header_fields=step.save_headers, protection=operation.reply.protection),
             "examples": (),
             "schema": None,
         }
@@ -59,7 +59,10 @@ def _of_last(reply: Reply, last: Step) -> Reply:
     path = _unsaved(reply.outcome.path, last) if reply.outcome is not None else None
     outcome = msgspec.structs.replace(reply.outcome, path=path) if reply.outcome is not None and path else None
     fields = {name: source for name, part in reply.fields.items() if (source := _unsaved(part, last)) is not None}
-    return msgspec.structs.replace(reply, **told, outcome=outcome, fields={**last.save, **fields})
+    headers = {**reply.header_fields, **last.save_headers}
+    return msgspec.structs.replace(
+        reply, **told, outcome=outcome, fields={**last.save, **fields}, header_fields=headers
+    )
 
 
 def _unsaved(source: Any, last: Step) -> str | None:
@@ -78,7 +81,12 @@ def _as_lookup(operation: Operation, step: Step, lookup: Lookup) -> Operation:
         path=lookup.path,
         request=lookup.request,
         request_codec=lookup.request_codec,
-        reply=Reply(found=lookup.found, fields=lookup.save, protection=operation.reply.protection),
+        reply=Reply(
+            found=lookup.found,
+            fields=lookup.save,
+            header_fields=lookup.save_headers,
+            protection=operation.reply.protection,
+        ),
         examples=(),
         schema=None,
         steps=(),

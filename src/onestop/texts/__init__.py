@@ -36,7 +36,7 @@ class _Blank(dict[str, Any]):
         return "{" + key + "}"
 
 
-def text(key: str, lang: Language, **params: object) -> str:
+def text(key: str, lang: Language, /, **params: object) -> str:
     """Return the text under `key`; the key itself where the catalogue lacks it."""
     found = catalogue(lang).get(key)
     if found is None:

@@ -122,21 +122,6 @@ def _waits_for_nothing(operation: Operation) -> bool:
     return later and operation.poll is None and operation.lookup is None
 
 
-def callback(s: Subject) -> Iterator[Hit]:
-    """A callback of an operation that is not there, or that does not say whose answer it is."""
-    rules = s.manifest.callback
-    if rules is None:
-        return
-    kinds = {o.id: o for _, o in s.operations()}
-    named = kinds.get(rules.operation)
-    if (named is None and s.whole) or (named is not None and named.kind != "submit"):
-        yield hit("ADP-030", ("callback", "operation"), name=rules.operation)
-    if named is not None and named.reply.key is None:
-        yield hit("ADP-031", ("callback", "operation"), name=named.id)
-    if s.whole and not any(o.answer == "callback" for _, o in s.operations()):
-        yield hit("ADP-034", ("callback",), table="callback", answer="callback")
-
-
 def files(s: Subject) -> Iterator[Hit]:
     """A table `[files]` that no operation uses."""
     if s.manifest.files is not None and s.whole and not any(o.answer == "file" for _, o in s.operations()):
@@ -171,4 +156,4 @@ def desk(s: Subject) -> Iterator[Hit]:
             yield hit("ADP-039", (*path, "idempotent"), name=operation.id)
 
 
-RULES = (names_once, safe_or_not, looked_up, keys_sent, answers_come, callback, files, outcomes, desk)
+RULES = (names_once, safe_or_not, looked_up, keys_sent, answers_come, files, outcomes, desk)

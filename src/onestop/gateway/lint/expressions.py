@@ -35,6 +35,8 @@ def every(s: Subject) -> Iterator[Told]:
                 yield from of_request(step.lookup.request, (*where, "lookup", "request"))
                 yield from leaves(step.lookup.save, (*where, "lookup", "save"))
                 yield from of_errors(step.lookup.errors, (*where, "lookup"))
+        if operation.about is not None:
+            yield Told((*path, "about"), operation.about)
         if operation.paging is not None:
             for name in ("items", "next", "total"):
                 source = getattr(operation.paging, name)

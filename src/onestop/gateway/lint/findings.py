@@ -49,6 +49,9 @@ SEVERITIES: Final[dict[str, Severity]] = {
     # who and where
     "ADP-120": "warning", "ADP-121": "error", "ADP-122": "error", "ADP-123": "hint",
     "ADP-130": "warning", "ADP-131": "warning", "ADP-132": "error", "ADP-133": "error",
+    # callbacks
+    "ADP-150": "error", "ADP-151": "error", "ADP-152": "error", "ADP-153": "error", "ADP-154": "error",
+    "ADP-155": "error", "ADP-156": "error", "ADP-157": "warning",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
-from onestop.gateway.lint import access, answers, bounds, people, place, requests, steps
+from onestop.gateway.lint import access, answers, bounds, callbacks, people, place, requests, steps
 from onestop.gateway.lint.findings import SEVERITIES, Finding, Hit, Path, Severity, Subject, dotted, hit
 from onestop.gateway.lint.form import read_form
 from onestop.gateway.lint.lines import line_at, lines_of
@@ -18,6 +18,7 @@ __all__ = ("SEVERITIES", "Finding", "Severity", "lint", "worst")
 Rule = Callable[[Subject], Iterable[Hit]]
 RULES: Final[tuple[Rule, ...]] = (
     *answers.RULES,
+    *callbacks.RULES,
     *steps.RULES,
     *requests.RULES,
     *people.RULES,

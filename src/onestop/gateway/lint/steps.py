@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from onestop.gateway.callback_rules import readers
 from onestop.gateway.lint.expressions import of_reply
 from onestop.gateway.lint.findings import Hit, Path, Subject, hit
 from onestop.gateway.manifest import Operation, Step
@@ -51,7 +52,7 @@ def told_alike(s: Subject) -> Iterator[Hit]:
     An operation whose `reply` reads callbacks too is left alone: of its own calls, no more than what is saved is read.
     """
     for path, operation in _with_steps(s):
-        calls_back = s.manifest.callback is not None and s.manifest.callback.operation == operation.id
+        calls_back = operation.id in readers(s.manifest)
         if operation.kind in LEDGER_KINDS and not calls_back:
             for told in of_reply(operation.reply, (*path, "reply")):
                 if told.around == 0 and told.where != (*path, "reply", "key") and not _OF_STEPS.match(told.source):
