@@ -5,7 +5,6 @@ public halves the sandbox does not hold, it is checked that they are there and w
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import re
@@ -13,7 +12,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
@@ -31,9 +29,8 @@ from onestop.gateway.manifest import (
     WsSecurity,
 )
 from onestop.gateway.manifest_base import BadManifest
-from onestop.gateway.mapping.language import path_of
 from onestop.onboarding.simulator_requests import Difference, Request
-from onestop.onboarding.simulator_wire import flat
+from onestop.onboarding.simulator_shown import basic_pair, grow, members, params_text, unb64url, ws_digest
 
 _PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _SKEW_S = 300
@@ -137,9 +134,9 @@ class Guard:
         if wrong:
             return 401, {"error": "login_refused", "differences": wrong}
         answer: dict[str, Any] = {}
-        _grow(answer, auth.token, self._give())
+        grow(answer, auth.token, self._give())
         if auth.expires_in:
-            _grow(answer, auth.expires_in, TOKEN_LIFE_S)
+            grow(answer, auth.expires_in, TOKEN_LIFE_S)
         return 200, answer
 
     def _give(self) -> str:
@@ -158,7 +155,7 @@ class Guard:
             return None if form.get(proof) else f"{proof} is missing"
         client, secret = form.get("client_id", ""), form.get("client_secret", "")
         if auth.client_auth == "basic":
-            client, secret = _basic_pair(request.headers.get("authorization", ""))
+            client, secret = basic_pair(request.headers.get("authorization", ""))
         good = client == self._told.get("client_id") and secret == self._told.get("client_secret")
         return None if good else f"client_id or client_secret is another one than told, by {auth.client_auth}"
 
@@ -201,7 +198,7 @@ class Guard:
         parts = (sent or "").removeprefix(auth.prefix).split(".")
         expected = f"<{auth.prefix}a JWT by {auth.algorithm}, not yet over>"
         try:
-            head, claims = (msgspec.json.decode(_unb64url(part)) for part in parts[:2])
+            head, claims = (msgspec.json.decode(unb64url(part)) for part in parts[:2])
             good = (
                 len(parts) == 3 and head.get("alg") == auth.algorithm and claims.get("exp", 0) > time.time() - _SKEW_S
             )
@@ -209,7 +206,7 @@ class Guard:
                 mac = hmac.digest(
                     self._told["jwt_key"].encode(), ".".join(parts[:2]).encode(), f"sha{auth.algorithm[2:]}"
                 )
-                good = hmac.compare_digest(mac, _unb64url(parts[2]))
+                good = hmac.compare_digest(mac, unb64url(parts[2]))
             good = good and self._told_in(head, auth.headers) and self._told_in(claims, auth.claims)
         except (ValueError, AttributeError, TypeError, msgspec.DecodeError):
             good = False
@@ -280,7 +277,7 @@ class Guard:
             "body_sha256_b64": base64.b64encode(hashlib.sha256(body).digest()).decode(),
             "body_md5": hashlib.md5(body).hexdigest(),  # noqa: S324 - what older platforms ask for
             "body_md5_b64": base64.b64encode(hashlib.md5(body).digest()).decode(),  # noqa: S324 - likewise
-            "params": _params(auth, request),
+            "params": params_text(auth, request),
         }
         missing = False
 
@@ -344,7 +341,7 @@ class Guard:
         )
         expected = self._told.get("password", "")
         if auth.password == "digest" and nonce and created:  # noqa: S105 - a word, not a secret
-            expected = _ws_digest(nonce[1], created[-1], expected)
+            expected = ws_digest(nonce[1], created[-1], expected)
         if user and user[1] == self._told.get("username", "") and password and password[1] == expected:
             return []
         sent = "another value" if user or password else None
@@ -353,60 +350,3 @@ class Guard:
                 where="soap header UsernameToken", sent=sent, expected=f"<username, password as {auth.password}>"
             )
         ]
-
-
-def members(request: Request) -> dict[str, str]:
-    """Return the members of a form or JSON body, as text."""
-    kind = request.headers.get("content-type", "")
-    if "form" in kind:
-        return dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
-    try:
-        return flat(msgspec.json.decode(request.body)) if request.body[:1] == b"{" else {}
-    except msgspec.DecodeError:
-        return {}
-
-
-def _params(auth: Signed, request: Request) -> str:
-    """Return the text {params}: every parameter in order of name."""
-    rules = auth.params
-    told: dict[str, str] = {}
-    if "query" in rules.of:
-        told |= request.query
-    if "body" in rules.of:
-        told |= members(request)
-    own = {*auth.query, *auth.body}
-    pairs = [
-        (name, value)
-        for name, value in sorted(told.items())
-        if name not in rules.leave_out
-        and not (rules.skip_empty and value == "")
-        and ("auth" in rules.of or name not in own)
-    ]
-    return rules.join.join(rules.pair.replace("{name}", name).replace("{value}", value) for name, value in pairs)
-
-
-def _basic_pair(header: str) -> tuple[str, str]:
-    try:
-        client, _, secret = base64.b64decode(header.removeprefix("Basic "), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return "", ""
-    return unquote(client), unquote(secret)
-
-
-def _ws_digest(nonce: str, created: str, password: str) -> str:
-    try:
-        raw = base64.b64decode(nonce) + created.encode() + password.encode()
-    except binascii.Error:
-        return ""
-    return base64.b64encode(hashlib.sha1(raw).digest()).decode()  # noqa: S324 - the profile's own
-
-
-def _unb64url(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def _grow(tree: dict[str, Any], source: str, value: Any) -> None:
-    *parents, last = path_of(source) or [source]
-    for step in parents:
-        tree = tree.setdefault(step, {})
-    tree[last] = value
