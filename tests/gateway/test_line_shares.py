@@ -225,6 +225,22 @@ async def test_what_one_has_no_use_for_another_may_use_and_gives_back(dsn):
         assert counting.most == LIMIT
 
 
+async def test_a_database_that_was_away_makes_nobody_take_the_others_for_dead(dsn):
+    async with city(dsn, 2) as (_, (first, second), _port):
+        await rounds(first, second)
+        await first.shares._pool.execute("UPDATE line_shares SET seen_at = seen_at - interval '20 s'")
+        first.shares._rounded -= 20  # its own rounds had failed as well
+        await first.round()
+        assert first.share == 6
+        await rounds(second, first)
+        assert (first.share, second.share) == (6, 6)
+        await first.shares._pool.execute(
+            "UPDATE line_shares SET seen_at = seen_at - interval '20 s' WHERE process = $1", second.shares.process
+        )
+        await first.round()
+        assert first.share == LIMIT, "the other one alone was silent"
+
+
 async def test_a_process_without_the_database_keeps_its_share(dsn):
     async with city(dsn, 2) as (_, (first, second), _port):
         await rounds(first, second)

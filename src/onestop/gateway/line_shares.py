@@ -22,9 +22,11 @@ from onestop.http.wake import Announcer
 from onestop.ids import new_id
 
 TOPIC: Final = "line_shares"
-# Silent for so long, a process is gone. Cut off from the database it keeps its shares, but for no longer than this can
-# it serve anybody: sessions are believed from memory for 30 s, and nothing is shown, or sent, before it is on record.
-GONE_S: Final = 30.0
+# Silent for so long, a process is taken for gone, so that who takes its place waits no longer. It may live, cut off from
+# the database: then it may exceed its part until nobody is served from memory any more (sessions: 30 s).
+GONE_S: Final = 10.0
+_AFTER_A_GAP_S: Final = 60.0  # where this process was silent itself: the database may have been away for all
+_STEADY_S: Final = 5.0
 _TELL_S: Final = 0.5  # while calls end one by one, the others are not waked for each
 _IDLE: Final = 4  # who has no use for places now keeps this part of an equal part, for its next call
 _REMEMBERED_S: Final = 10.0  # for how long what a process had use for counts
@@ -106,6 +108,7 @@ class LineShares:
         self._host = running.here()
         self._told: dict[str, Share] = {}
         self._wanted: dict[str, tuple[int, float]] = {}  # by name, and since when it is so much
+        self._rounded = float("-inf")
         self._others: list[str] = []
         self._announced = 0.0
         self._announce = Announcer(pool)
@@ -123,7 +126,7 @@ class LineShares:
         async with self._pool.acquire() as db, db.transaction():
             more = self._look_what_is_wanted(declared)
             wanted = {name: many for name, (many, _) in self._wanted.items() if many}
-            epoch, found = await store.begin(db, self.process, self._host, wanted, GONE_S)
+            epoch, found = await store.begin(db, self.process, self._host, wanted, self._patience_s())
             ended = [one.process for one in found if running.has_ended(one.host)]
             if ended:
                 await store.remove(db, ended)
@@ -134,12 +137,18 @@ class LineShares:
             told = {name: _holding(share, under_way.get(name, 0)) for name, share in told.items()}
             await store.hold(db, self.process, {name: share.held for name, share in told.items() if share.held})
         self._use(told)
+        self._rounded = asyncio.get_running_loop().time()
         self._tell([one.process for one in found], more or _gave(found, self.process, told))
 
     @property
     def short(self) -> bool:
         """Whether others have not yet given what is this process's part."""
         return any(not share.places and not share.turn_s for share in self._told.values())
+
+    def _patience_s(self) -> float:
+        """Return after how long a silence others are gone; whose own rounds have a gap gives them time to speak."""
+        steady = asyncio.get_running_loop().time() - self._rounded < _STEADY_S
+        return GONE_S if steady else _AFTER_A_GAP_S
 
     def _look_what_is_wanted(self, declared: Mapping[str, int]) -> bool:
         """Remember the most there was use for lately: what is under way, all where calls had to wait. True: more."""
