@@ -22,8 +22,8 @@ from onestop.http.wake import Announcer
 from onestop.ids import new_id
 
 TOPIC: Final = "line_shares"
-# Silent for so long, a process is taken for gone, so that who takes its place waits no longer. It may live, cut off from
-# the database: then it may exceed its part until nobody is served from memory any more (sessions: 30 s).
+# Silent for so long, a process is taken for gone, so that who takes its place waits no longer. It may live, cut off
+# from the database: then it may exceed its part until nobody is served from memory any more (sessions: 30 s).
 GONE_S: Final = 10.0
 _AFTER_A_GAP_S: Final = 60.0  # where this process was silent itself: the database may have been away for all
 _STEADY_S: Final = 5.0
