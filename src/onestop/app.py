@@ -73,6 +73,10 @@ from onestop.overview import routes_data_use, routes_status
 from onestop.overview import service as overview_service
 from onestop.overview.service import Overview
 from onestop.overview.status import StatusBoard
+from onestop.provider import routes as provider_routes
+from onestop.provider import routes_clients
+from onestop.provider import store as provider_store
+from onestop.provider.service import Provider
 from onestop.resources import shipped
 from onestop.rounds import attempt, repeat
 from onestop.settings import Settings
@@ -162,6 +166,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     parts.gateway.changed = _announcing(announce)
     providers = await _providers(settings, stack)
     handler = cases.outcome_handler(parts.office)
+    provider = await stack.enter_async_context(Provider(pool, keys, settings, parts.sessions))
     life = Life(pool, keys, settings, parts.gateway.files, announce)
     runner = Runner(life)
     stack.push_async_callback(runner.close)
@@ -176,6 +181,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "house": House(life, _adapters(settings)),
         "traces": parts.traces,
         "sessions": parts.sessions,
+        "provider": provider,
         "sign_in": SignIn(pool, keys, settings, providers, parts.sessions),
         "token_desk": TokenDesk(parts.sessions, settings, _find_person(settings)),
         "overview": overview,
@@ -191,6 +197,8 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     desk = app_parts.build(
         [
             *identity_routes.CONTROLLERS,
+            *provider_routes.CONTROLLERS,
+            *routes_clients.CONTROLLERS,
             *gateway_routes.CONTROLLERS,
             *import_routes.CONTROLLERS,
             *routes_pull.CONTROLLERS,
@@ -208,7 +216,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *overview_routes.CONTROLLERS,
             *routes_data_use.CONTROLLERS,
             *routes_status.CONTROLLERS,
-            *web_routes.handlers(identity_routes.SignInController),
+            *web_routes.handlers(identity_routes.SignInController, provider_routes.SignInAtController),
         ],
         settings=settings,
         pool=pool,
@@ -444,6 +452,7 @@ async def _sweep(parts: Parts) -> None:
         "completions": partial(overview_service.forget_old, pool, region),
         "callbacks": partial(gateway_store.delete_old_callbacks, pool, region, _KEEP_NONCES_S),
         "secrets": partial(_write_off, parts),
+        "sign-ins at sites": partial(provider_store.delete_old, pool, region),
         "findings": partial(drift.forget_old, pool),
         "endings": partial(warn_of_expiry, pool, parts.settings),
     }

@@ -9,7 +9,7 @@ from onestop.texts import Language, has, text
 
 _MOST = 100
 _ONESTOP = "onestop"  # the actor of what nobody in particular does
-_OFFICES = frozenset({"shown", "unmasked", "told"})  # outcomes that say an office saw it
+_OFFICES = frozenset({"shown", "unmasked", "told", "signed_in", "site_told"})  # outcomes that say an office saw it
 
 
 async def own_uses(office: Office, subject: str, lang: Language, *, before: str | None, limit: int) -> DataUseList:
