@@ -102,16 +102,14 @@ CREATE INDEX used_proofs_by_expiry ON used_proofs (region, expires_at);
 -- What a client is still owed: that somebody it had signed in has signed out.
 CREATE TABLE logout_notices (
     region     text NOT NULL,
-    id         text NOT NULL,
     client     text NOT NULL,
-    subject_id text NOT NULL,
     session_id text NOT NULL,
+    subject_id text NOT NULL,
     attempts   integer NOT NULL DEFAULT 0,
     state      text NOT NULL DEFAULT 'due' CHECK (state IN ('due', 'taken', 'given_up')),
     next_at    timestamptz NOT NULL DEFAULT now(),
     made_at    timestamptz NOT NULL DEFAULT now(),
     settled_at timestamptz,
-    PRIMARY KEY (region, id),
-    UNIQUE (region, client, session_id)
+    PRIMARY KEY (region, client, session_id)
 );
 CREATE INDEX logout_notices_due ON logout_notices (region, next_at) WHERE state = 'due';

@@ -77,6 +77,7 @@ from onestop.provider import routes as provider_routes
 from onestop.provider import routes_clients
 from onestop.provider import store as provider_store
 from onestop.provider.service import Provider
+from onestop.provider.service_logout import logouts
 from onestop.resources import shipped
 from onestop.rounds import attempt, repeat
 from onestop.settings import Settings
@@ -410,7 +411,7 @@ def create_app(settings: Settings) -> App:
 async def work(settings: Settings) -> None:
     """Be one worker until cancelled: send what the ledger owes, write what came of it, sweep what is old."""
     logs.configure(settings.log_level)
-    async with open_parts(settings, "onestop worker") as parts:
+    async with AsyncExitStack() as stack, open_parts(settings, "onestop worker") as parts:
         announce = Announcer(parts.pool)
         parts.gateway.changed = _announcing(announce)
         parts.traces.start()
@@ -422,6 +423,8 @@ async def work(settings: Settings) -> None:
         sealer = Sealer(parts.pool, parts.keys, settings.region, witness_of(settings.state_dir, settings.region))
         works = (_sweep(parts), _escalate(parts), anew, drop.run(), sealer.run())
         beside = [loop.create_task(work) for work in works]
+        sites = await stack.enter_async_context(open_client(allow=AllowList(settings.outbound_allow), timeout_s=5.0))
+        beside.append(loop.create_task(logouts(parts.pool, parts.keys, settings, sites)))
         life = Life(parts.pool, parts.keys, settings, parts.gateway.files, announce)
         watch = drift.DriftWatch(life, lambda: parts.gateway.lines, examples=_adapters(settings))
         watch.start()

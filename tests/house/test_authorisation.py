@@ -35,6 +35,7 @@ OPEN = {
     ("GET", "/items/{code}"),
     ("GET", "/livez"),
     ("GET", "/oauth/authorize"),  # answers nothing without a session
+    ("GET", "/oauth/end-session"),  # ends only the session that the token shown is of
     ("GET", "/oauth/jwks.json"),
     ("GET", "/oauth/userinfo"),  # with an access token
     ("GET", "/problems"),
@@ -55,6 +56,8 @@ OPEN = {
     ("POST", "/auth/sign-out"),  # ends whatever session there is
     ("POST", "/cases/{case_id}/form"),  # keeps what was typed after a session ran out, then asks to sign in
     ("POST", "/cases/{case_id}/steps/{code}"),  # the same
+    ("POST", "/oauth/authorize"),
+    ("POST", "/oauth/end-session"),
     ("POST", "/oauth/introspect"),  # the client proves itself, here and below
     ("POST", "/oauth/par"),
     ("POST", "/oauth/revoke"),

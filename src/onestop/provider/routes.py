@@ -5,6 +5,7 @@ a page like any other refusal.
 """
 
 from typing import Any
+from urllib.parse import urlencode
 
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
@@ -13,6 +14,7 @@ from litestar.status_codes import HTTP_201_CREATED, HTTP_303_SEE_OTHER
 
 from onestop.http.models import Context
 from onestop.identity.access import session_of
+from onestop.identity.models import SESSION_COOKIE
 from onestop.provider import metadata, rules
 from onestop.provider.callers import Shown
 from onestop.provider.errors import RequestRefused
@@ -22,6 +24,7 @@ from onestop.provider.service import Provider
 
 _OPEN: dict[str, Any] = {"public": True}
 _ENDPOINT: dict[str, Any] = {**_OPEN, "max_body": 32_768}
+_BY_FORM: dict[str, Any] = {**_OPEN, "max_body": 8192}
 _KEPT_AN_HOUR = {"cache-control": "public, max-age=3600"}
 
 
@@ -37,6 +40,29 @@ class SignInAtController(Controller):
         query = request.query_params.dict()
         told = {name: values[0] if len(values) == 1 else values for name, values in query.items()}
         return _go(await provider.authorizing.answer(told, session_of(request)))
+
+    @post("/authorize", operation_id="authorizeByForm", status_code=HTTP_303_SEE_OTHER, opt=_BY_FORM)
+    async def authorize_by_form(self, data: URLEncodedBody[dict[str, Any]]) -> Response[None]:
+        """The same from a form (OpenID Connect Core, 3.1.2.1): asked for again by GET, with which the cookie comes."""
+        return _by_get("/oauth/authorize", data)
+
+    @get("/end-session", operation_id="endSession", status_code=HTTP_303_SEE_OTHER, opt=_OPEN)
+    async def end_session(
+        self, request: Request[Any, Any, Any], provider: NamedDependency[Provider]
+    ) -> Response[None]:  # fmt: skip
+        """Sign out at onestop and every site, when a site sends somebody for it (RP-Initiated Logout)."""
+        query = request.query_params.dict()
+        told = {name: values[0] if len(values) == 1 else values for name, values in query.items()}
+        location, ended = await provider.leaving.end(told, session_of(request))
+        gone = _go(location)
+        if ended:
+            gone.delete_cookie(SESSION_COOKIE)
+        return gone
+
+    @post("/end-session", operation_id="endSessionByForm", status_code=HTTP_303_SEE_OTHER, opt=_BY_FORM)
+    async def end_session_by_form(self, data: URLEncodedBody[dict[str, Any]]) -> Response[None]:
+        """The same from a form."""
+        return _by_get("/oauth/end-session", data)
 
 
 class ProviderController(Controller):
@@ -138,6 +164,11 @@ def _headers(provider: Provider, shown: Shown) -> dict[str, str]:
     """Return the headers of an answer that holds tokens or claims; who proved a key gets the next nonce with it."""
     headers = {"cache-control": "no-store"}
     return headers if shown.proof is None else headers | {"dpop-nonce": provider.proofs.nonce()}
+
+
+def _by_get(path: str, form: dict[str, Any]) -> Response[None]:
+    # A form from a site comes without the session's cookie (SameSite=Lax); going somewhere by GET brings it.
+    return _go(f"{path}?{urlencode(form, doseq=True)}")
 
 
 def _go(location: str) -> Response[None]:

@@ -14,6 +14,7 @@ from onestop.provider.proofs import Proofs
 from onestop.provider.service_authorize import Authorizing
 from onestop.provider.service_claims import Telling
 from onestop.provider.service_clients import Clients
+from onestop.provider.service_logout import Leaving
 from onestop.provider.service_tokens import Tokens
 from onestop.rounds import repeat
 from onestop.settings import Settings
@@ -37,6 +38,7 @@ class Provider:
         self.telling = Telling(
             pool, region, self.clients, self.callers, self.proofs, self.issuer, self.tokens, sessions
         )  # fmt: skip
+        self.leaving = Leaving(self.clients, self.issuer, sessions)
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

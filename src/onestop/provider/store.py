@@ -256,6 +256,11 @@ DELETE_OLD_REFRESH = """
         SELECT token_hash FROM refresh_tokens
          WHERE region = $1 AND expires_at < now() ORDER BY expires_at LIMIT 10000)
 """
+DELETE_OLD_NOTICES = """
+    DELETE FROM logout_notices WHERE region = $1 AND (client, session_id) IN (
+        SELECT client, session_id FROM logout_notices
+         WHERE region = $1 AND state <> 'due' AND settled_at < now() - interval '7 days' LIMIT 10000)
+"""
 DELETE_OLD_GRANTS = """
     DELETE FROM client_grants WHERE region = $1 AND id IN (
         SELECT id FROM client_grants
@@ -265,5 +270,12 @@ DELETE_OLD_GRANTS = """
 
 async def delete_old(db: Db, region: str) -> int:
     """Forget what nobody can use any more, up to 10,000 rows of each table; return how many."""
-    statements = (DELETE_OLD_PROOFS, DELETE_OLD_REQUESTS, DELETE_OLD_CODES, DELETE_OLD_REFRESH, DELETE_OLD_GRANTS)
+    statements = (
+        DELETE_OLD_PROOFS,
+        DELETE_OLD_REQUESTS,
+        DELETE_OLD_CODES,
+        DELETE_OLD_REFRESH,
+        DELETE_OLD_NOTICES,
+        DELETE_OLD_GRANTS,
+    )
     return sum([await execute(db, statement, region) for statement in statements])
