@@ -77,6 +77,7 @@ from onestop.provider import routes as provider_routes
 from onestop.provider import routes_clients
 from onestop.provider import store as provider_store
 from onestop.provider.service import Provider
+from onestop.provider.service_exchange import Agreed, Terms
 from onestop.provider.service_logout import logouts
 from onestop.resources import shipped
 from onestop.rounds import attempt, repeat
@@ -167,7 +168,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     parts.gateway.changed = _announcing(announce)
     providers = await _providers(settings, stack)
     handler = cases.outcome_handler(parts.office)
-    provider = await stack.enter_async_context(Provider(pool, keys, settings, parts.sessions))
+    provider = await stack.enter_async_context(Provider(pool, keys, settings, parts.sessions, _agreed(parts)))
     life = Life(pool, keys, settings, parts.gateway.files, announce)
     runner = Runner(life)
     stack.push_async_callback(runner.close)
@@ -240,6 +241,16 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     for close in (hub.close, listener.close, announce.close, overview.close):
         stack.push_async_callback(close)
     return desk
+
+
+def _agreed(parts: Parts) -> Agreed:
+    """Return what tells under which agreement a department may ask another something."""
+
+    def agreed(department: str, adapter: str, operation: str) -> Terms | None:
+        found = parts.gateway.quotas.find(f"department:{department}", adapter, operation)
+        return None if found is None else Terms(found.id, found.purpose_zh)
+
+    return agreed
 
 
 def _adapters(settings: Settings) -> Path:

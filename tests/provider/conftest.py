@@ -28,6 +28,7 @@ from onestop.provider import routes, routes_clients, service_clients
 from onestop.provider.callers import ASSERTION_TYPE
 from onestop.provider.models import NewClient, Purpose
 from onestop.provider.service import Provider
+from onestop.provider.service_exchange import Terms
 from onestop.settings import Settings
 
 BACK = "https://rs.example.cn/back"
@@ -61,13 +62,19 @@ def claims_in(token: str) -> dict[str, Any]:
     return found
 
 
+def agreed(department: str, adapter: str, operation: str) -> Terms | None:
+    """renshe may ask gongan about households, and for nothing else."""
+    holds = (department, adapter, operation) == ("renshe", "gongan", "household")
+    return Terms("agr_1", "核对户籍信息") if holds else None
+
+
 class Instance:
     """One process of onestop, as far as the provider goes."""
 
     def __init__(self, pool: Pool, keys: Keys, settings: Settings) -> None:
         self.pool, self.keys, self.settings = pool, keys, settings
         self.sessions = Sessions(pool, keys, settings)
-        self.provider = Provider(pool, keys, settings, self.sessions)
+        self.provider = Provider(pool, keys, settings, self.sessions, agreed)
         self.desk = app_parts.build(
             [*IDENTITY, *routes.CONTROLLERS, routes.SignInAtController, *routes_clients.CONTROLLERS],
             settings=settings,

@@ -17,6 +17,7 @@ from cryptography import x509
 
 from onestop.identity import tokens
 from onestop.identity.errors import BadToken
+from onestop.identity.models import Session
 from onestop.provider import rules
 from onestop.provider.errors import ClientRefused, RequestRefused
 from onestop.provider.models import AuthMethod, Client
@@ -37,6 +38,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     authorization: str | None = None
     proof: str | None = None  # the DPoP header
     certificate: bytes | None = None  # DER; the one of the connection, or the one a trusted proxy told
+    machine: Session | None = None  # a department's own system that showed its machine key
 
     def __repr__(self) -> str:
         return f"Shown({self.method} {self.url})"
@@ -81,6 +83,21 @@ class Callers:
             case "tls_client_auth":
                 _check_certificate(client, shown.certificate)
         return client
+
+    async def binding(self, client: Client | None, shown: Shown) -> str | None:
+        """Return the key a request's tokens are bound to: that of its proof, or of its certificate; None: to none.
+
+        Raises:
+            NonceNeeded: its proof lacks our nonce.
+            RequestRefused: its proof does not hold, or its client must prove a key and does not.
+        """
+        if shown.proof is not None:
+            return "jkt:" + await self._proofs.check(shown.proof, method=shown.method, url=shown.url)
+        if client is None or client.binding == "none":
+            return None
+        if client.binding == "tls" and shown.certificate is not None:
+            return "x5t:" + rules.thumbprint(shown.certificate)
+        raise RequestRefused("invalid_dpop_proof" if client.binding == "dpop" else "invalid_request", "binding")
 
     async def _check_assertion(self, client: Client, assertion: str, url: str) -> None:
         keys = tokens.Keyring.read(client.keys or {"keys": []})

@@ -94,7 +94,7 @@ class ProviderController(Controller):
         provider: NamedDependency[Provider],
         data: URLEncodedBody[dict[str, Any]],
     ) -> Response[TokenAnswer]:
-        """Change a code, or a refresh token, for tokens; each is taken once."""
+        """Change a code, a refresh token or somebody's access token for tokens; the first two are taken once."""
         shown = _shown(request, provider, data)
         return Response(await provider.tokens.give(shown), headers=_headers(provider, shown))
 
@@ -147,6 +147,7 @@ async def discover_server(provider: NamedDependency[Provider]) -> Response[dict[
 
 
 def _shown(request: Request[Any, Any, Any], provider: Provider, form: dict[str, Any]) -> Shown:
+    session = session_of(request)
     proofs = request.headers.getall("dpop", [])
     if len(proofs) > 1:
         raise RequestRefused("invalid_dpop_proof", "proof_twice")
@@ -157,6 +158,7 @@ def _shown(request: Request[Any, Any, Any], provider: Provider, form: dict[str, 
         authorization=request.headers.get("authorization"),
         proof=proofs[0] if proofs else None,
         certificate=provider.certificates.shown(request.scope),
+        machine=session if session is not None and session.kind == "machine" else None,
     )
 
 

@@ -14,6 +14,7 @@ from onestop.provider.proofs import Proofs
 from onestop.provider.service_authorize import Authorizing
 from onestop.provider.service_claims import Telling
 from onestop.provider.service_clients import Clients
+from onestop.provider.service_exchange import Agreed, Exchanging, nothing_agreed
 from onestop.provider.service_logout import Leaving
 from onestop.provider.service_tokens import Tokens
 from onestop.rounds import repeat
@@ -25,15 +26,18 @@ _LOOK_S = 5.0  # how often the signing keys are looked at: others may have made 
 class Provider:
     """Every part of the provider that a process needs, sharing clients, keys and proofs."""
 
-    def __init__(self, pool: Pool, keys: Keys, settings: Settings, sessions: Sessions) -> None:
-        """Raises BadSettings: `trusted_proxies` cannot be read."""
+    def __init__(
+        self, pool: Pool, keys: Keys, settings: Settings, sessions: Sessions, agreed: Agreed = nothing_agreed
+    ) -> None:
+        """`agreed` says what departments agreed on. Raises BadSettings: `trusted_proxies` cannot be read."""
         region = settings.region
         self.clients = Clients(pool)
         self.issuer = Issuer(pool, keys, settings)
         self.proofs = Proofs(pool, keys, region)
         self.certificates = Certificates(settings)
         self.callers = Callers(self.clients, self.proofs, self.issuer.name)
-        self.tokens = Tokens(pool, region, self.callers, self.proofs, self.issuer)
+        exchanging = Exchanging(pool, region, self.callers, self.issuer, self.clients, sessions, agreed)
+        self.tokens = Tokens(pool, region, self.callers, self.issuer, exchanging)
         self.authorizing = Authorizing(pool, keys, region, self.clients, self.issuer, sessions)
         self.telling = Telling(
             pool, region, self.clients, self.callers, self.proofs, self.issuer, self.tokens, sessions

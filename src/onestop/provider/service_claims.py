@@ -18,6 +18,7 @@ from onestop.provider.issuer import AccessToken, Issuer
 from onestop.provider.models import Claim, Client, Introspection, Purpose
 from onestop.provider.proofs import Proofs
 from onestop.provider.service_clients import Clients
+from onestop.provider.service_exchange import audience_of
 from onestop.provider.service_tokens import Tokens
 
 _MOST: Final = 8192
@@ -135,11 +136,6 @@ class Telling:
             grant = told.grant if told.client_id == client.id else None
         if grant is not None:
             await self._tokens.end(grant, client, "revoked")
-
-
-def audience_of(department: str) -> str:
-    """Return what a token for a department's system names as its audience."""
-    return f"urn:onestop:department:{department}"
 
 
 def _presented(authorization: str | None) -> tuple[str, str]:

@@ -13,17 +13,17 @@ from onestop.provider.callers import Callers, Shown
 from onestop.provider.errors import RequestRefused
 from onestop.provider.issuer import Issuer
 from onestop.provider.models import Client, TokenAnswer
-from onestop.provider.proofs import Proofs
+from onestop.provider.service_exchange import EXCHANGE, Exchanging
 
-GRANTS: Final = ("authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:token-exchange")
+GRANTS: Final = ("authorization_code", "refresh_token", EXCHANGE)
 
 
 class Tokens:
     """The token endpoint of one process."""
 
-    def __init__(self, pool: Pool, region: str, callers: Callers, proofs: Proofs, issuer: Issuer) -> None:
+    def __init__(self, pool: Pool, region: str, callers: Callers, issuer: Issuer, exchanging: Exchanging) -> None:
         self._pool, self._region = pool, region
-        self._callers, self._proofs, self._issuer = callers, proofs, issuer
+        self._callers, self._issuer, self._exchanging = callers, issuer, exchanging
 
     async def give(self, shown: Shown) -> TokenAnswer:
         """Answer a token request.
@@ -33,24 +33,16 @@ class Tokens:
             NonceNeeded: its proof lacks our nonce; nothing was used up.
             RequestRefused: there is nothing to give for what it shows.
         """
+        if shown.form.get("grant_type") == EXCHANGE:
+            return await self._exchanging.give(shown)
         client = await self._callers.identify(shown)
-        bound_to = await self.binding(client, shown)
+        bound_to = await self._callers.binding(client, shown)
         match shown.form.get("grant_type"):
             case "authorization_code":
                 return await self._for_code(client, shown, bound_to)
             case "refresh_token":
                 return await self._for_refresh(client, shown, bound_to)
         raise RequestRefused("unsupported_grant_type", "grant_type")
-
-    async def binding(self, client: Client, shown: Shown) -> str | None:
-        """Return the key a request's tokens are bound to: that of its proof, or of its certificate; None: to none."""
-        if shown.proof is not None:
-            return "jkt:" + await self._proofs.check(shown.proof, method=shown.method, url=shown.url)
-        if client.binding == "tls" and shown.certificate is not None:
-            return "x5t:" + rules.thumbprint(shown.certificate)
-        if client.binding != "none":
-            raise RequestRefused("invalid_dpop_proof" if client.binding == "dpop" else "invalid_request", "binding")
-        return None
 
     async def _for_code(self, client: Client, shown: Shown, bound_to: str | None) -> TokenAnswer:
         code = shown.form.get("code", "")
