@@ -74,9 +74,9 @@ async def test_a_site_with_a_key_signs_for_each_call(onestop, register):
         ({"aud": []}, "aud"),
         ({"aud": PORTAL + "/oauth/par"}, "aud"),  # for another endpoint
         ({"exp": int(time.time()) - 60}, "expired"),
-        ({"exp": int(time.time()) + 3600}, "far_future"),
-        ({"iat": int(time.time()) + 120}, "iat"),
-        ({"nbf": int(time.time()) + 120}, "iat"),
+        ({"exp": int(time.time()) + 86_400}, "far_future"),
+        ({"iat": int(time.time()) + 86_400}, "iat"),
+        ({"nbf": int(time.time()) + 86_400}, "iat"),
         ({"jti": ...}, "claims"),
         ({"jti": ""}, "jti"),
         ({"jti": "x" * 257}, "jti"),
