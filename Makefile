@@ -12,7 +12,7 @@ SHELL       := /bin/sh
 .SHELLFLAGS := -eu -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench crash effects fanout isolation audit clean
+.PHONY: help setup demo test lint bench crash effects fanout isolation audit replays clean
 
 help:
 	@sed -n 's/^\([a-z][a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F '\t' '{ printf "make %-9s %s\n", $$1, $$2 }'
@@ -63,6 +63,10 @@ test: $(STAMP) lint ## every test; the browser journey brings Debian's chromium 
 	@if [ -x tests/identity/peer/install ]; then
 	  echo "test: the OpenID provider that sign-in is tested against"
 	  tests/identity/peer/install || echo "test: it could not be installed; the tests that need it are skipped"
+	fi
+	if [ -x tests/provider/peer/install ]; then
+	  echo "test: the relying parties that the provider is tested by"
+	  tests/provider/peer/install >/dev/null || echo "test: they could not be installed; the tests that need them are skipped"
 	fi
 	if ! command -v java >/dev/null 2>&1; then
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
@@ -123,6 +127,10 @@ isolation: $(STAMP) ## one of eight departments hangs at full load: what the oth
 audit: $(STAMP) ## 1,000 random tamperings with the sealed ledger by a database owner: every one is found
 	@echo "audit: 1,000 tamperings (about ten seconds)"
 	TAMPER=full exec $(BIN)/pytest tests/audit/test_tampering.py -s $(ARGS)
+
+replays: $(STAMP) ## 1,000 replays of codes, proofs and assertions on two instances: none is taken
+	@echo "replays: 1,000 of them (about twenty seconds)"
+	REPLAYS=full exec $(BIN)/pytest tests/provider/test_replays.py -s $(ARGS)
 
 clean: ## take away .venv, caches and what demo and tests left behind
 	@echo "clean: .venv, caches, onestop-demo"

@@ -58,6 +58,10 @@ from onestop.overview import routes_data_use, routes_status
 from onestop.overview.service import Overview
 from onestop.overview.status import StatusBoard
 from onestop.parts import Parts, adapters, announcing, open_parts
+from onestop.provider import routes as provider_routes
+from onestop.provider import routes_clients
+from onestop.provider.service import Provider
+from onestop.provider.service_exchange import Agreed, Terms
 from onestop.settings import Settings
 from onestop.web import routes as web_routes
 
@@ -94,6 +98,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     parts.gateway.changed = announcing(announce)
     providers = await _providers(settings, stack)
     handler = cases.outcome_handler(parts.office)
+    provider = await stack.enter_async_context(Provider(pool, keys, settings, parts.sessions, _agreed(parts)))
     life = Life(pool, keys, settings, parts.gateway.files, announce)
     runner = Runner(life)
     stack.push_async_callback(runner.close)
@@ -108,6 +113,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "house": House(life, adapters(settings)),
         "traces": parts.traces,
         "sessions": parts.sessions,
+        "provider": provider,
         "sign_in": SignIn(pool, keys, settings, providers, parts.sessions),
         "token_desk": TokenDesk(parts.sessions, settings, _find_person(settings)),
         "overview": overview,
@@ -123,6 +129,8 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     desk = app_parts.build(
         [
             *identity_routes.CONTROLLERS,
+            *provider_routes.CONTROLLERS,
+            *routes_clients.CONTROLLERS,
             *gateway_routes.CONTROLLERS,
             *import_routes.CONTROLLERS,
             *routes_pull.CONTROLLERS,
@@ -140,7 +148,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *overview_routes.CONTROLLERS,
             *routes_data_use.CONTROLLERS,
             *routes_status.CONTROLLERS,
-            *web_routes.handlers(identity_routes.SignInController),
+            *web_routes.handlers(identity_routes.SignInController, provider_routes.SignInAtController),
         ],
         settings=settings,
         pool=pool,
@@ -163,6 +171,16 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     for close in (hub.close, listener.close, announce.close, overview.close):
         stack.push_async_callback(close)
     return desk
+
+
+def _agreed(parts: Parts) -> Agreed:
+    """Return what tells under which agreement a department may ask another something."""
+
+    def agreed(department: str, adapter: str, operation: str) -> Terms | None:
+        found = parts.gateway.quotas.find(f"department:{department}", adapter, operation)
+        return None if found is None else Terms(found.id, found.purpose_zh)
+
+    return agreed
 
 
 # --- small pieces ----------------------------------------------------------------------------------------------------

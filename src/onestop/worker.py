@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from functools import partial
 
 from onestop import key_rotation, logs
@@ -18,8 +19,12 @@ from onestop.onboarding.probes import Prober
 from onestop.onboarding.service import Life
 from onestop.onboarding.service_expiry import warn_of_expiry
 from onestop.onboarding.service_runs import write_off
+from onestop.outbound.addresses import AllowList
+from onestop.outbound.transport import open_client
 from onestop.overview import service as overview_service
 from onestop.parts import Parts, adapters, announcing, open_parts
+from onestop.provider import store as provider_store
+from onestop.provider.service_logout import logouts
 from onestop.rounds import attempt, repeat
 from onestop.settings import Settings
 
@@ -33,7 +38,7 @@ _KEEP_NONCES_S = 86_400.0  # far longer than any callback's time stamp is taken
 async def work(settings: Settings) -> None:
     """Be one worker until cancelled: send what the ledger owes, write what came of it, sweep what is old."""
     logs.configure(settings.log_level)
-    async with open_parts(settings, "onestop worker") as parts:
+    async with AsyncExitStack() as stack, open_parts(settings, "onestop worker") as parts:
         announce = Announcer(parts.pool)
         parts.gateway.changed = announcing(announce)
         parts.traces.start()
@@ -45,6 +50,8 @@ async def work(settings: Settings) -> None:
         sealer = Sealer(parts.pool, parts.keys, settings.region, witness_of(settings.state_dir, settings.region))
         works = (_sweep(parts), _escalate(parts), anew, drop.run(), sealer.run())
         beside = [loop.create_task(work) for work in works]
+        sites = await stack.enter_async_context(open_client(allow=AllowList(settings.outbound_allow), timeout_s=5.0))
+        beside.append(loop.create_task(logouts(parts.pool, parts.keys, settings, sites)))
         telling = partial(tell_rounds, parts.pool, worker.worker)
         beside.append(loop.create_task(repeat("rounds_told", telling, _TELL_ROUNDS_S)))
         life = Life(parts.pool, parts.keys, settings, parts.gateway.files, announce)
@@ -77,6 +84,7 @@ async def _sweep(parts: Parts) -> None:
         "completions": partial(overview_service.forget_old, pool, region),
         "callbacks": partial(gateway_store.delete_old_callbacks, pool, region, _KEEP_NONCES_S),
         "secrets": partial(_write_off, parts),
+        "sign-ins at sites": partial(provider_store.delete_old, pool, region),
         "findings": partial(drift.forget_old, pool),
         "endings": partial(warn_of_expiry, pool, parts.settings),
     }

@@ -27,11 +27,17 @@ OPEN = {
     ("GET", "/auth/callback"),
     ("GET", "/auth/jwks.json"),
     ("GET", "/auth/sign-in"),
+    ("GET", "/.well-known/oauth-authorization-server"),
+    ("GET", "/.well-known/openid-configuration"),
     ("GET", "/explain/shared/{token}"),  # by a link with a secret, for a day
     ("GET", "/healthz"),
     ("GET", "/http-assets/{name}"),
     ("GET", "/items/{code}"),
     ("GET", "/livez"),
+    ("GET", "/oauth/authorize"),  # answers nothing without a session
+    ("GET", "/oauth/end-session"),  # ends only the session that the token shown is of
+    ("GET", "/oauth/jwks.json"),
+    ("GET", "/oauth/userinfo"),  # with an access token
     ("GET", "/problems"),
     ("GET", "/problems/{code}"),
     ("GET", "/readyz"),
@@ -50,6 +56,12 @@ OPEN = {
     ("POST", "/auth/sign-out"),  # ends whatever session there is
     ("POST", "/cases/{case_id}/form"),  # keeps what was typed after a session ran out, then asks to sign in
     ("POST", "/cases/{case_id}/steps/{code}"),  # the same
+    ("POST", "/oauth/authorize"),
+    ("POST", "/oauth/end-session"),
+    ("POST", "/oauth/introspect"),  # the client proves itself, here and below
+    ("POST", "/oauth/par"),
+    ("POST", "/oauth/revoke"),
+    ("POST", "/oauth/token"),
     ("POST", "/v1/auth/tokens"),  # refused in production
     ("POST", "/v1/callbacks/{adapter}"),  # signed by the department
     ("POST", "/v1/callbacks/{adapter}/{told}"),  # likewise

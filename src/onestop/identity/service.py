@@ -335,6 +335,10 @@ class Sessions:
         """Keep what departments call a subject, by adapter; nothing is written where all of it is known."""
         await self._subjects.learn(subject, ids)
 
+    async def span(self, session_id: str) -> store.SessionSpan | None:
+        """Return since when and until when a session holds; None where it has ended."""
+        return await store.session_span(self._pool, self._region, session_id)
+
     async def subject_number(self, session: Session) -> str:
         """Open the number of the one a session is for; the caller writes down that it did."""
         return (await self.subject(session.subject_id)).number

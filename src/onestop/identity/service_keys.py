@@ -22,9 +22,17 @@ class SigningKeys:
     """The active key of one purpose, and the public keys of those retired within a week."""
 
     def __init__(
-        self, pool: Pool, keys: Keys, purpose: str = "bearer", algorithm: str = tokens.SigningKey.algorithm
+        self,
+        pool: Pool,
+        keys: Keys,
+        purpose: str = "bearer",
+        algorithm: str = tokens.SigningKey.algorithm,
+        *,
+        public_s: float = 0.0,
     ) -> None:
+        """`public_s`: for how long a new key is published before it signs, where others look its public half up."""
         self._pool, self._keys, self._purpose, self._algorithm = pool, keys, purpose, algorithm
+        self._public_s = public_s
         self._active: tokens.SigningKey | Sm2SigningKey | None = None
         self._public: dict[str, Any] = {"keys": []}
         self.ring = tokens.Keyring([])
@@ -47,9 +55,10 @@ class SigningKeys:
         if rows[0].public_jwk["alg"] != self._algorithm:
             await self._replace(rows[0].kid)
             rows = await store.signing_keys(self._pool, self._purpose)
-        private = self._keys.unseal(rows[0].private_jwk, signing_key_context(rows[0].kid))
-        kind = Sm2SigningKey if rows[0].public_jwk["alg"] == Sm2SigningKey.algorithm else tokens.SigningKey
-        self._active = kind.load(rows[0].kid, private)
+        chosen = rows[1] if len(rows) > 1 and rows[0].age_s < self._public_s else rows[0]
+        private = self._keys.unseal(chosen.private_jwk, signing_key_context(chosen.kid))
+        kind = Sm2SigningKey if chosen.public_jwk["alg"] == Sm2SigningKey.algorithm else tokens.SigningKey
+        self._active = kind.load(chosen.kid, private)
         self._public = {"keys": [row.public_jwk for row in rows]}
         self.ring = tokens.Keyring.read(self._public)
         self._loaded_at = clock.monotonic()
@@ -63,9 +72,10 @@ class SigningKeys:
 
     async def rotate(self) -> str:
         """Let a new key sign from now on and return its id; what the old one signed still verifies for seven days."""
-        await self._replace(self.active.kid)
+        rows = await store.signing_keys(self._pool, self._purpose)
+        await self._replace(rows[0].kid if rows else self.active.kid)
         await self.load()
-        return self.active.kid
+        return str(self._public["keys"][0]["kid"])
 
     async def _replace(self, kid: str) -> None:
         """Retire a key and make the next, unless somebody else just did."""

@@ -37,6 +37,13 @@ class SessionRow(msgspec.Struct, frozen=True):
     unseen_s: float  # since activity was last written down
 
 
+class SessionSpan(msgspec.Struct, frozen=True):
+    """Since when, and at most until when, somebody is signed in."""
+
+    created_at: datetime
+    expires_at: datetime
+
+
 class NewSession(msgspec.Struct, frozen=True, kw_only=True):
     """What a session is opened with."""
 
@@ -88,6 +95,7 @@ class KeyRow(msgspec.Struct, frozen=True):
     public_jwk: dict[str, Any]
     private_jwk: bytes
     retired: bool
+    age_s: float
 
 
 SELECT_SUBJECT_BY_NUMBER = """
@@ -223,6 +231,17 @@ SELECT_BEARER_SESSION = """
 async def bearer_session(db: Db, region: str, session_id: str, subject_id: str, role: str) -> SessionRow | None:
     """Read the live session a verified token names."""
     return await one(db, SessionRow, SELECT_BEARER_SESSION, region, session_id, subject_id, role)
+
+
+SELECT_SESSION_OPENED = """
+    SELECT created_at, expires_at FROM sessions
+     WHERE region = $1 AND id = $2 AND revoked_at IS NULL AND expires_at > now()
+"""
+
+
+async def session_span(db: Db, region: str, session_id: str) -> SessionSpan | None:
+    """Read since when and until when a live session holds."""
+    return await one(db, SessionSpan, SELECT_SESSION_OPENED, region, session_id)
 
 
 UPDATE_SESSION_SEEN = """
@@ -363,7 +382,8 @@ async def retire_key(db: Db, purpose: str, kid: str) -> bool:
 
 # A token outlives its key by hours, a certificate by decades: only tokens' keys are ever forgotten.
 SELECT_KEYS = """
-    SELECT kid, public_jwk, private_jwk, retired_at IS NOT NULL AS retired
+    SELECT kid, public_jwk, private_jwk, retired_at IS NOT NULL AS retired,
+           extract(epoch FROM now() - created_at)::float8 AS age_s
       FROM signing_keys
      WHERE purpose = $1 AND (retired_at IS NULL OR retired_at > now() - interval '7 days' OR purpose = 'certificates')
      ORDER BY retired_at DESC NULLS FIRST

@@ -1,8 +1,10 @@
-"""The one module that checks tokens: ID tokens of providers and onestop's own bearer tokens, over joserfc.
+"""The one module that checks tokens, over joserfc: providers' ID tokens, onestop's own tokens, clients' assertions.
 
 Nothing in a token chooses how it is checked: algorithms are a fixed list, a key is taken by its id from a set that was
 fetched or made beforehand, and a header member that is not listed here refuses the token (`crit`, `jwk`, `jku`, `x5u`,
-`x5c`, `b64`, `zip`, `enc` and any other). Every size is bounded before anything is decoded.
+`x5c`, `b64`, `zip`, `enc` and any other). A proof of possession (RFC 9449) alone brings its key along, and proves no
+more than that it was made with it. Every size is bounded before anything is decoded, and JSON is read strictly: a
+member that stands twice refuses the token.
 """
 
 import base64
@@ -12,7 +14,7 @@ import hmac
 import re
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from joserfc import jws
@@ -20,6 +22,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.registry import Header
 
+from onestop.http import body
+from onestop.http.errors import BadBody
 from onestop.identity.errors import BadToken
 
 MAX_TOKEN: Final = 8 * 1024
@@ -41,7 +45,9 @@ _CURVES: Final = {"EC": "P-256", "OKP": "Ed25519"}
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 
 # msgspec lets bytes that are no UTF-8 out as what they are.
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, BadBody)
+# Members that only a private or a shared key has (RFC 7518, 6.2.2, 6.3.2, 6.4).
+_SECRET_MEMBERS: Final = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
 _RSA_BYTES: Final = 2048 // 8
 
 Claims = dict[str, Any]
@@ -54,6 +60,12 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # Names of certificates some providers add; they choose nothing here.
     x5t: str | None = None
     x5t_s256: str | None = msgspec.field(default=None, name="x5t#S256")
+
+
+class _ProofHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    alg: str
+    typ: str
+    jwk: dict[str, Any]
 
 
 class _Registered(msgspec.Struct, frozen=True):
@@ -70,6 +82,9 @@ class _Registered(msgspec.Struct, frozen=True):
     at_hash: str | None = None
     sid: str | None = None
     role: str | None = None
+
+
+_AnyHeader = TypeVar("_AnyHeader", _Header, _ProofHeader)
 
 
 class AccessClaims(msgspec.Struct, frozen=True):
@@ -97,6 +112,12 @@ class _Registry(jws.JWSRegistry):
         return self.algorithms[name]
 
 
+class _ProofRegistry(_Registry):
+    """The same for a header that brings a key along: of RSA with 4096 bits it is longer."""
+
+    max_header_length = 2048
+
+
 class Keyring:
     """The public keys of one issuer."""
 
@@ -118,6 +139,9 @@ class Keyring:
         if not isinstance(entries, list) or len(entries) > MAX_KEYS:
             raise ValueError("not a JWK set, or too many keys")
         return cls(found for entry in entries if (found := _usable(entry)) is not None)
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
     def find(self, header: _Header) -> Key:
         """Return the one key the header means; without a key id there must be only one that fits."""
@@ -201,35 +225,106 @@ def half_hash(text: str, alg: str) -> str:
     return base64.urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=").decode()
 
 
+def open_signed(token: str, keys: Keyring, types: frozenset[str | None]) -> Claims:
+    """Return the claims of a token whose signature holds; every claim is for the caller to judge.
+
+    `types` are the lower-case values of `typ` that are taken, None where it may lack.
+
+    Raises:
+        UnknownKey: the key it names is not in `keys`.
+        BadToken: anything else; `reason` says what.
+    """
+    header = _read_header(token, _Header)
+    if (None if header.typ is None else header.typ.lower()) not in types:
+        raise BadToken("typ")
+    return _verified(token, header.alg, keys.find(header))
+
+
+def open_proof(token: str) -> tuple[str, Claims]:
+    """Return the thumbprint (RFC 7638) of the key that a proof of possession brings along, and the proof's claims.
+
+    Rule: RFC 9449, 4.3: the type, a listed algorithm, a public key only, and a signature made with it.
+
+    Raises:
+        BadToken: it does not hold; `reason` says what.
+    """
+    header = _read_header(token, _ProofHeader, _ProofRegistry.max_header_length)
+    if header.typ != "dpop+jwt":
+        raise BadToken("typ")
+    if _SECRET_MEMBERS & header.jwk.keys():
+        raise BadToken("private_key")
+    usable = _usable({name: value for name, value in header.jwk.items() if name != "kid"})
+    if usable is None or header.alg not in usable[1]:
+        raise BadToken("key")
+    return usable[2].thumbprint(), _verified(token, header.alg, usable[2], _ProofRegistry)
+
+
+def peek_issuer(token: str) -> str | None:
+    """Return whom a token says it is of, to look that one's keys up; nothing is checked, so nothing may be believed."""
+    parts = token.split(".") if token.isascii() and len(token) <= MAX_TOKEN else []
+    if len(parts) != 3 or not _canonical(parts[1]):
+        return None
+    try:
+        told = _members(_decode(parts[1]), "claims").get("iss")
+    except BadToken:
+        return None
+    return told if isinstance(told, str) else None
+
+
+def check_lifetime(claims: Claims, *, max_age_s: float | None = None) -> None:
+    """Check `exp`, `iat` and `nbf` of claims that `open_signed` returned.
+
+    Raises:
+        BadToken: expired, not yet valid, older than `max_age_s`, or without these claims.
+    """
+    try:
+        told = msgspec.convert(claims, _Registered)
+    except msgspec.ValidationError as cause:
+        raise BadToken("claims") from cause
+    _check_times(told, max_age_s=max_age_s)
+
+
 def _open(token: str, keys: Keyring) -> tuple[_Header, Claims, _Registered]:
     """Check size, form, header and signature; only then read the claims."""
-    header = _read_header(token)
-    key = keys.find(header)
+    header = _read_header(token, _Header)
+    claims = _verified(token, header.alg, keys.find(header))
     try:
-        payload = jws.deserialize_compact(token, key, registry=_Registry(algorithms=[header.alg])).payload
-    except (JoseError, ValueError, TypeError, RecursionError) as cause:
-        raise BadToken("signature") from cause
-    try:
-        claims = msgspec.json.decode(payload, type=Claims)
         told = msgspec.convert(claims, _Registered)
-    except _UNREADABLE as cause:
+    except msgspec.ValidationError as cause:
         raise BadToken("claims") from cause
     if not 0 < len(told.sub) <= 255:
         raise BadToken("claims")
     return header, claims, told
 
 
-def _read_header(token: str) -> _Header:
+def _verified(token: str, alg: str, key: Key, registry: type[_Registry] = _Registry) -> Claims:
+    try:
+        payload = jws.deserialize_compact(token, key, registry=registry(algorithms=[alg])).payload
+    except (JoseError, ValueError, TypeError, RecursionError) as cause:
+        raise BadToken("signature") from cause
+    return _members(payload, "claims")
+
+
+def _members(raw: bytes, what: str) -> Claims:
+    """Read a JSON object strictly: no member twice, no NaN, no depth."""
+    try:
+        return msgspec.convert(body.read_json(raw), Claims)
+    except _UNREADABLE as cause:
+        raise BadToken(what) from cause
+
+
+def _read_header(token: str, kind: type[_AnyHeader], most: int = _Registry.max_header_length) -> _AnyHeader:
     if not token.isascii() or len(token) > MAX_TOKEN:
         raise BadToken("size")
     parts = token.split(".")
     if len(parts) != 3 or not all(map(_canonical, parts)):
         raise BadToken("form")
-    if len(parts[0]) > _Registry.max_header_length:
+    if len(parts[0]) > most:
         raise BadToken("size")
+    members = _members(_decode(parts[0]), "header")
     try:
-        header = msgspec.json.decode(_decode(parts[0]), type=_Header)
-    except _UNREADABLE as cause:
+        header = msgspec.convert(members, kind)
+    except msgspec.ValidationError as cause:
         raise BadToken("header") from cause
     if header.alg not in ALGORITHMS:
         raise BadToken("algorithm")

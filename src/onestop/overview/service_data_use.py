@@ -9,7 +9,8 @@ from onestop.texts import Language, has, text
 
 _MOST = 100
 _ONESTOP = "onestop"  # the actor of what nobody in particular does
-_OFFICES = frozenset({"shown", "unmasked", "told"})  # outcomes that say an office saw it
+# Outcomes that say an office, or a site of it, saw it.
+_OFFICES = frozenset({"shown", "unmasked", "told", "signed_in", "site_told", "vouched"})
 
 
 async def own_uses(office: Office, subject: str, lang: Language, *, before: str | None, limit: int) -> DataUseList:
