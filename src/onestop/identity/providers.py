@@ -21,8 +21,8 @@ from authlib.oidc import rpinitiated
 from authlib.oidc.discovery import OpenIDProviderMetadata, get_well_known_url
 
 from onestop import clock
-from onestop.identity import tokens
-from onestop.identity.errors import ProviderFailed, ProviderSilent, ProviderUnknown, SignInRefused
+from onestop.identity import rules, tokens
+from onestop.identity.errors import LevelNotReached, ProviderFailed, ProviderSilent, ProviderUnknown, SignInRefused
 from onestop.identity.models import Provider
 from onestop.outbound.errors import OutboundError
 from onestop.settings import BadSettings
@@ -144,9 +144,20 @@ class Connection:
             return fresh
 
     async def authorization_url(
-        self, *, redirect_uri: str, state: str, nonce: str, verifier: str, lang: str | None = None
+        self,
+        *,
+        redirect_uri: str,
+        state: str,
+        nonce: str,
+        verifier: str,
+        lang: str | None = None,
+        level: int = 0,
+        max_age_s: int | None = None,
     ) -> str:
-        """Return where the browser goes to sign in: code flow, PKCE S256."""
+        """Return where the browser goes to sign in: code flow, PKCE S256.
+
+        `level` and `max_age_s` ask for how surely, and how lately, the person proves who they are.
+        """
         metadata = await self.metadata()
         methods = metadata.code_challenge_methods_supported
         if methods is not None and "S256" not in methods:
@@ -162,6 +173,8 @@ class Connection:
             code_challenge=create_s256_code_challenge(verifier),
             code_challenge_method="S256",
             ui_locales=lang,
+            acr_values=" ".join(rules.acr_values(self.provider, level)) or None,
+            max_age=None if max_age_s is None else str(max_age_s),
         )
         return url
 
@@ -188,8 +201,10 @@ class Connection:
             raise ProviderFailed(f"{self.provider.name} gave a token of another type")
         return reply
 
-    async def claims(self, reply: TokenReply, nonce: str) -> tokens.Claims:
+    async def claims(self, reply: TokenReply, nonce: str, max_age_s: int | None = None) -> tokens.Claims:
         """Return the claims of the ID token, checked; a key not yet seen is fetched once.
+
+        `max_age_s` as the request asked for it.
 
         Raises:
             BadToken: the token was refused.
@@ -204,6 +219,7 @@ class Connection:
                 client_id=self.provider.client_id,
                 nonce=nonce,
                 access_token=reply.access_token,
+                max_age_s=max_age_s,
             )
 
         fetched_at, keys = await self._keyring(metadata, max_age_s=_KEYS_LIFE_S)
@@ -306,13 +322,17 @@ class Providers:
     def __iter__(self) -> Iterator[Provider]:
         return iter([connection.provider for connection in self._connections.values()])
 
-    def get(self, name: str | None) -> Connection:
-        """Return one provider; without a name the first of the file.
+    def get(self, name: str | None, level: int = 0) -> Connection:
+        """Return one provider; without a name the first of the file that can vouch for `level`.
 
         Raises:
             ProviderUnknown: none is set up, or none of that name.
+            LevelNotReached: that one, or each of them, can only vouch for less.
         """
-        chosen = next(iter(self._connections), None) if name is None else name
-        if chosen is None or chosen not in self._connections:
+        if not self._connections or (name is not None and name not in self._connections):
             raise ProviderUnknown
-        return self._connections[chosen]
+        asked = list(self._connections.values()) if name is None else [self._connections[name]]
+        for connection in asked:
+            if rules.reaches(connection.provider, level):
+                return connection
+        raise LevelNotReached(level=level)

@@ -16,6 +16,7 @@ from onestop.identity.models import (
     FLOW_COOKIE,
     SESSION_COOKIE,
     AskToken,
+    Level,
     Me,
     OwnSessions,
     Session,
@@ -36,7 +37,7 @@ class SignInController(Controller):
         "/sign-in",
         operation_id="beginSignIn",
         status_code=HTTP_303_SEE_OTHER,
-        opt={"public": True, "refusals": (404, 502, 504)},
+        opt={"public": True, "refusals": (403, 404, 502, 504)},
     )
     async def begin(
         self,
@@ -44,11 +45,14 @@ class SignInController(Controller):
         sign_in: NamedDependency[SignIn],
         provider: FromQuery[str | None] = None,
         return_to: FromQuery[str | None] = None,
+        level: FromQuery[Level] = 0,
     ) -> Response[None]:
-        """Go to a sign-in provider and come back to a page of onestop."""
-        begun = await sign_in.begin(
-            provider, return_to, browser=request.cookies.get(FLOW_COOKIE), lang=_language(request)
-        )
+        """Go to a sign-in provider and come back to a page of onestop.
+
+        `level` asks for a real-name level: whoever is signed in below it raises it so.
+        """
+        browser, level = request.cookies.get(FLOW_COOKIE), max(level, 0)
+        begun = await sign_in.begin(provider, return_to, browser=browser, lang=_language(request), level=level)
         return _go(begun.location, _cookie(FLOW_COOKIE, begun.browser, max_age=int(FLOW_LIFE.total_seconds())))
 
     @get(

@@ -9,7 +9,15 @@ from onestop.crypto import Keys, digest
 from onestop.db import Pool
 from onestop.errors import UpstreamFailed, UpstreamTimeout
 from onestop.identity import numbers, rules, store
-from onestop.identity.errors import BadNumber, DemoOnly, FlowUnknown, PersonUnknown, ProviderUnknown, SignInRefused
+from onestop.identity.errors import (
+    BadNumber,
+    DemoOnly,
+    FlowUnknown,
+    LevelNotReached,
+    PersonUnknown,
+    ProviderUnknown,
+    SignInRefused,
+)
 from onestop.identity.models import AskToken, Begun, Finished, Identified, ProviderChoice, Session, Token
 from onestop.identity.providers import Connection, Providers
 from onestop.identity.service import Sessions
@@ -22,6 +30,8 @@ class _FlowSecrets(msgspec.Struct, frozen=True):
     nonce: str
     verifier: str
     return_to: str
+    level: int = 0  # the least that was asked for
+    max_age_s: int | None = None
 
 
 class SignIn:
@@ -32,27 +42,49 @@ class SignIn:
         self._providers, self._sessions = providers, sessions
         self._redirect_uri = settings.public_url.rstrip("/") + "/auth/callback"
 
-    def choices(self) -> list[ProviderChoice]:
-        """Return the providers in the order of the identity file, for the sign-in page."""
-        return [ProviderChoice(provider.name, provider.label) for provider in self._providers]
+    def choices(self, level: int = 0) -> list[ProviderChoice]:
+        """Return the providers that can vouch for `level`, in the order of the identity file, for the sign-in page."""
+        able = [provider for provider in self._providers if rules.reaches(provider, level)]
+        return [ProviderChoice(provider.name, provider.label) for provider in able]
 
     async def begin(
-        self, provider: str | None, return_to: str | None, *, browser: str | None = None, lang: str | None = None
+        self,
+        provider: str | None,
+        return_to: str | None,
+        *,
+        browser: str | None = None,
+        lang: str | None = None,
+        level: int = 0,
     ) -> Begun:
         """Remember a sign-in and return where the browser goes; `browser` is its flow cookie where it has one.
 
+        `level`: the least surely the person may prove who they are, 0 for no matter how.
+
         Raises:
             BadReturn: the way back is not onestop's own.
+            LevelNotReached: no provider, or not this one, can vouch for that level.
             ProviderUnknown, ProviderSilent, ProviderFailed: it cannot be begun there.
         """
         back = rules.local_path(return_to)
-        connection = self._providers.get(provider)
+        connection = self._providers.get(provider, level)
         state = secrets.token_urlsafe(32)
-        held = _FlowSecrets(nonce=secrets.token_urlsafe(32), verifier=secrets.token_urlsafe(48), return_to=back)
+        held = _FlowSecrets(
+            nonce=secrets.token_urlsafe(32),
+            verifier=secrets.token_urlsafe(48),
+            return_to=back,
+            level=level,
+            max_age_s=rules.STEP_UP_AGE_S if level else None,
+        )
         # Two tabs of one browser share its cookie, so that the second does not undo the first.
         bound = browser if browser is not None and len(browser) == 43 else secrets.token_urlsafe(32)
         location = await connection.authorization_url(
-            redirect_uri=self._redirect_uri, state=state, nonce=held.nonce, verifier=held.verifier, lang=lang
+            redirect_uri=self._redirect_uri,
+            state=state,
+            nonce=held.nonce,
+            verifier=held.verifier,
+            lang=lang,
+            level=level,
+            max_age_s=held.max_age_s,
         )
         state_hash = digest(state.encode())
         await store.insert_flow(
@@ -73,6 +105,7 @@ class SignIn:
             BadCallback, FlowUnknown, IssuerMixed: the answer does not belong to a sign-in of this browser.
             SignInRefused: the provider or the person said no.
             BadToken: the ID token does not hold.
+            LevelNotReached: the person proved less than was asked for; an older session stays as it was.
             BadNumber: the person's number must not be taken here; nothing is stored.
         """
         told = rules.read_callback(query)
@@ -82,11 +115,13 @@ class SignIn:
         if told.code is None:
             raise SignInRefused(f"{connection.provider.name} said no")
         reply = await connection.redeem(told.code, redirect_uri=self._redirect_uri, verifier=held.verifier)
-        claims = await connection.claims(reply, held.nonce)
+        claims = await connection.claims(reply, held.nonce, held.max_age_s)
         if "id_number" not in claims:
             # The ID token's own members stand; userinfo only adds.
             claims = {**await connection.userinfo(reply.access_token, claims["sub"]), **claims}
         who = rules.identify(connection.provider, claims, self._settings.profile)
+        if who.level < held.level:
+            raise LevelNotReached(level=held.level)
         secret, session = await self._sessions.open_cookie(
             who, provider=connection.provider.name, id_token=reply.id_token, replaces=replaces
         )
@@ -132,7 +167,9 @@ class TokenDesk:
         if self._settings.profile == "production":
             raise DemoOnly
         who = self._find(wish.person) or self._by_number(wish.person)
-        chosen = msgspec.structs.replace(who, role=wish.role, department=wish.department or who.department)
+        chosen = msgspec.structs.replace(
+            who, role=wish.role, department=wish.department or who.department, level=wish.level
+        )
         life = rules.DEMO_BEARER_LIFE
         bearer = await self._sessions.issue_bearer(chosen, life=life)
         return Token(access_token=bearer.token, expires_in=int(life.total_seconds()))

@@ -70,6 +70,7 @@ class _Registered(msgspec.Struct, frozen=True):
     at_hash: str | None = None
     sid: str | None = None
     role: str | None = None
+    auth_time: int | float | None = None
 
 
 class AccessClaims(msgspec.Struct, frozen=True):
@@ -150,9 +151,18 @@ def _usable(entry: Any) -> tuple[str | None, tuple[str, ...], Key] | None:
 
 
 def check_id_token(
-    token: str, keys: Keyring, *, issuer: str, client_id: str, nonce: str, access_token: str | None = None
+    token: str,
+    keys: Keyring,
+    *,
+    issuer: str,
+    client_id: str,
+    nonce: str,
+    access_token: str | None = None,
+    max_age_s: int | None = None,
 ) -> Claims:
     """Return the claims of a provider's ID token (OpenID Connect Core 3.1.3.7).
+
+    `max_age_s`: how long ago the person may have proved who they are, where the request asked for that.
 
     Raises:
         UnknownKey: the key it names is not in `keys`.
@@ -169,6 +179,10 @@ def check_id_token(
         raise BadToken("aud")
     if (len(audience) > 1 and told.azp is None) or (told.azp is not None and told.azp != client_id):
         raise BadToken("azp")
+    if max_age_s is not None and (told.auth_time is None or told.auth_time < time.time() - max_age_s - LEEWAY_S):
+        raise BadToken("auth_time")
+    if told.auth_time is not None and told.auth_time > time.time() + LEEWAY_S:
+        raise BadToken("auth_time")
     if told.nonce is None or not hmac.compare_digest(told.nonce.encode(), nonce.encode()):
         raise BadToken("nonce")
     if told.at_hash is not None and (access_token is None or told.at_hash != half_hash(access_token, header.alg)):
