@@ -50,6 +50,7 @@ from onestop.identity import routes as identity_routes
 from onestop.identity.models import SESSION_COOKIE, Identified
 from onestop.identity.providers import Providers, read_providers
 from onestop.identity.service import Sessions
+from onestop.identity.service_refresh import AppSessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
 from onestop.items import routes as item_routes
 from onestop.items.service import load as load_items
@@ -161,6 +162,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     sources["case"] = _Source(parts.office.events_since, parts.office.newest)
     parts.gateway.changed = _announcing(announce)
     providers = await _providers(settings, stack)
+    apps = AppSessions(pool, keys, settings, parts.sessions)
     handler = cases.outcome_handler(parts.office)
     life = Life(pool, keys, settings, parts.gateway.files, announce)
     runner = Runner(life)
@@ -177,7 +179,8 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "traces": parts.traces,
         "sessions": parts.sessions,
         "sign_in": SignIn(pool, keys, settings, providers, parts.sessions),
-        "token_desk": TokenDesk(parts.sessions, settings, _find_person(settings)),
+        "app_sessions": apps,
+        "token_desk": TokenDesk(parts.sessions, apps, settings, _find_person(settings)),
         "overview": overview,
         "exchange": Exchange(pool, parts.gateway, parts.sessions, parts.traces, region),
         "importer": Importer(),

@@ -50,6 +50,7 @@ OPEN = {
     ("POST", "/auth/sign-out"),  # ends whatever session there is
     ("POST", "/cases/{case_id}/form"),  # keeps what was typed after a session ran out, then asks to sign in
     ("POST", "/cases/{case_id}/steps/{code}"),  # the same
+    ("POST", "/v1/auth/refreshes"),  # by a refresh token alone
     ("POST", "/v1/auth/tokens"),  # refused in production
     ("POST", "/v1/callbacks/{adapter}"),  # signed by the department
     ("POST", "/v1/certificate-checks"),  # with number and code only

@@ -337,7 +337,9 @@ async def test_every_route_of_the_room_says_who_may_call_it(open_portal: Open, f
         ("GET", "/auth/jwks.json"): "public",
         ("POST", "/v1/auth/tokens"): "public",
         ("GET", "/v1/me"): everybody,
+        ("POST", "/v1/auth/refreshes"): "public",
         ("GET", "/v1/me/sessions"): everybody,
+        ("DELETE", "/v1/me/sessions"): everybody,
         ("DELETE", "/v1/me/sessions/{session_id}"): everybody,
     }
 

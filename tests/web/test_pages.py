@@ -94,6 +94,23 @@ async def test_who_signed_in_too_loosely_is_told_the_level_before_and_after_send
     await send(sure, case)
 
 
+async def test_one_sees_and_ends_ones_own_sign_ins_and_nobody_elses(as_person: SignedIn) -> None:
+    here, there, chen = await as_person(), await as_person(), await as_person(CHEN, "陈立")
+    listed = (await here.get("/my-sessions")).text
+    theirs = (await chen.get("/my-sessions")).text
+    other = re.findall(r'name="end" value="(ses_[a-z0-9]+)"', listed)[0]
+    assert other not in theirs
+    assert "本次登录" in listed
+    for absent in (other, "ses_x", ""):
+        assert (await chen.post("/my-sessions", {"end": absent})).status_code == 404
+    assert (await here.post("/my-sessions", {"end": other}, origin="https://evil.test")).status_code == 403
+    assert (await there.get("/me")).status_code == 200
+    ended = await here.post("/my-sessions", {"end": "others"})
+    assert (ended.status_code, ended.headers["location"]) == (303, "/my-sessions")
+    assert 'value="others"' not in (await here.get("/my-sessions")).text
+    assert (await chen.get("/my-sessions")).status_code == 200
+
+
 async def test_a_refusal_says_cause_fix_who_acts_and_the_request(as_person: SignedIn) -> None:
     lin = await as_person()
     reply = await lin.get(f"/cases/{new_id('case')}")

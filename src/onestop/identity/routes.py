@@ -1,6 +1,6 @@
 """Controllers of identity: signing in and out, who am I, my sessions.
 
-They are handed `sign_in`, `sessions`, `token_desk` and `session` by name; `access` provides the last.
+They are handed `sign_in`, `sessions`, `app_sessions`, `token_desk` and `session` by name; `access` provides the last.
 """
 
 from typing import Any
@@ -16,14 +16,17 @@ from onestop.identity.models import (
     FLOW_COOKIE,
     SESSION_COOKIE,
     AskToken,
+    Ended,
     Level,
     Me,
     OwnSessions,
+    Refresh,
     Session,
     Token,
 )
-from onestop.identity.rules import FLOW_LIFE
+from onestop.identity.rules import FLOW_LIFE, device_of
 from onestop.identity.service import Sessions
+from onestop.identity.service_refresh import AppSessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
 
 
@@ -67,6 +70,7 @@ class SignInController(Controller):
             request.scope["query_string"],
             browser=request.cookies.get(FLOW_COOKIE),
             replaces=request.cookies.get(SESSION_COOKIE),
+            device=device_of(request.headers.get("user-agent", "")),
         )
         return _go(finished.return_to, _cookie(SESSION_COOKIE, finished.secret))
 
@@ -114,9 +118,14 @@ class MeController(Controller):
         """End one of your own sessions; it is refused everywhere within two seconds."""
         await sessions.revoke_own(session, session_id)
 
+    @delete("/sessions", operation_id="endMyOtherSessions", status_code=200)
+    async def end_others(self, sessions: NamedDependency[Sessions], session: NamedDependency[Session]) -> Ended:
+        """End all your sessions but this one; they are refused everywhere within two seconds."""
+        return Ended(ended=await sessions.revoke_others(session))
+
 
 class TokenController(Controller):
-    """Bearer tokens by name, for developers of the demo and the sandbox."""
+    """Tokens of apps: by name, for developers of the demo and the sandbox, and refreshed."""
 
     path = "/v1/auth"
     tags = ("identity",)
@@ -130,6 +139,15 @@ class TokenController(Controller):
     async def ask(self, token_desk: NamedDependency[TokenDesk], data: JSONBody[AskToken]) -> Token:
         """Get a bearer token for a demo person; refused in production."""
         return await token_desk.ask(data)
+
+    @post("/refreshes", operation_id="refreshToken", status_code=200, opt={"public": True, "refusals": (401,)})
+    async def refresh(self, app_sessions: NamedDependency[AppSessions], data: JSONBody[Refresh]) -> Response[Token]:
+        """Change a refresh token, which is used once, for the next pair.
+
+        The same one within 30 seconds brings the same successor, for a reply that was lost. One that was used before
+        ends the session: somebody else has it.
+        """
+        return Response(await app_sessions.refresh(data.refresh_token), headers={"cache-control": "no-store"})
 
 
 # SignInController is for browsers: the pages take it, so that its refusals are pages.

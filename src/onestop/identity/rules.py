@@ -25,6 +25,10 @@ FLOW_LIFE: Final = timedelta(minutes=10)
 STEP_UP_AGE_S: Final = 300  # raising a level takes a person who was there moments ago, not an old session
 BEARER_LIFE: Final = timedelta(hours=1)
 DEMO_BEARER_LIFE: Final = timedelta(hours=12)
+# An app's session: a stolen access token is good for minutes, a lost phone for a day unless somebody goes on using it.
+ACCESS_LIFE: Final = timedelta(minutes=15)
+APP_IDLE: Final = timedelta(days=1)
+APP_LIFE: Final = timedelta(days=7)
 
 
 def mask_number(number: str) -> str:
@@ -76,6 +80,38 @@ def check_level(has: int, needs: int, back: str) -> None:
     """
     if has < needs:
         raise StepUpRequired(needs, back)
+
+
+# What a browser calls itself, in the order in which the words exclude each other.
+_BROWSERS: Final = (
+    ("MicroMessenger", "WeChat"),
+    ("Edg", "Edge"),
+    ("OPR", "Opera"),
+    ("Firefox", "Firefox"),
+    ("Chrome", "Chrome"),
+    ("Safari", "Safari"),
+    ("curl", "curl"),
+    ("python", "Python"),
+)
+_SYSTEMS: Final = (
+    ("HarmonyOS", "HarmonyOS"),
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+def device_of(user_agent: str) -> str:
+    """Return a browser and a system, as in `Chrome · Android`, "" where neither is known.
+
+    No more is kept: enough to tell one's own phone from somebody else's computer, too little to follow anybody by.
+    """
+    told = user_agent[:512].casefold()
+    found = [next((name for word, name in known if word.casefold() in told), None) for known in (_BROWSERS, _SYSTEMS)]
+    return " · ".join(name for name in found if name)
 
 
 def reaches(provider: Provider, level: int) -> bool:

@@ -21,6 +21,7 @@ from onestop.identity.errors import (
 from onestop.identity.models import AskToken, Begun, Finished, Identified, ProviderChoice, Session, Token
 from onestop.identity.providers import Connection, Providers
 from onestop.identity.service import Sessions
+from onestop.identity.service_refresh import AppSessions
 from onestop.settings import Settings
 
 FindPerson = Callable[[str], Identified | None]
@@ -98,8 +99,12 @@ class SignIn:
         )
         return Begun(location, bound)
 
-    async def finish(self, query: bytes, *, browser: str | None, replaces: str | None = None) -> Finished:
+    async def finish(
+        self, query: bytes, *, browser: str | None, replaces: str | None = None, device: str = ""
+    ) -> Finished:
         """Take the provider's answer and open a session; `replaces`, an older session's cookie, ends with it.
+
+        `device` is what the person will know the session by.
 
         Raises:
             BadCallback, FlowUnknown, IssuerMixed: the answer does not belong to a sign-in of this browser.
@@ -123,7 +128,7 @@ class SignIn:
         if who.level < held.level:
             raise LevelNotReached(level=held.level)
         secret, session = await self._sessions.open_cookie(
-            who, provider=connection.provider.name, id_token=reply.id_token, replaces=replaces
+            who, provider=connection.provider.name, id_token=reply.id_token, replaces=replaces, device=device
         )
         return Finished(secret, session, held.return_to)
 
@@ -153,8 +158,8 @@ class SignIn:
 class TokenDesk:
     """Bearer tokens by name, for developers: the demo and sandbox profiles only."""
 
-    def __init__(self, sessions: Sessions, settings: Settings, find: FindPerson) -> None:
-        self._sessions, self._settings, self._find = sessions, settings, find
+    def __init__(self, sessions: Sessions, apps: AppSessions, settings: Settings, find: FindPerson) -> None:
+        self._sessions, self._apps, self._settings, self._find = sessions, apps, settings, find
 
     async def ask(self, wish: AskToken) -> Token:
         """Return a token for a demo person, by key, name or number, in the role asked for.
@@ -170,8 +175,10 @@ class TokenDesk:
         chosen = msgspec.structs.replace(
             who, role=wish.role, department=wish.department or who.department, level=wish.level
         )
+        if wish.refresh:
+            return await self._apps.open(chosen, provider="demo", device=wish.device)
         life = rules.DEMO_BEARER_LIFE
-        bearer = await self._sessions.issue_bearer(chosen, life=life)
+        bearer = await self._sessions.issue_bearer(chosen, life=life, device=wish.device)
         return Token(access_token=bearer.token, expires_in=int(life.total_seconds()))
 
     def _by_number(self, text: str) -> Identified:

@@ -79,6 +79,7 @@ class AccessClaims(msgspec.Struct, frozen=True):
     sub: str
     sid: str
     role: str
+    exp: float  # seconds since 1970
 
 
 class UnknownKey(BadToken):
@@ -206,7 +207,7 @@ def check_access_token(token: str, keys: Keyring, *, issuer: str, audience: str)
         raise BadToken("aud")
     if told.sid is None or told.role is None:
         raise BadToken("claims")
-    return AccessClaims(told.sub, told.sid, told.role)
+    return AccessClaims(told.sub, told.sid, told.role, told.exp)
 
 
 def half_hash(text: str, alg: str) -> str:
