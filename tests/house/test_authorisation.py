@@ -25,6 +25,7 @@ OPEN = {
     ("GET", "/assets/vendor/{name}"),
     ("GET", "/assets/{name}"),
     ("GET", "/auth/callback"),
+    ("GET", "/auth/client-jwks.json"),  # public halves, which providers fetch
     ("GET", "/auth/jwks.json"),
     ("GET", "/auth/sign-in"),
     ("GET", "/explain/shared/{token}"),  # by a link with a secret, for a day

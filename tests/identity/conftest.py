@@ -123,8 +123,9 @@ async def sessions(pool: Pool, keys: Keys, settings: Settings) -> AsyncIterator[
 class Said:
     """A fake provider's answer, as httpx would give it."""
 
-    def __init__(self, told: Any, status: int = 200) -> None:
+    def __init__(self, told: Any, status: int = 200, **headers: str) -> None:
         self.status_code = status
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.content = told if isinstance(told, bytes) else json.dumps(told).encode()
 
 

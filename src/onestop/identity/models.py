@@ -159,8 +159,12 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     name: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,40}$")]
     issuer: str
     client_id: str
-    client_secret: str
-    auth_method: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
+    client_secret: str = ""
+    auth_method: Literal["client_secret_basic", "client_secret_post", "private_key_jwt"] = "client_secret_basic"
+    client_key: str = ""  # private key, PEM or JWK: what private_key_jwt signs with
+    id_token_key: str = ""  # private key, PEM or JWK: given, ID tokens must come encrypted to it
+    par: bool = False  # requests are pushed beforehand (RFC 9126), also where the provider asks for it
+    dpop: bool = False  # tokens are bound to a key of each sign-in (RFC 9449)
     scopes: tuple[str, ...] = ("openid", "profile")
     level: Level = 1  # where the provider's acr is not in `levels`
     levels: dict[str, Level] = {}  # acr → level

@@ -93,6 +93,11 @@ class SignInController(Controller):
         """The public keys onestop's bearer tokens are checked with."""
         return Response(sessions.jwks(), headers={"cache-control": "public, max-age=300"})
 
+    @get("/client-jwks.json", operation_id="getClientKeys", opt={"public": True})
+    async def client_keys(self, sign_in: NamedDependency[SignIn]) -> Response[dict[str, Any]]:
+        """The public keys onestop signs its requests to sign-in providers with, and is written to with."""
+        return Response(sign_in.client_jwks(), headers={"cache-control": "public, max-age=300"})
+
 
 class MeController(Controller):
     """The one who asks."""

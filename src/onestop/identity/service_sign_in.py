@@ -2,13 +2,15 @@
 
 import secrets
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from onestop.crypto import Keys, digest
 from onestop.db import Pool
 from onestop.errors import UpstreamFailed, UpstreamTimeout
-from onestop.identity import numbers, rules, store
+from onestop.identity import client_keys, dpop, numbers, rules, store
+from onestop.identity.dpop import Prover
 from onestop.identity.errors import (
     BadNumber,
     DemoOnly,
@@ -33,6 +35,11 @@ class _FlowSecrets(msgspec.Struct, frozen=True):
     return_to: str
     level: int = 0  # the least that was asked for
     max_age_s: int | None = None
+    dpop_key: str | None = None  # private, of this sign-in alone
+
+    def prover(self) -> Prover | None:
+        """Return what proves that this sign-in holds its key; None where its provider does without."""
+        return None if self.dpop_key is None else Prover(self.dpop_key)
 
 
 class SignIn:
@@ -47,6 +54,18 @@ class SignIn:
         """Return the providers that can vouch for `level`, in the order of the identity file, for the sign-in page."""
         able = [provider for provider in self._providers if rules.reaches(provider, level)]
         return [ProviderChoice(provider.name, provider.label) for provider in able]
+
+    def client_jwks(self) -> dict[str, Any]:
+        """Return the public halves of onestop's own keys as a client, for providers that fetch them."""
+        keys: dict[str, dict[str, Any]] = {}
+        for provider in self._providers:
+            if provider.client_key:
+                key = client_keys.read_signing(provider.client_key)
+                keys[client_keys.kid(key)] = client_keys.public(key, "sig")
+            if provider.id_token_key:
+                opener = client_keys.read_decrypting(provider.id_token_key)
+                keys[client_keys.kid(opener)] = client_keys.public(opener, "enc")
+        return {"keys": list(keys.values())}
 
     async def begin(
         self,
@@ -75,6 +94,7 @@ class SignIn:
             return_to=back,
             level=level,
             max_age_s=rules.STEP_UP_AGE_S if level else None,
+            dpop_key=dpop.new_key() if connection.provider.dpop else None,
         )
         # Two tabs of one browser share its cookie, so that the second does not undo the first.
         bound = browser if browser is not None and len(browser) == 43 else secrets.token_urlsafe(32)
@@ -86,6 +106,7 @@ class SignIn:
             lang=lang,
             level=level,
             max_age_s=held.max_age_s,
+            prover=held.prover(),
         )
         state_hash = digest(state.encode())
         await store.insert_flow(
@@ -119,16 +140,23 @@ class SignIn:
         rules.check_issuer(told.iss, metadata.issuer, promised=metadata.authorization_response_iss_parameter_supported)
         if told.code is None:
             raise SignInRefused(f"{connection.provider.name} said no")
-        reply = await connection.redeem(told.code, redirect_uri=self._redirect_uri, verifier=held.verifier)
-        claims = await connection.claims(reply, held.nonce, held.max_age_s)
+        prover = held.prover()
+        reply = await connection.redeem(
+            told.code, redirect_uri=self._redirect_uri, verifier=held.verifier, prover=prover
+        )
+        claims = await connection.claims(reply, held.nonce, held.max_age_s, told.code)
         if "id_number" not in claims:
             # The ID token's own members stand; userinfo only adds.
-            claims = {**await connection.userinfo(reply.access_token, claims["sub"]), **claims}
+            claims = {**await connection.userinfo(reply.access_token, claims["sub"], prover), **claims}
         who = rules.identify(connection.provider, claims, self._settings.profile)
         if who.level < held.level:
             raise LevelNotReached(level=held.level)
         secret, session = await self._sessions.open_cookie(
-            who, provider=connection.provider.name, id_token=reply.id_token, replaces=replaces, device=device
+            who,
+            provider=connection.provider.name,
+            id_token=connection.opened(reply.id_token),
+            replaces=replaces,
+            device=device,
         )
         return Finished(secret, session, held.return_to)
 
