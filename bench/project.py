@@ -194,7 +194,7 @@ async def _citizens(env: dict[str, str], count: int, tokens: Path) -> str:
     async with Sessions(pool, keys, settings) as sessions:
         lines = []
         for nth in range(count):
-            who = Identified(number_type="citizen_id", number=str(_CITIZEN + nth) + "0", name=f"测试{nth}")
+            who = Identified(number_type="citizen_id", number=str(_CITIZEN + nth) + "0", name=f"测试{nth}", level=2)
             bearer = await sessions.issue_bearer(who, provider="bench", life=timedelta(hours=12))
             lines.append(bearer.token)
             handle = new_id("cmp")

@@ -38,6 +38,7 @@ from onestop.identity import access
 from onestop.identity import routes as identity_routes
 from onestop.identity.models import SESSION_COOKIE, Identified
 from onestop.identity.providers import Providers, read_providers
+from onestop.identity.service_refresh import AppSessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
 from onestop.items import routes as item_routes
 from onestop.onboarding import drift
@@ -97,6 +98,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     sources["case"] = _Source(parts.office.events_since, parts.office.newest)
     parts.gateway.changed = announcing(announce)
     providers = await _providers(settings, stack)
+    apps = AppSessions(pool, keys, settings, parts.sessions)
     handler = cases.outcome_handler(parts.office)
     provider = await stack.enter_async_context(Provider(pool, keys, settings, parts.sessions, _agreed(parts)))
     life = Life(pool, keys, settings, parts.gateway.files, announce)
@@ -115,7 +117,8 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "sessions": parts.sessions,
         "provider": provider,
         "sign_in": SignIn(pool, keys, settings, providers, parts.sessions),
-        "token_desk": TokenDesk(parts.sessions, settings, _find_person(settings)),
+        "app_sessions": apps,
+        "token_desk": TokenDesk(parts.sessions, apps, settings, _find_person(settings)),
         "overview": overview,
         "exchange": Exchange(pool, parts.gateway, parts.sessions, parts.traces, region),
         "importer": Importer(),

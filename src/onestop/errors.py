@@ -3,6 +3,7 @@
 OnestopError
 ├── Malformed              the bytes are not what was declared
 ├── Unauthenticated        nobody is signed in
+│   └── StepUpRequired     somebody is, but not surely enough
 ├── Forbidden              signed in, but may not
 ├── NotFound               absent, or somebody else's: the same to the caller
 ├── Conflict               true of the thing now, may change
@@ -85,6 +86,21 @@ class Unauthenticated(OnestopError):
     code = "auth.required"
     stage: ClassVar[Stage] = "identity"
     who_acts: ClassVar[Actor] = "caller"
+
+
+class StepUpRequired(Unauthenticated):
+    """Signed in, but less surely than this asks for: signing in again at `level` helps (RFC 9470).
+
+    `back` is the page of onestop that the person was at, and comes back to.
+    """
+
+    code = "auth.level_too_low"
+    stage: ClassVar[Stage] = "assurance"
+    who_acts: ClassVar[Actor] = "applicant"
+
+    def __init__(self, level: int, back: str = "/") -> None:
+        super().__init__(f"level {level} is asked for", level=level)
+        self.level, self.back = level, back
 
 
 class Forbidden(OnestopError):

@@ -106,7 +106,7 @@ async def open_counter(
 
 async def _client(desk: FrontDesk) -> httpx.AsyncClient:
     sessions: Sessions = desk._sessions  # type: ignore[assignment]
-    who = Identified(number_type="citizen_id", number=LIN["number"], name=LIN["name"])  # type: ignore[arg-type]
+    who = Identified(number_type="citizen_id", number=LIN["number"], name=LIN["name"], level=2)  # type: ignore[arg-type]
     headers = {"authorization": f"Bearer {(await sessions.issue_bearer(who)).token}", "accept-language": "en"}
     transport = httpx.ASGITransport(app=desk)  # type: ignore[arg-type]
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000", headers=headers)

@@ -25,6 +25,7 @@ OPEN = {
     ("GET", "/assets/vendor/{name}"),
     ("GET", "/assets/{name}"),
     ("GET", "/auth/callback"),
+    ("GET", "/auth/client-jwks.json"),  # public halves, which providers fetch
     ("GET", "/auth/jwks.json"),
     ("GET", "/auth/sign-in"),
     ("GET", "/.well-known/oauth-authorization-server"),
@@ -62,6 +63,7 @@ OPEN = {
     ("POST", "/oauth/par"),
     ("POST", "/oauth/revoke"),
     ("POST", "/oauth/token"),
+    ("POST", "/v1/auth/refreshes"),  # by a refresh token alone
     ("POST", "/v1/auth/tokens"),  # refused in production
     ("POST", "/v1/callbacks/{adapter}"),  # signed by the department
     ("POST", "/v1/callbacks/{adapter}/{told}"),  # likewise

@@ -31,6 +31,7 @@ from onestop.identity.models import Identified, Label, Provider, Session
 from onestop.identity.providers import Providers
 from onestop.identity.routes import CONTROLLERS, SignInController
 from onestop.identity.service import Sessions
+from onestop.identity.service_refresh import AppSessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
 from onestop.identity.tokens import half_hash
 from onestop.settings import Settings
@@ -60,8 +61,14 @@ class Portal:
         self.settings = settings
         self.sessions = Sessions(pool, keys, settings)
         self.sign_in = SignIn(pool, keys, settings, providers, self.sessions)
-        desk = TokenDesk(self.sessions, settings, find_person)
-        given = {"sign_in": self.sign_in, "sessions": self.sessions, "token_desk": desk}
+        self.apps = AppSessions(pool, keys, settings, self.sessions)
+        desk = TokenDesk(self.sessions, self.apps, settings, find_person)
+        given = {
+            "sign_in": self.sign_in,
+            "sessions": self.sessions,
+            "app_sessions": self.apps,
+            "token_desk": desk,
+        }
         self.app = app_parts.build(
             [*CONTROLLERS, SignInController, only_citizens, by_dependency],
             settings=settings,
@@ -116,8 +123,9 @@ async def sessions(pool: Pool, keys: Keys, settings: Settings) -> AsyncIterator[
 class Said:
     """A fake provider's answer, as httpx would give it."""
 
-    def __init__(self, told: Any, status: int = 200) -> None:
+    def __init__(self, told: Any, status: int = 200, **headers: str) -> None:
         self.status_code = status
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.content = told if isinstance(told, bytes) else json.dumps(told).encode()
 
 

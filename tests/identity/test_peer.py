@@ -9,9 +9,11 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import httpx
 import pytest
+from joserfc.jwk import ECKey
 from tests.ports import free_port
 
 from identity.conftest import LIN, PORTAL, Open, wait_until_served
+from onestop.identity import client_keys
 from onestop.identity.models import SESSION_COOKIE, Label, Provider
 from onestop.identity.providers import Providers
 from onestop.outbound.addresses import AllowList
@@ -22,6 +24,8 @@ HERE = Path(__file__).parent / "peer"
 ALGORITHMS = ("RS256", "PS256", "ES256", "Ed25519", "EdDSA")
 SECRET = "only-for-one-test-run"
 REAL = "11010519491231002X"
+SIGNER = ECKey.generate_key("P-256", parameters={"kid": "client"}, private=True)
+OPENER = ECKey.generate_key("P-521", private=True)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,8 @@ def issuer(server):
         "real": {"name": "某人", "id_number": {"type": "citizen_id", "number": REAL}},
     }
     told = {"port": port, "redirect_uri": PORTAL + "/auth/callback", "home": PORTAL + "/", "secret": SECRET}
-    settings = json.dumps({**told, "accounts": accounts, "algorithms": ALGORITHMS})
+    keys = [client_keys.public(SIGNER, "sig"), client_keys.public(OPENER, "enc")]
+    settings = json.dumps({**told, "accounts": accounts, "algorithms": ALGORITHMS, "keys": keys})
     process = subprocess.Popen(
         ["node", HERE / "provider.mjs", folder, settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -62,7 +67,20 @@ async def portal(open_portal: Open, issuer: str):
         )
         for alg in ALGORITHMS
     ]
-    yield await open_portal(Providers(configured, client))
+    strict = Provider(
+        name="peer-strict",
+        issuer=issuer,
+        client_id="onestop-strict",
+        auth_method="private_key_jwt",
+        client_key=json.dumps(SIGNER.as_dict(private=True)),
+        id_token_key=OPENER.as_pem(private=True).decode(),
+        par=True,
+        dpop=True,
+        scopes=("openid", "profile", "id_number"),
+        level=2,
+        label=Label("别家", "somebody else"),
+    )
+    yield await open_portal(Providers([*configured, strict], client))
     await client.aclose()
 
 
@@ -111,6 +129,58 @@ async def test_a_citizen_signs_in_and_out_with_every_algorithm(portal, outside, 
         assert page.status_code == 200
         assert "/session/end/confirm" in page.text
         assert SESSION_COOKIE not in browser.cookies
+
+
+async def test_everything_at_once_at_somebody_elses_provider(portal, outside):
+    """PAR, private_key_jwt, DPoP with the server's nonce, an ID token encrypted by ECDH-ES to P-521, and max_age."""
+    connection = portal.sign_in._providers.get("peer-strict")
+    seen: list[tuple[str, dict[str, str], int]] = []
+    ask = connection._ask
+
+    async def noting(method, url, headers, content=None):
+        answer = await ask(method, url, headers, content)
+        seen.append((urlsplit(url).path, dict(headers), answer.status_code))
+        return answer
+
+    connection._ask = noting
+    async with portal.browser() as browser:
+        begun = await browser.get("/auth/sign-in?provider=peer-strict&level=2&return_to=/me")
+        asked = dict(parse_qsl(urlsplit(begun.headers["location"]).query))
+        assert set(asked) == {"client_id", "request_uri"}
+        done = await browser.get(await walk(outside, begun.headers["location"], "lin"))
+        assert (done.status_code, done.headers.get("location")) == (303, "/me"), done.text
+        me = (await browser.get("/v1/me")).json()
+        assert (me["name"], me["number_masked"], me["level"]) == (LIN.name, "9901********0221", 2)
+        out = await browser.post("/auth/sign-out")
+        assert (await outside.get(out.headers["location"])).status_code == 200
+    told = [(path, status) for path, headers, status in seen if "DPoP" in headers]
+    # The first proof had no nonce, and the provider said which; what was learnt there is shown in all that follow.
+    assert told[:2] == [("/request", 400), ("/request", 201)]
+    assert ("/token", 200) in told
+    assert all("authorization" not in {name.lower() for name in headers} or path == "/me" for path, headers, _ in seen)
+
+
+async def test_the_provider_takes_no_token_and_no_code_from_whoever_lacks_the_key(portal, outside):
+    from onestop.identity.dpop import Prover, new_key
+    from onestop.identity.errors import ProviderFailed, SignInRefused
+
+    connection = portal.sign_in._providers.get("peer-strict")
+    uri = PORTAL + "/auth/callback"
+    ours, thief = Prover(new_key()), Prover(new_key())
+    told = {"redirect_uri": uri, "state": "s" * 43, "nonce": "n" * 43, "verifier": "v" * 43}
+    url = await connection.authorization_url(**told, prover=ours)
+    code = dict(parse_qsl(urlsplit(await walk(outside, url, "lin")).query))["code"]
+    with pytest.raises((SignInRefused, ProviderFailed)):
+        await connection.redeem(code, redirect_uri=uri, verifier="v" * 43, prover=thief)
+    url = await connection.authorization_url(**told, prover=ours)
+    code = dict(parse_qsl(urlsplit(await walk(outside, url, "lin")).query))["code"]
+    reply = await connection.redeem(code, redirect_uri=uri, verifier="v" * 43, prover=ours)
+    claims = await connection.claims(reply, "n" * 43)
+    assert (await connection.userinfo(reply.access_token, claims["sub"], ours))["sub"] == "lin"
+    with pytest.raises(ProviderFailed):
+        await connection.userinfo(reply.access_token, claims["sub"], thief)
+    with pytest.raises(ProviderFailed):
+        await connection.userinfo(reply.access_token, claims["sub"])
 
 
 async def test_a_person_who_turns_back_is_not_signed_in(portal, outside):

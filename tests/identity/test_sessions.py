@@ -335,9 +335,12 @@ async def test_every_route_of_the_room_says_who_may_call_it(open_portal: Open, f
         ("GET", "/auth/callback"): "public",
         ("POST", "/auth/sign-out"): "public",
         ("GET", "/auth/jwks.json"): "public",
+        ("GET", "/auth/client-jwks.json"): "public",
         ("POST", "/v1/auth/tokens"): "public",
         ("GET", "/v1/me"): everybody,
+        ("POST", "/v1/auth/refreshes"): "public",
         ("GET", "/v1/me/sessions"): everybody,
+        ("DELETE", "/v1/me/sessions"): everybody,
         ("DELETE", "/v1/me/sessions/{session_id}"): everybody,
     }
 

@@ -419,7 +419,7 @@ class TestAtAProviderThatErrs:
         assert (await self.sign_in(portal, fake)).json()["code"] == "identity.sign_in_refused"
 
     async def test_a_silent_provider_costs_five_seconds_at_most(self, portal, fake, monkeypatch):
-        monkeypatch.setattr("onestop.identity.providers._TOTAL_S", 0.2)
+        monkeypatch.setattr("onestop.identity.provider_calls._TOTAL_S", 0.2)
 
         async def silent(method, url, **kwargs):
             await asyncio.sleep(60)

@@ -212,7 +212,7 @@ async def _people(told: dict[str, str], count: int) -> tuple[list[str], str]:
         await parts.sessions.signing.load()
         tokens = []
         for nth in range(count):
-            who = Identified(number_type="citizen_id", number=str(_NUMBER + nth), name=f"测试{nth}")
+            who = Identified(number_type="citizen_id", number=str(_NUMBER + nth), name=f"测试{nth}", level=2)
             tokens.append((await parts.sessions.issue_bearer(who)).token)
         operator = Identified(number_type="account", number="op", name="运维", role="operator", level=1)
         return tokens, (await parts.sessions.issue_bearer(operator)).token

@@ -88,6 +88,8 @@ class Instance:
                 "settings": settings,
                 "sign_in": None,
                 "token_desk": None,
+                "app_sessions": None,
+                "throttles": None,
             },
             dependencies={"session": Provide(provide_session)},
         )

@@ -90,10 +90,10 @@ async def as_person(portal: FrontDesk, pool: Pool, keys: Keys, settings: Setting
     opened: list[Browser] = []
 
     async def sign_in(
-        number: str = LIN, name: str = "林晓舟", role: Role = "citizen", desk: str | None = None
+        number: str = LIN, name: str = "林晓舟", role: Role = "citizen", desk: str | None = None, level: int = 3
     ) -> Browser:
         kind = "citizen_id" if role == "citizen" else "account"
-        who = Identified(number_type=kind, number=number, name=name, role=role, department=desk, level=3)
+        who = Identified(number_type=kind, number=number, name=name, role=role, department=desk, level=level)
         secret, _ = await sessions.open_cookie(who, provider="test")
         browser = Browser(portal)
         browser.cookies[SESSION_COOKIE] = secret

@@ -73,6 +73,44 @@ async def test_another_citizens_case_reads_as_absent_on_every_page(as_person: Si
     assert "别人" not in (await lin.get(f"{case}/form")).text
 
 
+async def test_who_signed_in_too_loosely_is_told_the_level_before_and_after_sending(as_person: SignedIn) -> None:
+    lin, chen = await as_person(level=1), await as_person(CHEN, "陈立", level=1)
+    case = await open_draft(lin)
+    await fill(lin, case)
+    check = await lin.get(f"{case}/check")
+    again = f"/sign-in?return_to={case.replace('/', '%2F')}%2Fcheck&why=level&level=2"
+    assert "2 级" in check.text
+    assert again.replace("&", "&amp;").replace("%2F", "/") in check.text
+    assert "data-once" not in check.text
+    fields = {"version": hidden(check.text, "version"), "key": hidden(check.text, "key"), "all_true": "yes"}
+    sent = await lin.post(f"{case}/check", fields)
+    assert (sent.status_code, sent.headers["location"]) == (303, again)
+    page = await lin.get(again)
+    assert "2 级" in page.text
+    assert "周沐禾" in (await lin.get(f"{case}/check")).text  # nothing that was typed is lost
+    assert (await chen.post(f"{case}/check", fields)).status_code == 404
+    sure = await as_person(level=2)
+    assert "data-once" in (await sure.get(f"{case}/check")).text
+    await send(sure, case)
+
+
+async def test_one_sees_and_ends_ones_own_sign_ins_and_nobody_elses(as_person: SignedIn) -> None:
+    here, there, chen = await as_person(), await as_person(), await as_person(CHEN, "陈立")
+    listed = (await here.get("/my-sessions")).text
+    theirs = (await chen.get("/my-sessions")).text
+    other = re.findall(r'name="end" value="(ses_[a-z0-9]+)"', listed)[0]
+    assert other not in theirs
+    assert "本次登录" in listed
+    for absent in (other, "ses_x", ""):
+        assert (await chen.post("/my-sessions", {"end": absent})).status_code == 404
+    assert (await here.post("/my-sessions", {"end": other}, origin="https://evil.test")).status_code == 403
+    assert (await there.get("/me")).status_code == 200
+    ended = await here.post("/my-sessions", {"end": "others"})
+    assert (ended.status_code, ended.headers["location"]) == (303, "/my-sessions")
+    assert 'value="others"' not in (await here.get("/my-sessions")).text
+    assert (await chen.get("/my-sessions")).status_code == 200
+
+
 async def test_a_refusal_says_cause_fix_who_acts_and_the_request(as_person: SignedIn) -> None:
     lin = await as_person()
     reply = await lin.get(f"/cases/{new_id('case')}")

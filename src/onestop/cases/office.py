@@ -1,6 +1,6 @@
 """What the case room works with: pool, keys, items, calendar, gateway, and the one who opens people's numbers."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import date
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from onestop.gateway.manifest import Manifest
 from onestop.gateway.models import Ask
 from onestop.gateway.service import Gateway
 from onestop.identity.models import Subject
+from onestop.items.ready import ReadyItem
 from onestop.items.service import Catalogue
 from onestop.settings import Settings
 from onestop.texts import Language, text
@@ -158,11 +159,24 @@ class Office:
         manifest = self.gateway.manifests.get(adapter)
         return manifest is not None and manifest.desk
 
-    def asks(self, wants: Sequence[str], item: str) -> list[Ask]:
-        """Return an item's question behind each want; a want nobody answers asks an adapter that is not on line."""
+    def asks(self, wants: Sequence[str], item: str, level: int) -> list[Ask]:
+        """Return an item's question behind each want; a want nobody answers asks an adapter that is not on line.
+
+        `level`: how surely the applicant has signed in.
+        """
         known = self.gateway.wants
         found = [known.get(want) or Ask(want=want, adapter=want, operation=want) for want in wants]
-        return [Ask(want=one.want, adapter=one.adapter, operation=one.operation, consumer=item) for one in found]
+        return [
+            Ask(want=one.want, adapter=one.adapter, operation=one.operation, level=level, consumer=item)
+            for one in found
+        ]
+
+    def min_level(self, ready: ReadyItem, codes: Collection[str]) -> int:
+        """Return how surely one must have signed in to send these components of an item: as the strictest asks."""
+        parts = [part.spec for code, part in ready.components.items() if code in codes]
+        asks = [Ask(want="", adapter=part.adapter, operation=part.operation) for part in parts]
+        specs = [spec for ask in asks if (spec := self.gateway.operation_of(ask)) is not None]
+        return max([ready.spec.min_level, *(spec.min_level for spec in specs)])
 
     def authority(self, origin: str, lang: Language) -> Authority:
         """Return who vouches for a value of this origin (a want, `identity` or `applicant`)."""

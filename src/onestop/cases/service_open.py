@@ -4,7 +4,7 @@ With `submit` the same call submits: the steps begin and their effects are inten
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from onestop.http import idempotency
 from onestop.http.idempotency import Keyed, Reply
 from onestop.http.models import Context
 from onestop.http.problems import LANGUAGE_TAGS
+from onestop.identity import rules as identity_rules
 from onestop.identity.models import Session, Subject
 from onestop.ids import new_id
 from onestop.items.ready import IDENTITY, ReadyItem
@@ -49,17 +50,20 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
         ItemUnknown: no item of that code is offered.
         FormInvalid: values cannot be taken or, with `submit`, are missing; every one is named.
         DeclarationMissing: with `submit`, the item asks for a declaration that was not made.
+        StepUpRequired: with `submit`, the applicant has not signed in surely enough; a draft may be opened.
         KeyReused: the key came before with another body.
         Unavailable: too many cases are being opened.
     """
     ready = office.catalogue.get(wanted.item)
     _check_situation(ready, wanted)
+    if wanted.submit:
+        check_level(office, session, ready, (), f"/items/{wanted.item}")
     subject = await office.people(session.subject_id)
     parts: list[Part] = []
     complete = True
     if ready.wants:
         gathered = await office.gather(
-            office.asks(ready.wants, wanted.item),
+            office.asks(ready.wants, wanted.item, session.level),
             Person(subject.number, subject.name, subject.ids),
             deadline=context.deadline,
             lang=context.lang,
@@ -78,6 +82,7 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
     answers = _answers(office, ready, wanted, subject, parts, now)
     if wanted.submit:
         check_complete(ready, answers, wanted.declarations)
+        check_level(office, session, ready, _codes(ready, answers), f"/items/{wanted.item}")
     for part in parts:
         part.data = None  # what was said stands in the form, once, with its source
     seen = Parts(complete, context.budget_ms, parts)
@@ -97,6 +102,19 @@ def _check_situation(ready: ReadyItem, wanted: OpenCase) -> None:
     ]
     if faults:
         raise FormInvalid(errors=faults, count=len(faults))
+
+
+def check_level(office: Office, session: Session, ready: ReadyItem, codes: Collection[str], back: str) -> None:
+    """Check that the applicant has signed in surely enough to send these components; `back` is their page.
+
+    Raises:
+        StepUpRequired: the item or one of the departments asks for more.
+    """
+    identity_rules.check_level(session.level, office.min_level(ready, codes), back)
+
+
+def _codes(ready: ReadyItem, answers: Mapping[str, Answer]) -> set[str]:
+    return {part.code for part in rules_form.selected(ready, answers)}
 
 
 def check_complete(ready: ReadyItem, answers: Mapping[str, Answer], declared: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from onestop.cases.office import Office
 from onestop.cases.repetition import once
 from onestop.cases.service_begin import Owed, Whose, begin, merged, plan
 from onestop.cases.service_cancel import cancellations
-from onestop.cases.service_open import APPLICANT_BY, SUBMITTED, check_complete
+from onestop.cases.service_open import APPLICANT_BY, SUBMITTED, check_complete, check_level
 from onestop.cases.service_read import view_of
 from onestop.cases.views import Answers, CaseView, Operation, Resubmit, Submit
 from onestop.db import Connection
@@ -87,6 +87,7 @@ async def submit(
 
     Raises:
         CaseUnknown, VersionStale, NotDraft, FormInvalid, DeclarationMissing: nothing was submitted.
+        StepUpRequired: nothing was submitted; after signing in again at the level asked for it can be.
         KeyReused: the key came before with another body.
     """
 
@@ -99,6 +100,7 @@ async def submit(
         check_complete(ready, form.answers, declared.declarations)
         today = clock.today()
         planned = plan(office, ready, form.answers, today)
+        check_level(office, session, ready, [step.code for step in planned], f"/cases/{case.id}/check")
         whose = Whose(case_id=case.id, number=case.number, form=form, trace_id=context.trace_id)
         owed = begin(office, ready, whose, [step for step in planned if not step.needs], {}, today)
         steps = merged(planned, owed.steps)
@@ -190,6 +192,7 @@ async def resubmit(
         CaseUnknown, CaseClosed: the case cannot be corrected.
         NotCorrecting: the step waits for no correction.
         FormInvalid: values cannot be taken, or this step does not use them.
+        StepUpRequired: the applicant has not signed in surely enough.
     """
 
     async def write(db: Connection) -> Reply:
@@ -202,6 +205,7 @@ async def resubmit(
             raise NotCorrecting(step=code[:40])
         case = await _corrected(db, office, case, step, given.answers)
         ready = office.catalogue.get(case.item)
+        check_level(office, session, ready, [code], f"/cases/{case.id}/steps/{code}")
         form = sealing.open_form(office.keys, case)
         whose = Whose(case_id=case.id, number=case.number, form=form, trace_id=context.trace_id)
         again = msgspec.structs.replace(step, round=step.round + 1, settled_at=None)

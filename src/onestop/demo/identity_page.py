@@ -1,5 +1,6 @@
 """What the demo's national identity platform shows: one page of buttons, without script, in Chinese and English."""
 
+from collections.abc import Sequence
 from html import escape
 
 from onestop.demo.accounts import Account, accounts
@@ -16,6 +17,8 @@ background:#fff;color:inherit;cursor:pointer}
 button:hover{background:#f0f0ee}
 button:focus-visible,summary:focus-visible{outline:3px solid #1d5fd1;outline-offset:2px}
 small{display:block;color:#4a4a4a}
+fieldset{border:1px solid #595959}
+label{display:block;min-height:2rem}
 """
 
 
@@ -24,8 +27,11 @@ def say(key: str, lang: Language) -> str:
     return escape(text(f"national.{key}", lang))
 
 
-def people_page(name: str, lang: Language) -> str:
-    """Return the page on which a person is picked for the request kept under `name`."""
+def people_page(name: str, acrs: Sequence[str], lang: Language) -> str:
+    """Return the page on which a person is picked for the request kept under `name`.
+
+    `acrs` are the ways to prove oneself that are good enough, weakest first; the surest is chosen beforehand.
+    """
     groups = (
         ("citizens", [a for a in accounts() if a.role == "citizen" and not a.trigger], True),
         ("staff", [a for a in accounts() if a.role in ("clerk", "governance", "operator")], True),
@@ -34,6 +40,8 @@ def people_page(name: str, lang: Language) -> str:
     )
     parts = [f"<h1>{say('title', lang)}</h1><p>{say('explain', lang)}</p>"]
     parts.append(f'<form method="post" action="/authorize"><input type="hidden" name="request" value="{escape(name)}">')
+    ways = "".join(_way(acr, lang, chosen=acr == acrs[-1]) for acr in acrs)
+    parts.append(f"<fieldset><legend>{say('how', lang)}</legend>{ways}</fieldset>")
     for key, members, open_ in groups:
         buttons = "".join(f"<li>{_button(account, lang)}</li>" for account in members)
         parts.append(
@@ -41,6 +49,11 @@ def people_page(name: str, lang: Language) -> str:
         )
     parts.append(f'<p><button name="cancel" value="1">{say("cancel", lang)}</button></p></form>')
     return frame(lang, "".join(parts))
+
+
+def _way(acr: str, lang: Language, *, chosen: bool) -> str:
+    checked = " checked" if chosen else ""
+    return f'<label><input type="radio" name="acr" value="{acr}"{checked}> {say(acr, lang)}</label>'
 
 
 def _button(account: Account, lang: Language) -> str:

@@ -35,6 +35,7 @@ from onestop.demo.identity_page import frame, people_page, say
 from onestop.texts import Language
 
 _PENDING_S, _CODE_S, _TOKEN_S = 600, 60, 300
+ACRS = ("level1", "level2", "level3")  # weakest first
 _SCOPES = ("openid", "profile", "id_number", "staff")
 T = TypeVar("T")
 Call = Request[Any, Any, State]
@@ -73,6 +74,7 @@ class Asked(msgspec.Struct, frozen=True):
     nonce: str | None
     challenge: str
     scopes: tuple[str, ...]
+    acrs: tuple[str, ...] = ACRS  # the ways to prove oneself that are good enough
 
 
 class Granted(msgspec.Struct):
@@ -81,6 +83,7 @@ class Granted(msgspec.Struct):
     asked: Asked
     account: Account
     auth_time: int
+    acr: str
     token: str | None = None
 
 
@@ -119,7 +122,7 @@ class Platform:
             "response_modes_supported": ["query"],
             "grant_types_supported": ["authorization_code"],
             "subject_types_supported": ["pairwise"],
-            "acr_values_supported": ["level1", "level2", "level3"],
+            "acr_values_supported": list(ACRS),
             "id_token_signing_alg_values_supported": ["ES256"],
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
             "code_challenge_methods_supported": ["S256"],
@@ -147,7 +150,13 @@ class Platform:
             raise refuse("invalid_scope", "openid is missing")
         if told.get("code_challenge_method") != "S256" or len(told.get("code_challenge", "")) != 43:
             raise refuse("invalid_request", "PKCE with S256 is required")
-        return self.pending.put(Asked(self.redirect_uri, state, told.get("nonce"), told["code_challenge"], scopes))
+        asked = told.get("acr_values", "").split()
+        acrs = tuple(acr for acr in ACRS if not asked or acr in asked)
+        if not acrs:
+            raise refuse("unmet_authentication_requirements", "none of these acr_values is offered")
+        return self.pending.put(
+            Asked(self.redirect_uri, state, told.get("nonce"), told["code_challenge"], scopes, acrs)
+        )
 
     def answer(self, state: str, **told: str) -> str:
         """Return the redirect back to the portal."""
@@ -162,7 +171,10 @@ class Platform:
         account = next((a for a in accounts() if a.key == told.get("person")), None)
         if account is None:
             return self.answer(asked.state, error="access_denied")
-        return self.answer(asked.state, code=self.codes.put(Granted(asked, account, int(time.time()))))
+        # The page offers only what is good enough; whoever sends something else has proved the least of it.
+        acr = told.get("acr", asked.acrs[-1])
+        granted = Granted(asked, account, int(time.time()), acr if acr in asked.acrs else asked.acrs[0])
+        return self.answer(asked.state, code=self.codes.put(granted))
 
     def redeem(self, told: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, Any]:
         """Change a code for tokens.
@@ -233,7 +245,7 @@ class Platform:
             "iat": now,
             "exp": now + _TOKEN_S,
             "auth_time": granted.auth_time,
-            "acr": "level3",
+            "acr": granted.acr,
             "at_hash": create_half_hash(access_token, "ES256").decode(),
         }
         if granted.asked.nonce is not None:
@@ -264,7 +276,13 @@ async def jwks(state: State) -> dict[str, Any]:
 async def authorize(request: Call, state: State) -> Response[str]:
     """Show the page on which a person is picked."""
     told = _pairs(request.scope["query_string"])
-    return _page(people_page(state.platform.ask(told), _lang(told, request)), state.platform)
+    return _page(_people(state.platform, told, request), state.platform)
+
+
+def _people(platform: Platform, told: Mapping[str, str], request: Call) -> str:
+    name = platform.ask(told)
+    asked = platform.pending.get(name)
+    return people_page(name, asked.acrs if asked else ACRS, _lang(told, request))
 
 
 @post("/authorize", status_code=303)

@@ -39,6 +39,7 @@ _LINK: Final = {
     "kept": None,
     "agreement.missing": "agreement",
     "quota.exhausted": "quota",
+    "auth.level_too_low": "assurance",
     "upstream.maintenance": "limit",
     "adapter.quarantined": "limit",
     "upstream.stopped": "limit",

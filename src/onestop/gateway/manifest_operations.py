@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from onestop.gateway.manifest_auth import Protection
 from onestop.gateway.manifest_base import Expression, Method, Name, Path, Seconds, Sensitivity, Strict, Tree, Words
+from onestop.identity.models import Level
 
 RequestCodec = Literal["none", "json", "form", "xml", "soap", "soap12", "csv", "text", "multipart"]
 ResponseCodec = Literal["json", "xml", "soap", "csv", "text", "form", "binary", "none"]
@@ -180,6 +181,7 @@ class Operation(Strict, frozen=True, kw_only=True):
     accept_type: str | None = None  # the Accept header; None: as the response codec
     authenticate: bool = True  # False: this operation is open, no credentials are sent
     sensitivity: Sensitivity = "personal"
+    min_level: Level = 0  # how surely the person must have signed in for whom this is asked or sent
     max_request_bytes: Annotated[int, Meta(ge=64, le=8_388_608)] = 262_144
     max_reply_bytes: Annotated[int, Meta(ge=64, le=8_388_608)] = 262_144
     fresh_s: Annotated[float, Meta(gt=0)] | None = None  # an answer changed longer ago than this is `stale`

@@ -53,6 +53,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     want: str
     adapter: str
     operation: str
+    level: int = 3  # how surely whoever asks has signed in; departments among themselves have an agreement
     consumer: str = "overview"  # on whose behalf: an item's code, or the overview of one's own affairs
 
 

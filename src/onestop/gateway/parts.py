@@ -42,6 +42,7 @@ _WHO_ACTS = {
     "upstream.stopped": "operator",
     "agreement.missing": "operator",
     "quota.exhausted": "operator",
+    "auth.level_too_low": "applicant",
 }
 
 

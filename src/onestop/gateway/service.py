@@ -12,6 +12,7 @@ import structlog
 
 from onestop import clock
 from onestop.db import Pool
+from onestop.errors import StepUpRequired
 from onestop.gateway import facts
 from onestop.gateway import manifest as manifests
 from onestop.gateway.facts import Fact, fact
@@ -212,7 +213,7 @@ class Gateway:
 
     def admit(self, ask: Ask) -> tuple[Held, Manifest] | None:
         """Count a question that may be asked now; else return why it is not, with who is not asked."""
-        held = self.held(ask.adapter, ask.operation)
+        held = self._too_low(ask) or self.held(ask.adapter, ask.operation)
         if held is None and (ask.adapter in self.lines or ask.adapter in self.shown.trials):
             refused = self.quotas.take(ask.consumer, ask.adapter, ask.operation)
             if refused is not None:
@@ -221,6 +222,12 @@ class Gateway:
             return None
         manifest = next(self._versions(ask.adapter), None)
         return None if manifest is None else (held, manifest)
+
+    def _too_low(self, ask: Ask) -> Held | None:
+        if ask.level >= 3:
+            return None
+        spec = self.operation_of(ask)
+        return Held(state="denied", code=StepUpRequired.code) if spec and spec.min_level > ask.level else None
 
     def held(self, adapter: str, operation: str = WHOLE) -> Held | None:
         """Return why nothing is sent now: quarantine, an operator's stop, or a window that was announced; else None."""

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 import asyncpg
 import msgspec
@@ -84,6 +85,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
     errors: list[FieldProblem] | UnsetType = UNSET
     upstream: UpstreamFacts | UnsetType = UNSET
+    level: int | UnsetType = UNSET  # the real-name level that is asked for
+    sign_in: str | UnsetType = UNSET  # where the browser signs in at that level, and comes back from
 
 
 _encode: Callable[[Problem], bytes] = msgspec.json.Encoder().encode
@@ -137,7 +140,21 @@ def problem(error: OnestopError, context: Context, base: str) -> Problem:
         request_id=context.request_id,
         errors=[_field(e, lang) for e in error.errors] or UNSET,
         upstream=error.upstream or UNSET,
+        level=error.level if isinstance(error, errors.StepUpRequired) else UNSET,
+        sign_in=base + sign_in_path(error) if isinstance(error, errors.StepUpRequired) else UNSET,
     )
+
+
+def sign_in_path(error: errors.StepUpRequired) -> str:
+    """Return the address of the page where one signs in surely enough, and comes back from to where one was."""
+    return f"/sign-in?return_to={quote(error.back, safe='')}&why=level&level={error.level}"
+
+
+def _challenge(error: OnestopError) -> str:
+    """Return what a 401 asks for; RFC 9470 has the words for a level."""
+    if isinstance(error, errors.StepUpRequired):
+        return f'Bearer realm="onestop", error="insufficient_user_authentication", acr_values="level{error.level}"'
+    return 'Bearer realm="onestop"'
 
 
 def headers_of(error: OnestopError, status: int, lang: Language) -> dict[str, str]:
@@ -146,7 +163,7 @@ def headers_of(error: OnestopError, status: int, lang: Language) -> dict[str, st
     if error.retry_after_s is not None:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     if status == 401:
-        headers["www-authenticate"] = 'Bearer realm="onestop"'
+        headers["www-authenticate"] = _challenge(error)
     if status == 405:
         headers["allow"] = str(error.params.get("allow", ""))
     return headers

@@ -2,7 +2,7 @@
 
 Malformed        BadReturn · BadCallback · FlowUnknown · IssuerMixed
 Unauthenticated  BadToken
-Forbidden        SignInRefused · DemoOnly
+Forbidden        SignInRefused: LevelNotReached · DemoOnly
 NotFound         ProviderUnknown · SessionUnknown · PersonUnknown · MachineKeyUnknown
 Conflict         TooManyMachineKeys
 TooMany          TooManyUnmaskings
@@ -72,6 +72,14 @@ class SignInRefused(Forbidden):
 
     code = "identity.sign_in_refused"
     stage: ClassVar[Stage] = "identity"
+
+
+class LevelNotReached(SignInRefused):
+    """The person signed in less surely than was asked for, or nobody here can vouch for that level."""
+
+    code = "identity.level_not_reached"
+    stage: ClassVar[Stage] = "assurance"
+    who_acts: ClassVar[Actor] = "applicant"
 
 
 class DemoOnly(Forbidden):

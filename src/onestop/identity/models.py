@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 Role = Literal["citizen", "clerk", "department", "governance", "operator"]
 SessionKind = Literal["cookie", "bearer", "machine"]  # machine: a department's own system, by its key
@@ -95,6 +95,7 @@ class OwnSession(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     seen_at: datetime
     expires_at: datetime
+    device: str  # a browser and a system, or an app's name; empty where nothing is known
     current: bool
 
 
@@ -110,6 +111,12 @@ class AskToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     person: Annotated[str, Meta(min_length=1, max_length=64, examples=["lin"])]
     role: Role = "citizen"
     department: Annotated[str, Meta(pattern=r"^[a-z]{2,20}$")] | None = None
+    level: Level = 3  # as if the person had signed in so surely
+    refresh: bool = False  # a session of a week, with an access token of minutes and a refresh token
+    device: Annotated[str, Meta(max_length=60, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""  # shown where sessions are listed
+
+    def __repr__(self) -> str:
+        return f"AskToken({self.role})"
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +125,25 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a word, not a secret
     expires_in: int  # seconds
+    refresh_token: str | UnsetType = UNSET
+
+    def __repr__(self) -> str:
+        return "Token()"
+
+
+class Refresh(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an app sends when its access token is about to end."""
+
+    refresh_token: Annotated[str, Meta(min_length=1, max_length=200)]
+
+    def __repr__(self) -> str:
+        return "Refresh()"
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How many sessions were ended."""
+
+    ended: int
 
 
 class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -133,8 +159,12 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     name: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,40}$")]
     issuer: str
     client_id: str
-    client_secret: str
-    auth_method: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
+    client_secret: str = ""
+    auth_method: Literal["client_secret_basic", "client_secret_post", "private_key_jwt"] = "client_secret_basic"
+    client_key: str = ""  # private key, PEM or JWK: what private_key_jwt signs with
+    id_token_key: str = ""  # private key, PEM or JWK: given, ID tokens must come encrypted to it
+    par: bool = False  # requests are pushed beforehand (RFC 9126), also where the provider asks for it
+    dpop: bool = False  # tokens are bound to a key of each sign-in (RFC 9449)
     scopes: tuple[str, ...] = ("openid", "profile")
     level: Level = 1  # where the provider's acr is not in `levels`
     levels: dict[str, Level] = {}  # acr → level

@@ -6,65 +6,33 @@ and every token is checked in `tokens`.
 
 import asyncio
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import msgspec
-from authlib.common.security import is_secure_transport
 from authlib.common.urls import add_params_to_uri
-from authlib.oauth2.auth import ClientAuth
-from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
+from authlib.oauth2.rfc6749.parameters import prepare_token_request
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
-from authlib.oauth2.rfc9207 import AuthorizationServerMetadata as IssParameterMetadata
-from authlib.oidc import rpinitiated
-from authlib.oidc.discovery import OpenIDProviderMetadata, get_well_known_url
+from authlib.oidc.discovery import get_well_known_url
+from msgspec import Meta
 
 from onestop import clock
-from onestop.identity import tokens
-from onestop.identity.errors import ProviderFailed, ProviderSilent, ProviderUnknown, SignInRefused
+from onestop.identity import client_keys, client_proof, provider_metadata, rules, tokens
+from onestop.identity.dpop import Prover
+from onestop.identity.encrypted_tokens import open_encrypted
+from onestop.identity.errors import LevelNotReached, ProviderFailed, ProviderSilent, ProviderUnknown, SignInRefused
 from onestop.identity.models import Provider
-from onestop.outbound.errors import OutboundError
+from onestop.identity.provider_calls import Answer, Calls, Client
+from onestop.identity.provider_metadata import Metadata
 from onestop.settings import BadSettings
 
-_TOTAL_S = 5.0  # for each call as a whole
 _METADATA_LIFE_S = 3600.0
 _METADATA_GRACE_S = 86_400.0  # a provider whose metadata cannot be read today is taken at yesterday's
 _KEYS_LIFE_S = 3600.0
 _REFETCH_STEP_S = 10.0  # a stranger who invents key ids makes us ask the provider no more often than this
-_MAX_DOCUMENT = 256 * 1024
 _JSON = {"Accept": "application/json"}
-T = TypeVar("T")
-
-
-class Answer(Protocol):
-    """What is used of an httpx response."""
-
-    @property
-    def status_code(self) -> int: ...
-    @property
-    def content(self) -> bytes: ...
-
-
-class Client(Protocol):
-    """What is used of the httpx client that `onestop.outbound` opens."""
-
-    async def request(
-        self, method: str, url: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> Answer: ...
-
-
-class Metadata(msgspec.Struct, frozen=True):
-    """What onestop uses of a provider's discovery document."""
-
-    issuer: str
-    authorization_endpoint: str
-    token_endpoint: str
-    jwks_uri: str
-    userinfo_endpoint: str | None = None
-    end_session_endpoint: str | None = None
-    authorization_response_iss_parameter_supported: bool = False
-    code_challenge_methods_supported: list[str] | None = None
 
 
 class TokenReply(msgspec.Struct, frozen=True):
@@ -78,21 +46,14 @@ class TokenReply(msgspec.Struct, frozen=True):
         return "TokenReply()"
 
 
+class PushedReply(msgspec.Struct, frozen=True):
+    """What a pushed request is called."""
+
+    request_uri: Annotated[str, Meta(min_length=1, max_length=512)]
+
+
 class _Refusal(msgspec.Struct, frozen=True):
     error: str
-
-
-class _CheckedMetadata(OpenIDProviderMetadata):  # type: ignore[misc]  # authlib has no types
-    """authlib's checks of those members that onestop uses; RS256 need not be among a provider's algorithms."""
-
-    REGISTRY_KEYS = [  # noqa: RUF012 - authlib's name and type
-        "issuer",
-        "authorization_endpoint",
-        "token_endpoint",
-        "jwks_uri",
-        "response_types_supported",
-        "code_challenge_methods_supported",
-    ]
 
 
 class _IdentityFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -111,18 +72,23 @@ def read_providers(path: Path) -> list[Provider]:
         raise BadSettings(f"identity_file {path.name}: {cause}") from cause
     if len({provider.name for provider in told}) != len(told):
         raise BadSettings(f"identity_file {path.name}: two providers share a name")
+    for provider in told:
+        if fault := client_proof.fault(provider):
+            raise BadSettings(f"identity_file {path.name}: {provider.name}: {fault}")
     return told
 
 
-class Connection:
+class Connection(Calls):
     """One provider, with what it published kept for a while."""
 
     def __init__(self, provider: Provider, client: Client) -> None:
-        self.provider = provider
-        self._client = client
+        super().__init__(provider, client)
         self._metadata: tuple[float, Metadata] | None = None
         self._keys: tuple[float, tokens.Keyring] | None = None
         self._lock = asyncio.Lock()
+        self._client_auth = client_proof.ClientProof(provider)
+        self._id_token_key = client_keys.read_decrypting(provider.id_token_key) if provider.id_token_key else None
+        self._nonces: dict[str, str] = {}  # what the provider's two sides want to see in the next DPoP proof
 
     async def metadata(self) -> Metadata:
         """Return the discovery document, at most an hour old, or a day where the provider is silent.
@@ -144,66 +110,122 @@ class Connection:
             return fresh
 
     async def authorization_url(
-        self, *, redirect_uri: str, state: str, nonce: str, verifier: str, lang: str | None = None
+        self,
+        *,
+        redirect_uri: str,
+        state: str,
+        nonce: str,
+        verifier: str,
+        lang: str | None = None,
+        level: int = 0,
+        max_age_s: int | None = None,
+        prover: Prover | None = None,
     ) -> str:
-        """Return where the browser goes to sign in: code flow, PKCE S256."""
+        """Return where the browser goes to sign in: code flow, PKCE S256; pushed beforehand where that is agreed.
+
+        `level` and `max_age_s` ask for how surely, and how lately, the person proves who they are. `prover` holds the
+        key the code is bound to.
+        """
         metadata = await self.metadata()
         methods = metadata.code_challenge_methods_supported
         if methods is not None and "S256" not in methods:
             raise ProviderFailed(f"{self.provider.name} does not offer PKCE S256")
-        url: str = prepare_grant_uri(
-            metadata.authorization_endpoint,
-            client_id=self.provider.client_id,
-            response_type="code",
-            redirect_uri=redirect_uri,
-            scope=list(self.provider.scopes),
-            state=state,
-            nonce=nonce,
-            code_challenge=create_s256_code_challenge(verifier),
-            code_challenge_method="S256",
-            ui_locales=lang,
-        )
+        told = {
+            "client_id": self.provider.client_id,
+            "response_type": "code",
+            "redirect_uri": redirect_uri,
+            "scope": " ".join(self.provider.scopes),
+            "state": state,
+            "nonce": nonce,
+            "code_challenge": create_s256_code_challenge(verifier),
+            "code_challenge_method": "S256",
+            "ui_locales": lang,
+            "acr_values": " ".join(rules.acr_values(self.provider, level)) or None,
+            "max_age": None if max_age_s is None else str(max_age_s),
+            "dpop_jkt": prover.thumbprint() if prover else None,
+        }
+        asked = [(name, value) for name, value in told.items() if value is not None]
+        if self.provider.par or metadata.require_pushed_authorization_requests:
+            pushed = await self._push(metadata, asked, prover)
+            asked = [("client_id", self.provider.client_id), ("request_uri", pushed.request_uri)]
+        url: str = add_params_to_uri(metadata.authorization_endpoint, asked)
         return url
 
-    async def redeem(self, code: str, *, redirect_uri: str, verifier: str) -> TokenReply:
+    async def _push(self, metadata: Metadata, asked: list[tuple[str, str]], prover: Prover | None) -> PushedReply:
+        """Hand the request over beforehand (RFC 9126), so that no browser carries what it says."""
+        endpoint = metadata.pushed_authorization_request_endpoint
+        if endpoint is None:
+            raise ProviderFailed(f"{self.provider.name} takes no pushed requests")
+        answer = await self._authenticated(endpoint, metadata.issuer, urlencode(asked), prover)
+        if answer.status_code != 201:
+            raise ProviderFailed(f"{self.provider.name} answered a pushed request with {answer.status_code}")
+        return self._read(answer, PushedReply)
+
+    async def redeem(self, code: str, *, redirect_uri: str, verifier: str, prover: Prover | None = None) -> TokenReply:
         """Change a code for tokens.
 
         Raises:
             SignInRefused: the provider no longer takes the code.
-            ProviderSilent, ProviderFailed: anything else.
+            ProviderSilent, ProviderFailed: anything else; among it a token that is not bound to the prover's key.
         """
         metadata = await self.metadata()
         body = prepare_token_request("authorization_code", redirect_uri=redirect_uri, code=code, code_verifier=verifier)
-        auth = ClientAuth(self.provider.client_id, self.provider.client_secret, self.provider.auth_method)
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        url, headers, body = auth.prepare("POST", metadata.token_endpoint, headers, body)
-        answer = await self._ask("POST", url, headers, body.encode())
+        answer = await self._authenticated(metadata.token_endpoint, metadata.issuer, body, prover)
         if answer.status_code in (400, 401, 403):
             refusal = self._read(answer, _Refusal)
             if refusal.error == "invalid_grant":
                 raise SignInRefused(f"{self.provider.name} no longer takes the code")
             raise ProviderFailed(f"{self.provider.name} refused the client")
         reply = self._read(self._ok(answer), TokenReply)
-        if reply.token_type.lower() != "bearer":
+        if reply.token_type.lower() != ("bearer" if prover is None else "dpop"):
             raise ProviderFailed(f"{self.provider.name} gave a token of another type")
         return reply
 
-    async def claims(self, reply: TokenReply, nonce: str) -> tokens.Claims:
-        """Return the claims of the ID token, checked; a key not yet seen is fetched once.
+    async def _authenticated(self, url: str, issuer: str, body: str, prover: Prover | None) -> Answer:
+        """Send a form with the client's own proof of itself; once more where the server wants its nonce in the DPoP."""
+        for attempt in (1, 2):
+            # Both proofs are good for one request.
+            target, headers, signed = self._client_auth.prepare(url, issuer, body)
+            if prover is not None:
+                headers["DPoP"] = prover.proof("POST", url, nonce=self._nonces.get("server"))
+            answer = await self._ask("POST", target, headers, signed.encode())
+            if prover is None or not self._new_nonce("server", answer) or attempt == 2:
+                break
+            if answer.status_code not in (400, 401) or self._read(answer, _Refusal).error != "use_dpop_nonce":
+                break
+        return answer
+
+    def _new_nonce(self, whose: str, answer: Answer) -> bool:
+        """Keep the nonce a server wants to see next; tell whether it is another than the one before."""
+        told = answer.headers.get("dpop-nonce")
+        if told is None or len(told) > 512 or told == self._nonces.get(whose):
+            return False
+        self._nonces[whose] = told
+        return True
+
+    async def claims(
+        self, reply: TokenReply, nonce: str, max_age_s: int | None = None, code: str | None = None
+    ) -> tokens.Claims:
+        """Return the claims of the ID token, opened and checked; a key not yet seen is fetched once.
+
+        `max_age_s` as the request asked for it.
 
         Raises:
             BadToken: the token was refused.
         """
         metadata = await self.metadata()
+        id_token = self.opened(reply.id_token)
 
         def check(keys: tokens.Keyring) -> tokens.Claims:
             return tokens.check_id_token(
-                reply.id_token,
+                id_token,
                 keys,
                 issuer=metadata.issuer,
                 client_id=self.provider.client_id,
                 nonce=nonce,
                 access_token=reply.access_token,
+                code=code,
+                max_age_s=max_age_s,
             )
 
         fetched_at, keys = await self._keyring(metadata, max_age_s=_KEYS_LIFE_S)
@@ -215,7 +237,15 @@ class Connection:
                 raise
             return check(keys)
 
-    async def userinfo(self, access_token: str, subject: str) -> tokens.Claims:
+    def opened(self, id_token: str) -> str:
+        """Return the signed ID token: as it came, or opened where it is agreed that it comes encrypted.
+
+        Raises:
+            BadToken: it came in the clear, or cannot be opened.
+        """
+        return id_token if self._id_token_key is None else open_encrypted(id_token, self._id_token_key)
+
+    async def userinfo(self, access_token: str, subject: str, prover: Prover | None = None) -> tokens.Claims:
         """Return what the userinfo endpoint says of the subject of the ID token; nothing where there is none.
 
         Raises:
@@ -224,11 +254,21 @@ class Connection:
         metadata = await self.metadata()
         if metadata.userinfo_endpoint is None:
             return {}
-        headers = {"Authorization": f"Bearer {access_token}", "Accept": "application/json"}
-        told = self._read(self._ok(await self._ask("GET", metadata.userinfo_endpoint, headers)), dict[str, Any])
+        answer = await self._resource(metadata.userinfo_endpoint, access_token, prover)
+        told = self._read(self._ok(answer), dict[str, Any])
         if told.get("sub") != subject:
             raise ProviderFailed(f"{self.provider.name} told of another subject")
         return told
+
+    async def _resource(self, url: str, access_token: str, prover: Prover | None) -> Answer:
+        if prover is None:
+            return await self._ask("GET", url, {**_JSON, "Authorization": f"Bearer {access_token}"})
+        for _ in range(2):
+            proof = prover.proof("GET", url, nonce=self._nonces.get("resource"), access_token=access_token)
+            answer = await self._ask("GET", url, {**_JSON, "Authorization": f"DPoP {access_token}", "DPoP": proof})
+            if not self._new_nonce("resource", answer) or answer.status_code != 401:
+                break
+        return answer
 
     async def sign_out_url(self, id_token: str | None, back: str) -> str | None:
         """Return where the browser goes to sign out there too; None where the provider has no such place."""
@@ -247,17 +287,9 @@ class Connection:
         answer = self._ok(await self._ask("GET", get_well_known_url(issuer, external=True), _JSON))
         document = self._read(answer, dict[str, Any])
         try:
-            checked = _CheckedMetadata(document)
-            checked.validate(metadata_classes=[IssParameterMetadata, rpinitiated.OpenIDProviderMetadata])
-            metadata = msgspec.convert(document, Metadata)
-        except (ValueError, TypeError, AttributeError) as cause:  # authlib on members of a wrong type
+            return provider_metadata.read(document, issuer)
+        except ValueError as cause:
             raise ProviderFailed(f"{self.provider.name} publishes metadata that do not hold: {cause}") from cause
-        if metadata.issuer != issuer:
-            raise ProviderFailed(f"{self.provider.name} names another issuer")
-        # authlib knows this member's name but does not look at it.
-        if metadata.userinfo_endpoint is not None and not is_secure_transport(metadata.userinfo_endpoint):
-            raise ProviderFailed(f"{self.provider.name} tells of people in the clear")
-        return metadata
 
     async def _keyring(self, metadata: Metadata, *, max_age_s: float) -> tuple[float, tokens.Keyring]:
         async with self._lock:
@@ -270,32 +302,6 @@ class Connection:
                 raise ProviderFailed(f"{self.provider.name} publishes no keys") from cause
             return self._keys
 
-    async def _ask(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None) -> Answer:
-        try:
-            async with asyncio.timeout(_TOTAL_S):
-                answer = await self._client.request(method, url, content=content, headers=headers)
-        except TimeoutError as cause:
-            raise ProviderSilent(f"{self.provider.name} did not answer in {_TOTAL_S:g} s") from cause
-        except Exception as fault:
-            # httpx is named in one module of onestop only; its errors are known here by what caused them.
-            if isinstance(fault.__cause__, OutboundError):
-                raise ProviderSilent(f"{self.provider.name}: {fault.__cause__.reason}") from fault
-            raise
-        if len(answer.content) > _MAX_DOCUMENT:
-            raise ProviderFailed(f"{self.provider.name} answered with too much")
-        return answer
-
-    def _ok(self, answer: Answer) -> Answer:
-        if answer.status_code != 200:
-            raise ProviderFailed(f"{self.provider.name} answered {answer.status_code}")
-        return answer
-
-    def _read(self, answer: Answer, kind: type[T]) -> T:
-        try:
-            return msgspec.json.decode(answer.content, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
-            raise ProviderFailed(f"{self.provider.name} answered with something else than asked for") from cause
-
 
 class Providers:
     """All providers of this installation, by name."""
@@ -306,13 +312,17 @@ class Providers:
     def __iter__(self) -> Iterator[Provider]:
         return iter([connection.provider for connection in self._connections.values()])
 
-    def get(self, name: str | None) -> Connection:
-        """Return one provider; without a name the first of the file.
+    def get(self, name: str | None, level: int = 0) -> Connection:
+        """Return one provider; without a name the first of the file that can vouch for `level`.
 
         Raises:
             ProviderUnknown: none is set up, or none of that name.
+            LevelNotReached: that one, or each of them, can only vouch for less.
         """
-        chosen = next(iter(self._connections), None) if name is None else name
-        if chosen is None or chosen not in self._connections:
+        if not self._connections or (name is not None and name not in self._connections):
             raise ProviderUnknown
-        return self._connections[chosen]
+        asked = list(self._connections.values()) if name is None else [self._connections[name]]
+        for connection in asked:
+            if rules.reaches(connection.provider, level):
+                return connection
+        raise LevelNotReached(level=level)

@@ -1,6 +1,6 @@
 """Controllers of identity: signing in and out, who am I, my sessions.
 
-They are handed `sign_in`, `sessions`, `token_desk` and `session` by name; `access` provides the last.
+They are handed `sign_in`, `sessions`, `app_sessions`, `token_desk` and `session` by name; `access` provides the last.
 """
 
 from typing import Any
@@ -16,13 +16,17 @@ from onestop.identity.models import (
     FLOW_COOKIE,
     SESSION_COOKIE,
     AskToken,
+    Ended,
+    Level,
     Me,
     OwnSessions,
+    Refresh,
     Session,
     Token,
 )
-from onestop.identity.rules import FLOW_LIFE
+from onestop.identity.rules import FLOW_LIFE, device_of
 from onestop.identity.service import Sessions
+from onestop.identity.service_refresh import AppSessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
 
 
@@ -36,7 +40,7 @@ class SignInController(Controller):
         "/sign-in",
         operation_id="beginSignIn",
         status_code=HTTP_303_SEE_OTHER,
-        opt={"public": True, "refusals": (404, 502, 504)},
+        opt={"public": True, "refusals": (403, 404, 502, 504)},
     )
     async def begin(
         self,
@@ -44,11 +48,14 @@ class SignInController(Controller):
         sign_in: NamedDependency[SignIn],
         provider: FromQuery[str | None] = None,
         return_to: FromQuery[str | None] = None,
+        level: FromQuery[Level] = 0,
     ) -> Response[None]:
-        """Go to a sign-in provider and come back to a page of onestop."""
-        begun = await sign_in.begin(
-            provider, return_to, browser=request.cookies.get(FLOW_COOKIE), lang=_language(request)
-        )
+        """Go to a sign-in provider and come back to a page of onestop.
+
+        `level` asks for a real-name level: whoever is signed in below it raises it so.
+        """
+        browser, level = request.cookies.get(FLOW_COOKIE), max(level, 0)
+        begun = await sign_in.begin(provider, return_to, browser=browser, lang=_language(request), level=level)
         return _go(begun.location, _cookie(FLOW_COOKIE, begun.browser, max_age=int(FLOW_LIFE.total_seconds())))
 
     @get(
@@ -63,6 +70,7 @@ class SignInController(Controller):
             request.scope["query_string"],
             browser=request.cookies.get(FLOW_COOKIE),
             replaces=request.cookies.get(SESSION_COOKIE),
+            device=device_of(request.headers.get("user-agent", "")),
         )
         return _go(finished.return_to, _cookie(SESSION_COOKIE, finished.secret))
 
@@ -84,6 +92,11 @@ class SignInController(Controller):
     async def keys(self, sessions: NamedDependency[Sessions]) -> Response[dict[str, Any]]:
         """The public keys onestop's bearer tokens are checked with."""
         return Response(sessions.jwks(), headers={"cache-control": "public, max-age=300"})
+
+    @get("/client-jwks.json", operation_id="getClientKeys", opt={"public": True})
+    async def client_keys(self, sign_in: NamedDependency[SignIn]) -> Response[dict[str, Any]]:
+        """The public keys onestop signs its requests to sign-in providers with, and is written to with."""
+        return Response(sign_in.client_jwks(), headers={"cache-control": "public, max-age=300"})
 
 
 class MeController(Controller):
@@ -110,9 +123,14 @@ class MeController(Controller):
         """End one of your own sessions; it is refused everywhere within two seconds."""
         await sessions.revoke_own(session, session_id)
 
+    @delete("/sessions", operation_id="endMyOtherSessions", status_code=200)
+    async def end_others(self, sessions: NamedDependency[Sessions], session: NamedDependency[Session]) -> Ended:
+        """End all your sessions but this one; they are refused everywhere within two seconds."""
+        return Ended(ended=await sessions.revoke_others(session))
+
 
 class TokenController(Controller):
-    """Bearer tokens by name, for developers of the demo and the sandbox."""
+    """Tokens of apps: by name, for developers of the demo and the sandbox, and refreshed."""
 
     path = "/v1/auth"
     tags = ("identity",)
@@ -126,6 +144,15 @@ class TokenController(Controller):
     async def ask(self, token_desk: NamedDependency[TokenDesk], data: JSONBody[AskToken]) -> Token:
         """Get a bearer token for a demo person; refused in production."""
         return await token_desk.ask(data)
+
+    @post("/refreshes", operation_id="refreshToken", status_code=200, opt={"public": True, "refusals": (401,)})
+    async def refresh(self, app_sessions: NamedDependency[AppSessions], data: JSONBody[Refresh]) -> Response[Token]:
+        """Change a refresh token, which is used once, for the next pair.
+
+        The same one within 30 seconds brings the same successor, for a reply that was lost. One that was used before
+        ends the session: somebody else has it.
+        """
+        return Response(await app_sessions.refresh(data.refresh_token), headers={"cache-control": "no-store"})
 
 
 # SignInController is for browsers: the pages take it, so that its refusals are pages.

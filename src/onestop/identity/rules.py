@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
+from onestop.errors import StepUpRequired
 from onestop.identity.errors import (
     BadCallback,
     BadReturn,
@@ -21,8 +22,13 @@ SESSION_LIFE: Final = timedelta(hours=12)  # absolute, whatever the activity
 SESSION_IDLE: Final = timedelta(minutes=30)  # cookies only; an app's token has its own end
 SEEN_STEP: Final = timedelta(minutes=1)  # activity is written down at most this often
 FLOW_LIFE: Final = timedelta(minutes=10)
+STEP_UP_AGE_S: Final = 300  # raising a level takes a person who was there moments ago, not an old session
 BEARER_LIFE: Final = timedelta(hours=1)
 DEMO_BEARER_LIFE: Final = timedelta(hours=12)
+# An app's session: a stolen access token is good for minutes, a lost phone for a day unless somebody goes on using it.
+ACCESS_LIFE: Final = timedelta(minutes=15)
+APP_IDLE: Final = timedelta(days=1)
+APP_LIFE: Final = timedelta(days=7)
 
 
 def mask_number(number: str) -> str:
@@ -62,6 +68,61 @@ def local_path(text: str | None) -> str:
     if parts.scheme or parts.netloc:
         raise BadReturn
     return text
+
+
+def check_level(has: int, needs: int, back: str) -> None:
+    """Check that somebody signed in surely enough; `back` is the page they come back to after signing in again.
+
+    Rule: R-115, what needs a level is refused below it, and signing in again raises it.
+
+    Raises:
+        StepUpRequired: their level is below `needs`.
+    """
+    if has < needs:
+        raise StepUpRequired(needs, back)
+
+
+# What a browser calls itself, in the order in which the words exclude each other.
+_BROWSERS: Final = (
+    ("MicroMessenger", "WeChat"),
+    ("Edg", "Edge"),
+    ("OPR", "Opera"),
+    ("Firefox", "Firefox"),
+    ("Chrome", "Chrome"),
+    ("Safari", "Safari"),
+    ("curl", "curl"),
+    ("python", "Python"),
+)
+_SYSTEMS: Final = (
+    ("HarmonyOS", "HarmonyOS"),
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+def device_of(user_agent: str) -> str:
+    """Return a browser and a system, as in `Chrome · Android`, "" where neither is known.
+
+    No more is kept: enough to tell one's own phone from somebody else's computer, too little to follow anybody by.
+    """
+    told = user_agent[:512].casefold()
+    found = [next((name for word, name in known if word.casefold() in told), None) for known in (_BROWSERS, _SYSTEMS)]
+    return " · ".join(name for name in found if name)
+
+
+def reaches(provider: Provider, level: int) -> bool:
+    """Tell whether a provider can vouch for a level."""
+    return max(provider.level, *provider.levels.values(), 0) >= level
+
+
+def acr_values(provider: Provider, level: int) -> list[str]:
+    """Return the provider's words for `level` and above, the nearest first; none for 0, which asks for nothing."""
+    known = sorted(provider.levels.items(), key=lambda pair: pair[1])
+    return [acr for acr, reached in known if reached >= level] if level else []
 
 
 def principal(subject_id: str, role: str, department: str | None) -> str:

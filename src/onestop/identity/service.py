@@ -8,7 +8,7 @@ seconds; an instance that could not ask for five seconds stops trusting what it 
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from hashlib import sha256
@@ -24,13 +24,12 @@ from onestop.db import Connection, Db, Pool
 from onestop.identity import rules, service_machine_keys, store, store_machine_keys, tokens
 from onestop.identity.errors import BadToken, SessionUnknown
 from onestop.identity.models import Bearer, Identified, Me, NumberType, OwnSession, OwnSessions, Session, Subject
-from onestop.identity.service_keys import SigningKeys
+from onestop.identity.service_bearer import BearerTokens
 from onestop.identity.service_subjects import Subjects
 from onestop.ids import new_id
 from onestop.rounds import attempt
 from onestop.settings import Settings
 
-AUDIENCE: Final = "onestop"
 _HOLD_S: Final = 30.0
 _HOLD_COUNT: Final = 100_000
 _POLL_S: Final = 1.0
@@ -51,12 +50,17 @@ class Sessions:
     def __init__(self, pool: Pool, keys: Keys, settings: Settings) -> None:
         self._pool, self._keys, self._settings = pool, keys, settings
         self._region = settings.region
-        self.signing = SigningKeys(pool, keys)
+        self.bearers = BearerTokens(pool, keys, settings)
+        self.signing = self.bearers.signing
         self._held: dict[bytes, _Held] = {}
         self._revoked: dict[str, float] = {}  # id → when it was first known here, monotonic seconds
         self._subjects = Subjects(pool, keys, settings.region)
         self._polled_at = float("-inf")
         self._watch: asyncio.Task[None] | None = None
+        # What is over and may be forgotten, done every five minutes.
+        self.cleaning: dict[str, Callable[[], Awaitable[object]]] = {
+            "old_sign_ins": partial(store.delete_old_flows, pool, settings.region)
+        }
 
     async def start(self) -> None:
         """Load the signing keys and begin to watch for revocations; without it nothing is remembered."""
@@ -105,8 +109,9 @@ class Sessions:
             return remembered
         if authorization and (key := _machine_key(authorization)) is not None:
             return await self._resolve_machine(authorization, key)
+        good_s = _HOLD_S
         if authorization:
-            row = await self._bearer_row(authorization)
+            row, good_s = await self._bearer_row(authorization)
         elif cookie and len(cookie) <= 128:
             row = await store.cookie_session(
                 self._pool, self._region, sha256(cookie.encode()).digest(), rules.SESSION_IDLE
@@ -118,7 +123,7 @@ class Sessions:
         if row.unseen_s > rules.SEEN_STEP.total_seconds():
             await store.touch_session(self._pool, self._region, row.id, rules.SEEN_STEP)
         session = _session(row)
-        self._hold(authorization or cookie or "", session, row.remaining_s)
+        self._hold(authorization or cookie or "", session, min(row.remaining_s, good_s))
         return session
 
     async def _resolve_machine(self, authorization: str, key: str) -> Session | None:
@@ -129,24 +134,17 @@ class Sessions:
         self._hold(authorization, session, remaining_s)
         return session
 
-    async def _bearer_row(self, authorization: str) -> store.SessionRow | None:
+    async def _bearer_row(self, authorization: str) -> tuple[store.SessionRow | None, float]:
+        """Return the live session a token names, and for how long the token itself is still good, in seconds."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
-            return None
+            return None, 0.0
         try:
-            told = await self._check(token)
+            told = await self.bearers.check(token)
         except BadToken:
-            return None
-        return await store.bearer_session(self._pool, self._region, told.sid, told.sub, told.role)
-
-    async def _check(self, token: str) -> tokens.AccessClaims:
-        issuer = self._settings.public_url
-        try:
-            return tokens.check_access_token(token, self.signing.ring, issuer=issuer, audience=AUDIENCE)
-        except tokens.UnknownKey:
-            if not await self.signing.reload():
-                raise
-            return tokens.check_access_token(token, self.signing.ring, issuer=issuer, audience=AUDIENCE)
+            return None, 0.0
+        row = await store.bearer_session(self._pool, self._region, told.sid, told.sub, told.role)
+        return row, told.exp + tokens.LEEWAY_S - time()
 
     def _hold(self, presented: str, session: Session, remaining_s: float) -> None:
         if len(self._held) >= _HOLD_COUNT and not self._forget_what_is_over():
@@ -171,7 +169,8 @@ class Sessions:
             await attempt("revocations", self._poll)
             if polls % _CLEAN_EVERY == 0:
                 self._forget_what_is_over()
-                await attempt("old_sign_ins", partial(store.delete_old_flows, self._pool, self._region))
+                for what, part in self.cleaning.items():
+                    await attempt(what, part)
 
     async def _poll(self) -> None:
         began = monotonic()
@@ -186,35 +185,43 @@ class Sessions:
     # ---- opening and ending
 
     async def open_cookie(
-        self, who: Identified, *, provider: str, id_token: str | None = None, replaces: str | None = None
+        self,
+        who: Identified,
+        *,
+        provider: str,
+        id_token: str | None = None,
+        replaces: str | None = None,
+        device: str = "",
     ) -> tuple[str, Session]:
         """Open a browser's session and return the cookie's value; `replaces`, an older cookie's, ends with it."""
         secret = secrets.token_urlsafe(32)
-        session = await self._open(who, provider, sha256(secret.encode()).digest(), id_token, rules.SESSION_LIFE)
+        session = await self._open(
+            who, provider, sha256(secret.encode()).digest(), id_token, rules.SESSION_LIFE, device
+        )
         if replaces:
             replaced = await store.revoke_cookie(self._pool, self._region, sha256(replaces.encode()).digest())
             self._revoked |= dict.fromkeys(replaced, monotonic())
         return secret, session
 
     async def issue_bearer(
-        self, who: Identified, *, provider: str = "demo", life: timedelta = rules.BEARER_LIFE
+        self, who: Identified, *, provider: str = "demo", life: timedelta = rules.BEARER_LIFE, device: str = ""
     ) -> Bearer:
         """Open an app's session and return its signed token; both end after `life`."""
-        session = await self._open(who, provider, None, None, life)
-        now = int(time())
-        claims = {
-            "iss": self._settings.public_url,
-            "aud": AUDIENCE,
-            "sub": session.subject_id,
-            "sid": session.id,
-            "role": session.role,
-            "iat": now,
-            "exp": now + int(life.total_seconds()),
-        }
-        return Bearer(token=self.signing.active.sign(claims, "at+jwt"), session=session)
+        session = await self.open_app(who, provider=provider, device=device, life=life)
+        return Bearer(token=self.bearers.make(session.id, session.subject_id, session.role, life), session=session)
+
+    async def open_app(self, who: Identified, *, provider: str, device: str, life: timedelta) -> Session:
+        """Open an app's session of that life; its tokens are for the caller to make."""
+        return await self._open(who, provider, None, None, life, device)
 
     async def _open(
-        self, who: Identified, provider: str, token_hash: bytes | None, id_token: str | None, life: timedelta
+        self,
+        who: Identified,
+        provider: str,
+        token_hash: bytes | None,
+        id_token: str | None,
+        life: timedelta,
+        device: str,
     ) -> Session:
         subject_id = await self.know(who)
         session_id = new_id("ses")
@@ -231,6 +238,7 @@ class Sessions:
             kind="bearer" if token_hash is None else "cookie",
             id_token=None if id_token is None else self._keys.seal(id_token.encode(), _id_token_context(session_id)),
             life=life,
+            device=device,
         )
         async with self._pool.acquire() as db, db.transaction():
             ends = await store.insert_session(db, new)
@@ -253,8 +261,12 @@ class Sessions:
             ended = await store.revoke_session(db, self._region, session_id)
             if ended is not None:
                 await self._record(db, "session.ended", ended.subject_id, session_id, {})
-        self._revoked[session_id] = monotonic()
+        self.ended(session_id)
         return ended
+
+    def ended(self, session_id: str) -> None:
+        """Forget a session that has just ended in the database; other instances hear of it within a second or two."""
+        self._revoked[session_id] = monotonic()
 
     async def sign_out(self, session: Session) -> tuple[str, str | None] | None:
         """End a session and return its provider and the ID token it came with; None where it had ended already."""
@@ -277,6 +289,16 @@ class Sessions:
             await self._record(db, "session.ended", session.subject_id, session_id, {"by": session.id})
         self._revoked[session_id] = monotonic()
 
+    async def revoke_others(self, session: Session) -> int:
+        """End the caller's sessions but the one they speak in, at most 1,000; return how many."""
+        async with self._pool.acquire() as db, db.transaction():
+            ended = await store.revoke_other_sessions(db, self._region, session.subject_id, session.id)
+            if ended:
+                detail = {"count": len(ended)}
+                await self._record(db, "session.others_ended", session.subject_id, session.id, detail)
+        self._revoked |= dict.fromkeys(ended, monotonic())
+        return len(ended)
+
     async def _record(self, db: Db, action: str, subject_id: str, session_id: str, detail: dict[str, Any]) -> None:
         await audit.record(
             db, self._region, actor=subject_id, subject=subject_id, action=action, object=session_id, detail=detail
@@ -295,6 +317,7 @@ class Sessions:
                     created_at=row.created_at,
                     seen_at=row.seen_at,
                     expires_at=row.expires_at,
+                    device=row.device,
                     current=row.id == session.id,
                 )
                 for row in rows

@@ -2,17 +2,28 @@
 
 import secrets
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from onestop.crypto import Keys, digest
 from onestop.db import Pool
 from onestop.errors import UpstreamFailed, UpstreamTimeout
-from onestop.identity import numbers, rules, store
-from onestop.identity.errors import BadNumber, DemoOnly, FlowUnknown, PersonUnknown, ProviderUnknown, SignInRefused
+from onestop.identity import client_keys, dpop, numbers, rules, store
+from onestop.identity.dpop import Prover
+from onestop.identity.errors import (
+    BadNumber,
+    DemoOnly,
+    FlowUnknown,
+    LevelNotReached,
+    PersonUnknown,
+    ProviderUnknown,
+    SignInRefused,
+)
 from onestop.identity.models import AskToken, Begun, Finished, Identified, ProviderChoice, Session, Token
 from onestop.identity.providers import Connection, Providers
 from onestop.identity.service import Sessions
+from onestop.identity.service_refresh import AppSessions
 from onestop.settings import Settings
 
 FindPerson = Callable[[str], Identified | None]
@@ -22,6 +33,13 @@ class _FlowSecrets(msgspec.Struct, frozen=True):
     nonce: str
     verifier: str
     return_to: str
+    level: int = 0  # the least that was asked for
+    max_age_s: int | None = None
+    dpop_key: str | None = None  # private, of this sign-in alone
+
+    def prover(self) -> Prover | None:
+        """Return what proves that this sign-in holds its key; None where its provider does without."""
+        return None if self.dpop_key is None else Prover(self.dpop_key)
 
 
 class SignIn:
@@ -32,27 +50,63 @@ class SignIn:
         self._providers, self._sessions = providers, sessions
         self._redirect_uri = settings.public_url.rstrip("/") + "/auth/callback"
 
-    def choices(self) -> list[ProviderChoice]:
-        """Return the providers in the order of the identity file, for the sign-in page."""
-        return [ProviderChoice(provider.name, provider.label) for provider in self._providers]
+    def choices(self, level: int = 0) -> list[ProviderChoice]:
+        """Return the providers that can vouch for `level`, in the order of the identity file, for the sign-in page."""
+        able = [provider for provider in self._providers if rules.reaches(provider, level)]
+        return [ProviderChoice(provider.name, provider.label) for provider in able]
+
+    def client_jwks(self) -> dict[str, Any]:
+        """Return the public halves of onestop's own keys as a client, for providers that fetch them."""
+        keys: dict[str, dict[str, Any]] = {}
+        for provider in self._providers:
+            if provider.client_key:
+                key = client_keys.read_signing(provider.client_key)
+                keys[client_keys.kid(key)] = client_keys.public(key, "sig")
+            if provider.id_token_key:
+                opener = client_keys.read_decrypting(provider.id_token_key)
+                keys[client_keys.kid(opener)] = client_keys.public(opener, "enc")
+        return {"keys": list(keys.values())}
 
     async def begin(
-        self, provider: str | None, return_to: str | None, *, browser: str | None = None, lang: str | None = None
+        self,
+        provider: str | None,
+        return_to: str | None,
+        *,
+        browser: str | None = None,
+        lang: str | None = None,
+        level: int = 0,
     ) -> Begun:
         """Remember a sign-in and return where the browser goes; `browser` is its flow cookie where it has one.
 
+        `level`: the least surely the person may prove who they are, 0 for no matter how.
+
         Raises:
             BadReturn: the way back is not onestop's own.
+            LevelNotReached: no provider, or not this one, can vouch for that level.
             ProviderUnknown, ProviderSilent, ProviderFailed: it cannot be begun there.
         """
         back = rules.local_path(return_to)
-        connection = self._providers.get(provider)
+        connection = self._providers.get(provider, level)
         state = secrets.token_urlsafe(32)
-        held = _FlowSecrets(nonce=secrets.token_urlsafe(32), verifier=secrets.token_urlsafe(48), return_to=back)
+        held = _FlowSecrets(
+            nonce=secrets.token_urlsafe(32),
+            verifier=secrets.token_urlsafe(48),
+            return_to=back,
+            level=level,
+            max_age_s=rules.STEP_UP_AGE_S if level else None,
+            dpop_key=dpop.new_key() if connection.provider.dpop else None,
+        )
         # Two tabs of one browser share its cookie, so that the second does not undo the first.
         bound = browser if browser is not None and len(browser) == 43 else secrets.token_urlsafe(32)
         location = await connection.authorization_url(
-            redirect_uri=self._redirect_uri, state=state, nonce=held.nonce, verifier=held.verifier, lang=lang
+            redirect_uri=self._redirect_uri,
+            state=state,
+            nonce=held.nonce,
+            verifier=held.verifier,
+            lang=lang,
+            level=level,
+            max_age_s=held.max_age_s,
+            prover=held.prover(),
         )
         state_hash = digest(state.encode())
         await store.insert_flow(
@@ -66,13 +120,18 @@ class SignIn:
         )
         return Begun(location, bound)
 
-    async def finish(self, query: bytes, *, browser: str | None, replaces: str | None = None) -> Finished:
+    async def finish(
+        self, query: bytes, *, browser: str | None, replaces: str | None = None, device: str = ""
+    ) -> Finished:
         """Take the provider's answer and open a session; `replaces`, an older session's cookie, ends with it.
+
+        `device` is what the person will know the session by.
 
         Raises:
             BadCallback, FlowUnknown, IssuerMixed: the answer does not belong to a sign-in of this browser.
             SignInRefused: the provider or the person said no.
             BadToken: the ID token does not hold.
+            LevelNotReached: the person proved less than was asked for; an older session stays as it was.
             BadNumber: the person's number must not be taken here; nothing is stored.
         """
         told = rules.read_callback(query)
@@ -81,14 +140,23 @@ class SignIn:
         rules.check_issuer(told.iss, metadata.issuer, promised=metadata.authorization_response_iss_parameter_supported)
         if told.code is None:
             raise SignInRefused(f"{connection.provider.name} said no")
-        reply = await connection.redeem(told.code, redirect_uri=self._redirect_uri, verifier=held.verifier)
-        claims = await connection.claims(reply, held.nonce)
+        prover = held.prover()
+        reply = await connection.redeem(
+            told.code, redirect_uri=self._redirect_uri, verifier=held.verifier, prover=prover
+        )
+        claims = await connection.claims(reply, held.nonce, held.max_age_s, told.code)
         if "id_number" not in claims:
             # The ID token's own members stand; userinfo only adds.
-            claims = {**await connection.userinfo(reply.access_token, claims["sub"]), **claims}
+            claims = {**await connection.userinfo(reply.access_token, claims["sub"], prover), **claims}
         who = rules.identify(connection.provider, claims, self._settings.profile)
+        if who.level < held.level:
+            raise LevelNotReached(level=held.level)
         secret, session = await self._sessions.open_cookie(
-            who, provider=connection.provider.name, id_token=reply.id_token, replaces=replaces
+            who,
+            provider=connection.provider.name,
+            id_token=connection.opened(reply.id_token),
+            replaces=replaces,
+            device=device,
         )
         return Finished(secret, session, held.return_to)
 
@@ -118,8 +186,8 @@ class SignIn:
 class TokenDesk:
     """Bearer tokens by name, for developers: the demo and sandbox profiles only."""
 
-    def __init__(self, sessions: Sessions, settings: Settings, find: FindPerson) -> None:
-        self._sessions, self._settings, self._find = sessions, settings, find
+    def __init__(self, sessions: Sessions, apps: AppSessions, settings: Settings, find: FindPerson) -> None:
+        self._sessions, self._apps, self._settings, self._find = sessions, apps, settings, find
 
     async def ask(self, wish: AskToken) -> Token:
         """Return a token for a demo person, by key, name or number, in the role asked for.
@@ -132,9 +200,13 @@ class TokenDesk:
         if self._settings.profile == "production":
             raise DemoOnly
         who = self._find(wish.person) or self._by_number(wish.person)
-        chosen = msgspec.structs.replace(who, role=wish.role, department=wish.department or who.department)
+        chosen = msgspec.structs.replace(
+            who, role=wish.role, department=wish.department or who.department, level=wish.level
+        )
+        if wish.refresh:
+            return await self._apps.open(chosen, provider="demo", device=wish.device)
         life = rules.DEMO_BEARER_LIFE
-        bearer = await self._sessions.issue_bearer(chosen, life=life)
+        bearer = await self._sessions.issue_bearer(chosen, life=life, device=wish.device)
         return Token(access_token=bearer.token, expires_in=int(life.total_seconds()))
 
     def _by_number(self, text: str) -> Identified:

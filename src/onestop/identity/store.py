@@ -59,6 +59,7 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True):
     kind: SessionKind
     id_token: bytes | None
     life: timedelta
+    device: str = ""
 
 
 class OwnSessionRow(msgspec.Struct, frozen=True):
@@ -71,6 +72,7 @@ class OwnSessionRow(msgspec.Struct, frozen=True):
     created_at: datetime
     seen_at: datetime
     expires_at: datetime
+    device: str
 
 
 class SignOutRow(msgspec.Struct, frozen=True):
@@ -175,8 +177,8 @@ async def rename_subject(db: Db, region: str, subject_id: str, has_key: bool, se
 
 INSERT_SESSION = """
     INSERT INTO sessions (region, id, token_hash, subject_id, actor_id, role, department, level, provider, kind,
-                          id_token, expires_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now() + $12)
+                          id_token, expires_at, device)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now() + $12, $13)
     RETURNING expires_at
 """
 
@@ -198,6 +200,7 @@ async def insert_session(db: Db, new: NewSession) -> datetime:
         new.kind,
         new.id_token,
         new.life,
+        new.device,
     )
     return ends
 
@@ -267,6 +270,23 @@ async def revoke_own_session(db: Db, region: str, session_id: str, subject_id: s
     return await execute(db, REVOKE_OWN_SESSION, region, session_id, subject_id) == 1
 
 
+# A bounded step: whoever has more than a thousand asks again.
+REVOKE_OTHER_SESSIONS = """
+    UPDATE sessions SET revoked_at = now()
+     WHERE region = $1 AND id IN (
+           SELECT id FROM sessions
+            WHERE region = $1 AND subject_id = $2 AND id <> $3 AND revoked_at IS NULL AND expires_at > now()
+            ORDER BY id LIMIT 1000)
+       AND revoked_at IS NULL
+    RETURNING id
+"""
+
+
+async def revoke_other_sessions(db: Db, region: str, subject_id: str, kept_id: str) -> list[str]:
+    """End the subject's live sessions but one, at most 1,000, and return their ids."""
+    return [row["id"] for row in await db.fetch(REVOKE_OTHER_SESSIONS, region, subject_id, kept_id)]
+
+
 REVOKE_SESSION = """
     UPDATE sessions SET revoked_at = now() WHERE region = $1 AND id = $2 AND revoked_at IS NULL
     RETURNING subject_id, provider, id_token
@@ -305,7 +325,7 @@ async def revoked_within(db: Db, region: str, span: timedelta) -> list[str]:
 
 
 SELECT_OWN_SESSIONS = """
-    SELECT id, kind, role, provider, created_at, seen_at, expires_at
+    SELECT id, kind, role, provider, created_at, seen_at, expires_at, device
       FROM sessions
      WHERE region = $1 AND subject_id = $2 AND revoked_at IS NULL AND expires_at > now()
        AND (kind = 'bearer' OR seen_at + $3 > now())

@@ -45,7 +45,7 @@ _CURVES: Final = {"EC": "P-256", "OKP": "Ed25519"}
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 
 # msgspec lets bytes that are no UTF-8 out as what they are.
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, BadBody)
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
 # Members that only a private or a shared key has (RFC 7518, 6.2.2, 6.3.2, 6.4).
 _SECRET_MEMBERS: Final = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
 _RSA_BYTES: Final = 2048 // 8
@@ -80,8 +80,10 @@ class _Registered(msgspec.Struct, frozen=True):
     azp: str | None = None
     nonce: str | None = None
     at_hash: str | None = None
+    c_hash: str | None = None
     sid: str | None = None
     role: str | None = None
+    auth_time: int | float | None = None
 
 
 _AnyHeader = TypeVar("_AnyHeader", _Header, _ProofHeader)
@@ -93,6 +95,7 @@ class AccessClaims(msgspec.Struct, frozen=True):
     sub: str
     sid: str
     role: str
+    exp: float  # seconds since 1970
 
 
 class UnknownKey(BadToken):
@@ -165,7 +168,7 @@ def _usable(entry: Any) -> tuple[str | None, tuple[str, ...], Key] | None:
     try:
         # Only the public members: a set that publishes a private key is not made worse by us.
         wanted = {"EC": ("crv", "x", "y"), "RSA": ("n", "e"), "OKP": ("crv", "x")}[kty]
-        if kty == "RSA" and len(_decode(entry["n"]).lstrip(b"\0")) < _RSA_BYTES:
+        if kty == "RSA" and len(decoded(entry["n"]).lstrip(b"\0")) < _RSA_BYTES:
             return None
         key = _KINDS[kty].import_key({"kty": kty, **{name: entry[name] for name in wanted}})
     except (JoseError, KeyError, TypeError, ValueError):
@@ -174,9 +177,19 @@ def _usable(entry: Any) -> tuple[str | None, tuple[str, ...], Key] | None:
 
 
 def check_id_token(
-    token: str, keys: Keyring, *, issuer: str, client_id: str, nonce: str, access_token: str | None = None
+    token: str,
+    keys: Keyring,
+    *,
+    issuer: str,
+    client_id: str,
+    nonce: str,
+    access_token: str | None = None,
+    code: str | None = None,
+    max_age_s: int | None = None,
 ) -> Claims:
     """Return the claims of a provider's ID token (OpenID Connect Core 3.1.3.7).
+
+    `max_age_s`: how long ago the person may have proved who they are, where the request asked for that.
 
     Raises:
         UnknownKey: the key it names is not in `keys`.
@@ -189,14 +202,21 @@ def check_id_token(
     if told.iss != issuer:
         raise BadToken("iss")
     audience = [told.aud] if isinstance(told.aud, str) else told.aud
-    if client_id not in audience:
+    # Nobody else is trusted with a token for us, so nobody else may be named in it (3.1.3.7, 3).
+    if set(audience) != {client_id}:
         raise BadToken("aud")
-    if (len(audience) > 1 and told.azp is None) or (told.azp is not None and told.azp != client_id):
+    if told.azp is not None and told.azp != client_id:
         raise BadToken("azp")
+    if max_age_s is not None and (told.auth_time is None or told.auth_time < time.time() - max_age_s - LEEWAY_S):
+        raise BadToken("auth_time")
+    if told.auth_time is not None and told.auth_time > time.time() + LEEWAY_S:
+        raise BadToken("auth_time")
     if told.nonce is None or not hmac.compare_digest(told.nonce.encode(), nonce.encode()):
         raise BadToken("nonce")
     if told.at_hash is not None and (access_token is None or told.at_hash != half_hash(access_token, header.alg)):
         raise BadToken("at_hash")
+    if told.c_hash is not None and (code is None or told.c_hash != half_hash(code, header.alg)):
+        raise BadToken("c_hash")
     return claims
 
 
@@ -216,7 +236,7 @@ def check_access_token(token: str, keys: Keyring, *, issuer: str, audience: str)
         raise BadToken("aud")
     if told.sid is None or told.role is None:
         raise BadToken("claims")
-    return AccessClaims(told.sub, told.sid, told.role)
+    return AccessClaims(told.sub, told.sid, told.role, told.exp)
 
 
 def half_hash(text: str, alg: str) -> str:
@@ -262,10 +282,10 @@ def open_proof(token: str) -> tuple[str, Claims]:
 def peek_issuer(token: str) -> str | None:
     """Return whom a token says it is of, to look that one's keys up; nothing is checked, so nothing may be believed."""
     parts = token.split(".") if token.isascii() and len(token) <= MAX_TOKEN else []
-    if len(parts) != 3 or not _canonical(parts[1]):
+    if len(parts) != 3 or not is_canonical(parts[1]):
         return None
     try:
-        told = _members(_decode(parts[1]), "claims").get("iss")
+        told = _members(decoded(parts[1]), "claims").get("iss")
     except BadToken:
         return None
     return told if isinstance(told, str) else None
@@ -308,7 +328,7 @@ def _verified(token: str, alg: str, key: Key, registry: type[_Registry] = _Regis
 def _members(raw: bytes, what: str) -> Claims:
     """Read a JSON object strictly: no member twice, no NaN, no depth."""
     try:
-        return msgspec.convert(body.read_json(raw), Claims)
+        return msgspec.convert(read_json(raw), Claims)
     except _UNREADABLE as cause:
         raise BadToken(what) from cause
 
@@ -317,11 +337,11 @@ def _read_header(token: str, kind: type[_AnyHeader], most: int = _Registry.max_h
     if not token.isascii() or len(token) > MAX_TOKEN:
         raise BadToken("size")
     parts = token.split(".")
-    if len(parts) != 3 or not all(map(_canonical, parts)):
+    if len(parts) != 3 or not all(map(is_canonical, parts)):
         raise BadToken("form")
     if len(parts[0]) > most:
         raise BadToken("size")
-    members = _members(_decode(parts[0]), "header")
+    members = _members(decoded(parts[0]), "header")
     try:
         header = msgspec.convert(members, kind)
     except msgspec.ValidationError as cause:
@@ -331,18 +351,31 @@ def _read_header(token: str, kind: type[_AnyHeader], most: int = _Registry.max_h
     return header
 
 
-def _decode(segment: str) -> bytes:
+def read_json(content: bytes) -> Any:
+    """Return the value of a JSON text in a token; a member that stands twice makes it unreadable.
+
+    Raises:
+        ValueError: not JSON that onestop takes.
+    """
+    try:
+        return body.read_json(content)
+    except BadBody as cause:
+        raise ValueError("not JSON") from cause
+
+
+def decoded(segment: str) -> bytes:
+    """Return the bytes of a base64url segment that `is_canonical`."""
     return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
 
 
-def _canonical(segment: str) -> bool:
+def is_canonical(segment: str) -> bool:
     """Tell whether the segment is base64url and the only spelling of its bytes."""
     if not _SEGMENT.fullmatch(segment):
         return False
     try:
         # Spare bits sit in the last four characters: decoding those and back shows them.
         tail = segment[-(len(segment) % 4 or 4) :]
-        return base64.urlsafe_b64encode(_decode(tail)).rstrip(b"=").decode() == tail
+        return base64.urlsafe_b64encode(decoded(tail)).rstrip(b"=").decode() == tail
     except binascii.Error:
         return False
 

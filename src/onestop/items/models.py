@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from onestop.identity.models import Level
+
 Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{1,39}$", examples=["birth"])]
 FieldCode = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,29}\.[a-z][a-z0-9_]{0,29}$")]
 FieldType = Literal["text", "boolean", "date", "integer", "choice", "id_number", "phone", "record"]
@@ -107,6 +109,7 @@ class Item(Strict, frozen=True, kw_only=True):
     legal_days: Days
     visits: int = 0
     fee_fen: int = 0
+    min_level: Level = 0  # how surely whoever sends it must have signed in; a draft needs less
     keywords: tuple[str, ...] = ()
     figures: Figures | None = None
     declarations: tuple[Literal["all_true"], ...] = ()
@@ -192,6 +195,7 @@ class ItemGuide(msgspec.Struct, frozen=True, kw_only=True):
     fee_fen: int
     promised: Term
     legal: Term
+    min_level: Level
     figures: Figures | None
     questions: list[dict[str, str]]
     fields: list[FieldView]

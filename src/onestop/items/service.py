@@ -107,6 +107,7 @@ def guide(
         fee_fen=item.fee_fen,
         promised=Term(item.promised_days),
         legal=Term(item.legal_days),
+        min_level=item.min_level,
         figures=item.figures,
         questions=[{"code": q.code, "label": q.label.say(lang)} for q in item.questions],
         fields=[_field(field, directory, lang, wants or {}) for field in item.fields],

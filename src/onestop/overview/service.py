@@ -57,6 +57,7 @@ class Overview:
         actor: str,
         person: Person,
         *,
+        level: int,
         deadline: float,
         budget_ms: int,
         lang: Language,
@@ -65,10 +66,12 @@ class Overview:
     ) -> tuple[Lookups, Gathered]:
         """Ask for every want at once; `deadline` is loop time. A want named twice is asked once.
 
+        `level` is how surely the person signed in: what asks for more is `denied`.
+
         Raises:
             UnknownWant: no department on line answers one of them; every such want is named.
         """
-        asks = self._asks(wants)
+        asks = self._asks(wants, level)
         late = _Late(self, subject, actor, trace_id)
         gathered = await gather(
             self._gateway.lines_for(person.number),
@@ -94,7 +97,7 @@ class Overview:
         )
         return answer, gathered
 
-    def _asks(self, wants: Sequence[str]) -> list[Ask]:
+    def _asks(self, wants: Sequence[str], level: int) -> list[Ask]:
         known = self._gateway.wants
         errors = [
             FieldError(pointer=f"/wants/{i}", code="lookup.unknown_want", params={"want": want})
@@ -103,7 +106,8 @@ class Overview:
         ]
         if errors:
             raise UnknownWant(errors=errors, known=", ".join(sorted(known)))
-        return [known[want] for want in dict.fromkeys(wants)]
+        asks = [known[want] for want in dict.fromkeys(wants)]
+        return asks if level >= 3 else [msgspec.structs.replace(ask, level=level) for ask in asks]
 
     def quota_headers(self, wants: Sequence[str]) -> dict[str, str]:
         """Return what is left of the quotas behind these wants, as RateLimit headers; empty where none is agreed."""

@@ -16,7 +16,7 @@ from authlib.common.urls import add_params_to_uri
 from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.identity.models import Session
-from onestop.identity.providers import Client as Http
+from onestop.identity.provider_calls import Client as Http
 from onestop.identity.service import Sessions
 from onestop.provider import rules
 from onestop.provider import store_logout as store

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from litestar import Request, Response
 
-from onestop.errors import OnestopError, Unauthenticated
+from onestop.errors import OnestopError, StepUpRequired, Unauthenticated
 from onestop.http import problems
 from onestop.texts import Language, has, text
 from onestop.web.pages import Paper
@@ -21,6 +21,8 @@ def answer(request: Request[Any, Any, Any], failure: Exception) -> Response[Any]
         return Response(told.body, status_code=told.status, media_type=headers.pop("content-type"), headers=headers)
     error = problems.translate(failure)
     paper = Paper(request, context, None)
+    if isinstance(error, StepUpRequired):
+        return paper.go(problems.sign_in_path(error))
     if isinstance(error, Unauthenticated) and not context.path.startswith("/auth/"):
         return paper.go(sign_in_first(context.path))
     problems.log_if_ours(error, failure, context, route)

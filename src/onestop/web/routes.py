@@ -14,6 +14,7 @@ from onestop.db import Pool
 from onestop.gateway.service import Gateway
 from onestop.http import assets
 from onestop.http.models import Context
+from onestop.identity.models import Level
 from onestop.identity.service_sign_in import SignIn
 from onestop.items.service import search
 from onestop.overview.status import StatusBoard
@@ -26,6 +27,7 @@ from onestop.web.routes_cases import CasePages, CorrectionPages
 from onestop.web.routes_desk import DeskPages
 from onestop.web.routes_form import FormPages
 from onestop.web.routes_items import ItemPages
+from onestop.web.routes_sessions import SessionPages
 
 _OPEN = {"public": True}
 
@@ -52,14 +54,19 @@ class OpenPages(Controller):
         context: NamedDependency[Context],
         return_to: FromQuery[str] = "/",
         why: FromQuery[str] = "",
+        level: FromQuery[Level] = 0,
     ) -> Response[bytes]:
-        """Where people choose a way to sign in, and learn of the way without."""
+        """Where people choose a way to sign in, and learn of the way without; `level` leaves out what proves less."""
+        level = min(max(level, 0), 3)
         return paper.show(
             "sign_in.html",
-            providers=[(one.name, one.label.en if paper.lang == "en" else one.label.zh) for one in sign_in.choices()],
+            providers=[
+                (one.name, one.label.en if paper.lang == "en" else one.label.zh) for one in sign_in.choices(level)
+            ],
             return_to=return_to,
-            why=why if why in ("needed", "kept", "not_kept") else "",
-            signed_in=context.session is not None,
+            why=why if why in ("needed", "kept", "not_kept", "level") else "",
+            level=level,
+            signed_in=context.session is not None and context.session.level >= level,
         )
 
     @get("/status", opt=_OPEN)
@@ -105,6 +112,7 @@ def handlers(*also: Any) -> Sequence[Any]:
             CasePages,
             CorrectionPages,
             DeskPages,
+            SessionPages,
             *also,
         ],
         dependencies={"paper": Provide(provide_paper)},

@@ -54,6 +54,7 @@ class AffairsPages(Controller):
             session.subject_id,
             session.actor_id,
             Person(subject.number, subject.name, subject.ids),
+            level=session.level,
             deadline=deadline,
             budget_ms=round((deadline - now) * 1000),
             lang=context.lang,

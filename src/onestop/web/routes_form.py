@@ -101,7 +101,7 @@ class FormPages(Controller):
         view = await _draft(office, session, case_id, paper)
         if view.state != "draft":
             return paper.go(f"/cases/{case_id}")
-        return _check_page(paper, office, view)
+        return _check_page(paper, office, session, view)
 
     @post("/{case_id:str}/check", opt={**_CITIZEN, "max_body": 4096})
     async def send(
@@ -122,9 +122,9 @@ class FormPages(Controller):
         try:
             await cases.submit(office, session, context, once, case_id, [_version(data, view)], declared)
         except DeclarationMissing:
-            return _check_page(paper, office, view, error=paper.say("check.declare_first"), status=422)
+            return _check_page(paper, office, session, view, error=paper.say("check.declare_first"), status=422)
         except VersionStale:
-            return _check_page(paper, office, view, stale=True, status=412)
+            return _check_page(paper, office, session, view, stale=True, status=412)
         except FormInvalid as refused:
             errors = form.complaints(refused.errors, paper.lang)
             return _form_page(paper, office, view, errors=errors, status=422)
@@ -166,9 +166,17 @@ def _form_page(
 
 
 def _check_page(
-    paper: Paper, office: Office, view: CaseView, *, error: str | None = None, stale: bool = False, status: int = 200
+    paper: Paper,
+    office: Office,
+    session: Session,
+    view: CaseView,
+    *,
+    error: str | None = None,
+    stale: bool = False,
+    status: int = 200,
 ) -> Response[bytes]:
-    item = office.catalogue.get(view.item.code).spec
+    ready = office.catalogue.get(view.item.code)
+    item, needs = ready.spec, office.min_level(ready, ready.components)
     return paper.show(
         "check.html",
         status=status,
@@ -179,5 +187,6 @@ def _check_page(
         declares="all_true" in item.declarations,
         error=error,
         stale=stale,
+        step_up=needs if session.level < needs else 0,  # told before the button is pressed and not only after
         key=new_id("key"),
     )

@@ -1,0 +1,13 @@
+-- App sessions outlive their access tokens: a generation a session counts which refresh token comes next; and what a session is shown by.
+SET LOCAL lock_timeout = '4s';
+
+ALTER TABLE sessions ADD COLUMN device text NOT NULL DEFAULT '';   -- coarse: a browser and a system, or an app's own name
+
+CREATE TABLE refresh_families (
+    region     text NOT NULL,
+    session_id text NOT NULL,
+    secret     bytea NOT NULL,              -- sealed: what every refresh token of the session is computed from
+    generation integer NOT NULL DEFAULT 1,  -- of the token that is to be shown next; any older one was used
+    rotated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (region, session_id)
+);
