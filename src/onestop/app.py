@@ -52,6 +52,7 @@ from onestop.identity.providers import Providers, read_providers
 from onestop.identity.service import Sessions
 from onestop.identity.service_refresh import AppSessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
+from onestop.identity.throttles import Throttles
 from onestop.items import routes as item_routes
 from onestop.items.service import load as load_items
 from onestop.onboarding import drift
@@ -162,7 +163,9 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     sources["case"] = _Source(parts.office.events_since, parts.office.newest)
     parts.gateway.changed = _announcing(announce)
     providers = await _providers(settings, stack)
-    apps = AppSessions(pool, keys, settings, parts.sessions)
+    throttles = Throttles(pool, keys, settings)
+    parts.sessions.cleaning["old_tries"] = throttles.clean
+    apps = AppSessions(pool, keys, settings, parts.sessions, throttles)
     handler = cases.outcome_handler(parts.office)
     life = Life(pool, keys, settings, parts.gateway.files, announce)
     runner = Runner(life)
@@ -178,9 +181,10 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "house": House(life, _adapters(settings)),
         "traces": parts.traces,
         "sessions": parts.sessions,
-        "sign_in": SignIn(pool, keys, settings, providers, parts.sessions),
+        "sign_in": SignIn(pool, keys, settings, providers, parts.sessions, throttles),
+        "throttles": throttles,
         "app_sessions": apps,
-        "token_desk": TokenDesk(parts.sessions, apps, settings, _find_person(settings)),
+        "token_desk": TokenDesk(parts.sessions, apps, settings, _find_person(settings), throttles),
         "overview": overview,
         "exchange": Exchange(pool, parts.gateway, parts.sessions, parts.traces, region),
         "importer": Importer(),

@@ -41,10 +41,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     admission_limit: int = 128  # requests with a fan-out in flight in one process
     crypto_suite: SuiteName = "intl"  # what seals, indexes and signs; seals of the other one stay readable
     identity_file: Path | None = None  # sign-in providers: issuer, client id, secret
+    trusted_proxies: tuple[str, ...] = ()  # CIDRs whose X-Forwarded-For is believed; empty: nobody's
 
 
 _PREFIX = "ONESTOP_"
-_LISTS = frozenset({"outbound_allow", "networks"})
+_LISTS = frozenset({"outbound_allow", "networks", "trusted_proxies"})
 
 
 def load(environ: Mapping[str, str], **overrides: Any) -> Settings:
