@@ -11,3 +11,15 @@ CREATE TABLE refresh_families (
     rotated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (region, session_id)
 );
+
+-- How often somebody tried lately: one row for each kind of try and whoever tries, counted by one statement.
+CREATE TABLE sign_in_tries (
+    region     text NOT NULL,
+    kind       text NOT NULL,
+    who        bytea NOT NULL,              -- keyed hash of an address block, a device, a person or a session
+    began_at   timestamptz NOT NULL DEFAULT now(),
+    ends_at    timestamptz NOT NULL,        -- of the window; then counting begins anew
+    count      integer NOT NULL DEFAULT 1,
+    PRIMARY KEY (region, kind, who)
+);
+CREATE INDEX sign_in_tries_by_end ON sign_in_tries (region, ends_at);

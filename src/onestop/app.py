@@ -40,6 +40,7 @@ from onestop.identity.models import SESSION_COOKIE, Identified
 from onestop.identity.providers import Providers, read_providers
 from onestop.identity.service_refresh import AppSessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
+from onestop.identity.throttles import Throttles
 from onestop.items import routes as item_routes
 from onestop.onboarding import drift
 from onestop.onboarding import routes as onboarding_routes
@@ -98,7 +99,9 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     sources["case"] = _Source(parts.office.events_since, parts.office.newest)
     parts.gateway.changed = announcing(announce)
     providers = await _providers(settings, stack)
-    apps = AppSessions(pool, keys, settings, parts.sessions)
+    throttles = Throttles(pool, keys, settings)
+    parts.sessions.cleaning["old_tries"] = throttles.clean
+    apps = AppSessions(pool, keys, settings, parts.sessions, throttles)
     handler = cases.outcome_handler(parts.office)
     provider = await stack.enter_async_context(Provider(pool, keys, settings, parts.sessions, _agreed(parts)))
     life = Life(pool, keys, settings, parts.gateway.files, announce)
@@ -116,9 +119,10 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "traces": parts.traces,
         "sessions": parts.sessions,
         "provider": provider,
-        "sign_in": SignIn(pool, keys, settings, providers, parts.sessions),
+        "sign_in": SignIn(pool, keys, settings, providers, parts.sessions, throttles),
+        "throttles": throttles,
         "app_sessions": apps,
-        "token_desk": TokenDesk(parts.sessions, apps, settings, _find_person(settings)),
+        "token_desk": TokenDesk(parts.sessions, apps, settings, _find_person(settings), throttles),
         "overview": overview,
         "exchange": Exchange(pool, parts.gateway, parts.sessions, parts.traces, region),
         "importer": Importer(),

@@ -42,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     crypto_suite: SuiteName = "intl"  # what seals, indexes and signs; seals of the other one stay readable
     identity_file: Path | None = None  # sign-in providers: issuer, client id, secret
     client_certificate_header: str | None = None  # in which a proxy tells a caller's certificate; None: no proxy does
-    trusted_proxies: tuple[str, ...] = ()  # CIDR of the proxies whose header is believed
+    trusted_proxies: tuple[str, ...] = ()  # CIDRs whose certificate header and X-Forwarded-For are believed
 
 
 _PREFIX = "ONESTOP_"

@@ -101,8 +101,8 @@ def test_every_table_with_a_row_here_is_sealed_anew():
 OTHER_BYTES = {
     "authorization_codes", "authorization_requests", "clients", "refresh_tokens", "used_proofs",
     "adapter_moves", "adapter_versions", "audit_entries", "audit_leaves", "audit_nodes", "completion_parts",
-    "completions", "conformance_runs", "data_uses", "idempotency_keys", "machine_keys", "sessions",
-    "sign_in_flows", "trace_shares",
+    "completions", "conformance_runs", "data_uses", "idempotency_keys", "machine_keys", "refresh_families",
+    "sessions", "sign_in_flows", "sign_in_tries", "trace_shares",
 }  # fmt: skip
 
 

@@ -33,6 +33,7 @@ from onestop.identity.routes import CONTROLLERS, SignInController
 from onestop.identity.service import Sessions
 from onestop.identity.service_refresh import AppSessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
+from onestop.identity.throttles import LIMITS, Limit, Throttles
 from onestop.identity.tokens import half_hash
 from onestop.settings import Settings
 
@@ -57,17 +58,19 @@ async def by_dependency(clerk: NamedDependency[Session]) -> str:
 class Portal:
     """One instance of onestop, as far as identity goes."""
 
-    def __init__(self, pool: Pool, keys: Keys, settings: Settings, providers: Providers) -> None:
+    def __init__(self, pool: Pool, keys: Keys, settings: Settings, providers: Providers, limits: Any = LIMITS) -> None:
         self.settings = settings
         self.sessions = Sessions(pool, keys, settings)
-        self.sign_in = SignIn(pool, keys, settings, providers, self.sessions)
-        self.apps = AppSessions(pool, keys, settings, self.sessions)
-        desk = TokenDesk(self.sessions, self.apps, settings, find_person)
+        self.throttles = Throttles(pool, keys, settings, limits)
+        self.sign_in = SignIn(pool, keys, settings, providers, self.sessions, self.throttles)
+        self.apps = AppSessions(pool, keys, settings, self.sessions, self.throttles)
+        desk = TokenDesk(self.sessions, self.apps, settings, find_person, self.throttles)
         given = {
             "sign_in": self.sign_in,
             "sessions": self.sessions,
             "app_sessions": self.apps,
             "token_desk": desk,
+            "throttles": self.throttles,
         }
         self.app = app_parts.build(
             [*CONTROLLERS, SignInController, only_citizens, by_dependency],
@@ -89,6 +92,8 @@ class Portal:
 
 
 Open = Callable[..., Any]
+# One database and one address for a whole module: what is counted is told in test_throttles.
+NO_LIMITS = {kind: Limit(1_000_000, 600.0) for kind in LIMITS}
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +109,8 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 async def open_portal(pool: Pool, keys: Keys, settings: Settings) -> AsyncIterator[Open]:
-    async def opener(providers: Providers, **changed: Any) -> Portal:
-        portal = Portal(pool, keys, msgspec.structs.replace(settings, **changed), providers)
+    async def opener(providers: Providers, limits: Any = NO_LIMITS, **changed: Any) -> Portal:
+        portal = Portal(pool, keys, msgspec.structs.replace(settings, **changed), providers, limits)
         await stack.enter_async_context(portal.sessions)
         await stack.enter_async_context(portal.app.app.lifespan())
         return portal

@@ -5,7 +5,7 @@ Unauthenticated  BadToken
 Forbidden        SignInRefused: LevelNotReached · DemoOnly
 NotFound         ProviderUnknown · SessionUnknown · PersonUnknown · MachineKeyUnknown
 Conflict         TooManyMachineKeys
-TooMany          TooManyUnmaskings
+TooMany          TooManyUnmaskings · TooManyAttempts
 Invalid          BadNumber: BadShape · BadChecksum · BadBirthDate · UnknownRegion · DivisionAbolished · LegacyNumber ·
                  WrongKind · BadStaffNumber · RealIdentity · FictionalNumber
 UpstreamFailed   ProviderFailed
@@ -130,6 +130,13 @@ class TooManyUnmaskings(TooMany):
     code = "identity.unmaskings_full"
     stage: ClassVar[Stage] = "quota"
     who_acts: ClassVar[Actor] = "caller"
+
+
+class TooManyAttempts(TooMany):
+    """As many tries to sign in, ask for a token or refresh one as there may be within a window."""
+
+    code = "identity.too_many_attempts"
+    stage: ClassVar[Stage] = "identity"
 
 
 class BadNumber(Invalid):

@@ -1,6 +1,7 @@
 """Controllers of identity: signing in and out, who am I, my sessions.
 
-They are handed `sign_in`, `sessions`, `app_sessions`, `token_desk` and `session` by name; `access` provides the last.
+They are handed `sign_in`, `sessions`, `app_sessions`, `throttles`, `token_desk` and `session` by name, the last by
+`access`.
 """
 
 from typing import Any
@@ -11,6 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.status_codes import HTTP_201_CREATED, HTTP_204_NO_CONTENT, HTTP_303_SEE_OTHER
 
+from onestop.errors import Malformed, Unauthenticated
 from onestop.identity.access import EVERY_ROLE, session_of
 from onestop.identity.models import (
     FLOW_COOKIE,
@@ -28,6 +30,7 @@ from onestop.identity.rules import FLOW_LIFE, device_of
 from onestop.identity.service import Sessions
 from onestop.identity.service_refresh import AppSessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
+from onestop.identity.throttles import DEVICE_COOKIE, DEVICE_LIFE_S, Throttles
 
 
 class SignInController(Controller):
@@ -40,12 +43,13 @@ class SignInController(Controller):
         "/sign-in",
         operation_id="beginSignIn",
         status_code=HTTP_303_SEE_OTHER,
-        opt={"public": True, "refusals": (403, 404, 502, 504)},
+        opt={"public": True, "refusals": (403, 404, 429, 502, 504)},
     )
     async def begin(
         self,
         request: Request[Any, Any, Any],
         sign_in: NamedDependency[SignIn],
+        throttles: NamedDependency[Throttles],
         provider: FromQuery[str | None] = None,
         return_to: FromQuery[str | None] = None,
         level: FromQuery[Level] = 0,
@@ -54,6 +58,7 @@ class SignInController(Controller):
 
         `level` asks for a real-name level: whoever is signed in below it raises it so.
         """
+        await throttles.count("begin", _visitor(request, throttles))
         browser, level = request.cookies.get(FLOW_COOKIE), max(level, 0)
         begun = await sign_in.begin(provider, return_to, browser=browser, lang=_language(request), level=level)
         return _go(begun.location, _cookie(FLOW_COOKIE, begun.browser, max_age=int(FLOW_LIFE.total_seconds())))
@@ -62,17 +67,31 @@ class SignInController(Controller):
         "/callback",
         operation_id="finishSignIn",
         status_code=HTTP_303_SEE_OTHER,
-        opt={"public": True, "refusals": (401, 403, 422, 502, 504)},
+        opt={"public": True, "refusals": (401, 403, 422, 429, 502, 504)},
     )
-    async def finish(self, request: Request[Any, Any, Any], sign_in: NamedDependency[SignIn]) -> Response[None]:
+    async def finish(
+        self,
+        request: Request[Any, Any, Any],
+        sign_in: NamedDependency[SignIn],
+        throttles: NamedDependency[Throttles],
+    ) -> Response[None]:
         """Take the provider's answer, open the session and go on to where the person wanted to go."""
-        finished = await sign_in.finish(
-            request.scope["query_string"],
-            browser=request.cookies.get(FLOW_COOKIE),
-            replaces=request.cookies.get(SESSION_COOKIE),
-            device=device_of(request.headers.get("user-agent", "")),
-        )
-        return _go(finished.return_to, _cookie(SESSION_COOKIE, finished.secret))
+        visitor = _visitor(request, throttles)
+        await throttles.count("callback", visitor)
+        try:
+            finished = await sign_in.finish(
+                request.scope["query_string"],
+                browser=request.cookies.get(FLOW_COOKIE),
+                replaces=request.cookies.get(SESSION_COOKIE),
+                device=device_of(request.headers.get("user-agent", "")),
+            )
+        except (Malformed, Unauthenticated):
+            await throttles.count("failures", visitor)
+            raise
+        answer = _go(finished.return_to, _cookie(SESSION_COOKIE, finished.secret))
+        if throttles.known_device(request.cookies.get(DEVICE_COOKIE)) is None:
+            answer.cookies.append(_cookie(DEVICE_COOKIE, throttles.new_device(), max_age=DEVICE_LIFE_S))
+        return answer
 
     @post(
         "/sign-out",
@@ -139,24 +158,50 @@ class TokenController(Controller):
         "/tokens",
         operation_id="askToken",
         status_code=HTTP_201_CREATED,
-        opt={"public": True, "refusals": (404,)},
+        opt={"public": True, "refusals": (404, 429)},
     )
-    async def ask(self, token_desk: NamedDependency[TokenDesk], data: JSONBody[AskToken]) -> Token:
+    async def ask(
+        self,
+        request: Request[Any, Any, Any],
+        token_desk: NamedDependency[TokenDesk],
+        throttles: NamedDependency[Throttles],
+        data: JSONBody[AskToken],
+    ) -> Token:
         """Get a bearer token for a demo person; refused in production."""
+        await throttles.count("tokens", _visitor(request, throttles))
         return await token_desk.ask(data)
 
-    @post("/refreshes", operation_id="refreshToken", status_code=200, opt={"public": True, "refusals": (401,)})
-    async def refresh(self, app_sessions: NamedDependency[AppSessions], data: JSONBody[Refresh]) -> Response[Token]:
+    @post("/refreshes", operation_id="refreshToken", status_code=200, opt={"public": True, "refusals": (401, 429)})
+    async def refresh(
+        self,
+        request: Request[Any, Any, Any],
+        app_sessions: NamedDependency[AppSessions],
+        throttles: NamedDependency[Throttles],
+        data: JSONBody[Refresh],
+    ) -> Response[Token]:
         """Change a refresh token, which is used once, for the next pair.
 
         The same one within 30 seconds brings the same successor, for a reply that was lost. One that was used before
         ends the session: somebody else has it.
         """
-        return Response(await app_sessions.refresh(data.refresh_token), headers={"cache-control": "no-store"})
+        visitor = _visitor(request, throttles)
+        await throttles.count("refreshes", visitor)
+        try:
+            pair = await app_sessions.refresh(data.refresh_token)
+        except Unauthenticated:
+            await throttles.count("failures", visitor)
+            raise
+        return Response(pair, headers={"cache-control": "no-store"})
 
 
 # SignInController is for browsers: the pages take it, so that its refusals are pages.
 CONTROLLERS = [MeController, TokenController]
+
+
+def _visitor(request: Request[Any, Any, Any], throttles: Throttles) -> str:
+    client = request.scope.get("client")
+    forwarded = request.headers.getall("x-forwarded-for", [])
+    return throttles.visitor(client[0] if client else None, forwarded, request.cookies.get(DEVICE_COOKIE))
 
 
 def _cookie(name: str, value: str, max_age: int | None = None) -> Cookie:

@@ -11,6 +11,7 @@ from onestop.identity.errors import BadToken
 from onestop.identity.models import Identified, Token
 from onestop.identity.refresh_tokens import Verdict
 from onestop.identity.service import Sessions
+from onestop.identity.throttles import Throttles
 from onestop.settings import Settings
 
 _NOBODY: Final = "ses_00000000000000000000000000"
@@ -19,7 +20,8 @@ _NOBODY: Final = "ses_00000000000000000000000000"
 class AppSessions:
     """Opens and refreshes the sessions of apps."""
 
-    def __init__(self, pool: Pool, keys: Keys, settings: Settings, sessions: Sessions) -> None:
+    def __init__(self, pool: Pool, keys: Keys, settings: Settings, sessions: Sessions, throttles: Throttles) -> None:
+        self._throttles = throttles
         self._pool, self._keys, self._region, self._sessions = pool, keys, settings.region, sessions
         # What an unknown session is compared with, so that it takes as long as a known one.
         self._decoy = keys.seal(refresh_tokens.new_secret(), _context(_NOBODY))
@@ -42,6 +44,7 @@ class AppSessions:
         Rule: R-116, a refresh token is used once; one that was used before ends its session.
 
         Raises:
+            TooManyAttempts: the session was refreshed too often.
             BadToken: forged, of a session that has ended or lay idle, or used before: then the session has ended now.
         """
         shown = refresh_tokens.read(token)
@@ -63,6 +66,7 @@ class AppSessions:
             if verdict == "reused":
                 self._sessions.ended(shown.session_id)
             raise BadToken("refresh")
+        await self._throttles.count("refreshes_of_one", shown.session_id)
         life_s = min(rules.ACCESS_LIFE.total_seconds(), row.remaining_s)
         access = self._sessions.bearers.make(shown.session_id, row.subject_id, row.role, rules.ACCESS_LIFE)
         return _pair(access, refresh_tokens.make(secret, shown.session_id, shown.generation + 1), life_s)

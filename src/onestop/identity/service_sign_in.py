@@ -24,6 +24,7 @@ from onestop.identity.models import AskToken, Begun, Finished, Identified, Provi
 from onestop.identity.providers import Connection, Providers
 from onestop.identity.service import Sessions
 from onestop.identity.service_refresh import AppSessions
+from onestop.identity.throttles import Throttles
 from onestop.settings import Settings
 
 FindPerson = Callable[[str], Identified | None]
@@ -45,7 +46,10 @@ class _FlowSecrets(msgspec.Struct, frozen=True):
 class SignIn:
     """The way in through OpenID providers."""
 
-    def __init__(self, pool: Pool, keys: Keys, settings: Settings, providers: Providers, sessions: Sessions) -> None:
+    def __init__(
+        self, pool: Pool, keys: Keys, settings: Settings, providers: Providers, sessions: Sessions, throttles: Throttles
+    ) -> None:
+        self._throttles = throttles
         self._pool, self._keys, self._settings = pool, keys, settings
         self._providers, self._sessions = providers, sessions
         self._redirect_uri = settings.public_url.rstrip("/") + "/auth/callback"
@@ -131,6 +135,7 @@ class SignIn:
             BadCallback, FlowUnknown, IssuerMixed: the answer does not belong to a sign-in of this browser.
             SignInRefused: the provider or the person said no.
             BadToken: the ID token does not hold.
+            TooManyAttempts: this person signed in too often.
             LevelNotReached: the person proved less than was asked for; an older session stays as it was.
             BadNumber: the person's number must not be taken here; nothing is stored.
         """
@@ -151,6 +156,7 @@ class SignIn:
         who = rules.identify(connection.provider, claims, self._settings.profile)
         if who.level < held.level:
             raise LevelNotReached(level=held.level)
+        await self._throttles.count("sign_ins", f"{who.number_type} {who.number}")
         secret, session = await self._sessions.open_cookie(
             who,
             provider=connection.provider.name,
@@ -186,7 +192,10 @@ class SignIn:
 class TokenDesk:
     """Bearer tokens by name, for developers: the demo and sandbox profiles only."""
 
-    def __init__(self, sessions: Sessions, apps: AppSessions, settings: Settings, find: FindPerson) -> None:
+    def __init__(
+        self, sessions: Sessions, apps: AppSessions, settings: Settings, find: FindPerson, throttles: Throttles
+    ) -> None:
+        self._throttles = throttles
         self._sessions, self._apps, self._settings, self._find = sessions, apps, settings, find
 
     async def ask(self, wish: AskToken) -> Token:
@@ -195,11 +204,13 @@ class TokenDesk:
         Raises:
             DemoOnly: in production.
             PersonUnknown: nobody of that name.
+            TooManyAttempts: as many tokens for this person as there may be.
             BadNumber: a number that is not of the demo world.
         """
         if self._settings.profile == "production":
             raise DemoOnly
         who = self._find(wish.person) or self._by_number(wish.person)
+        await self._throttles.count("tokens_of_one", f"{who.number_type} {who.number}")
         chosen = msgspec.structs.replace(
             who, role=wish.role, department=wish.department or who.department, level=wish.level
         )
