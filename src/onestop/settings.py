@@ -1,6 +1,7 @@
 """Everything told from outside: one frozen struct, read once, from ONESTOP_* variables."""
 
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +44,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     identity_file: Path | None = None  # sign-in providers: issuer, client id, secret
     client_certificate_header: str | None = None  # in which a proxy tells a caller's certificate; None: no proxy does
     trusted_proxies: tuple[str, ...] = ()  # CIDRs whose certificate header and X-Forwarded-For are believed
+
+
+    def proxies(self) -> list[IPv4Network | IPv6Network]:
+        """Return the networks of the proxies that are believed.
+
+        Raises:
+            BadSettings: `trusted_proxies` holds something else than addresses.
+        """
+        try:
+            return [ip_network(told, strict=False) for told in self.trusted_proxies]
+        except ValueError as cause:
+            raise BadSettings(f"trusted_proxies: {cause}") from cause
 
 
 _PREFIX = "ONESTOP_"

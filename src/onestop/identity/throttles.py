@@ -57,7 +57,7 @@ class Throttles:
     def __init__(self, pool: Pool, keys: Keys, settings: Settings, limits: Mapping[Kind, Limit] = LIMITS) -> None:
         self._pool, self._keys, self._region = pool, keys, settings.region
         self._limits = limits
-        self._proxies = [ipaddress.ip_network(one, strict=False) for one in settings.trusted_proxies]
+        self._proxies = settings.proxies()
         # Who is over their limit need not be asked for again before their window ends: a flood costs no statement.
         self._over: dict[tuple[Kind, bytes], float] = {}
         self.clean = partial(store_throttles.delete_old_tries, pool, self._region)

@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from onestop.settings import BadSettings, Settings
+from onestop.settings import Settings
 
 _MOST: Final = 16_384
 
@@ -25,10 +25,7 @@ class Certificates:
         """Raises BadSettings: `trusted_proxies` holds something else than addresses."""
         header = settings.client_certificate_header
         self._header = None if header is None else header.lower().encode()
-        try:
-            self._proxies = [ipaddress.ip_network(told) for told in settings.trusted_proxies]
-        except ValueError as cause:
-            raise BadSettings(f"trusted_proxies: {cause}") from cause
+        self._proxies = settings.proxies()
 
     def shown(self, scope: Mapping[str, Any]) -> bytes | None:
         """Return the certificate behind a request as DER; None where none was shown, or none that may be believed."""
