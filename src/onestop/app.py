@@ -20,7 +20,7 @@ from onestop.audit.sealer import Sealer, witness_of
 from onestop.audit.service import DataUses
 from onestop.cases import routes as case_routes
 from onestop.cases import service as cases
-from onestop.cases.office import Office
+from onestop.cases.office import Office, departments_of
 from onestop.certificates import routes as certificate_routes
 from onestop.crypto import Keys
 from onestop.db import Pool, open_pool
@@ -53,6 +53,8 @@ from onestop.identity.service import Sessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
 from onestop.items import routes as item_routes
 from onestop.items.service import load as load_items
+from onestop.mandates import routes as mandate_routes
+from onestop.mandates.service import Mandates
 from onestop.onboarding import drift
 from onestop.onboarding import routes as onboarding_routes
 from onestop.onboarding import routes_lines as onboarding_lines
@@ -95,7 +97,11 @@ class Parts:
         self.traces = TraceLog(pool, settings.region)
         catalogue = load_items([settings.items_dir] if settings.items_dir else [])
         people, learn = self.sessions.person, self.sessions.learn
-        self.office = Office(settings, keys, pool, gateway, catalogue, people, traces=self.traces, learn=learn)
+        matters = {code: departments_of(catalogue, code) for code in catalogue.items}
+        self.mandates = Mandates(pool, keys, settings, self.sessions, gateway, matters)
+        self.office = Office(
+            settings, keys, pool, gateway, catalogue, people, traces=self.traces, learn=learn, mandates=self.mandates
+        )
 
 
 @asynccontextmanager
@@ -179,6 +185,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "sign_in": SignIn(pool, keys, settings, providers, parts.sessions),
         "token_desk": TokenDesk(parts.sessions, settings, _find_person(settings)),
         "overview": overview,
+        "mandates": parts.mandates,
         "exchange": Exchange(pool, parts.gateway, parts.sessions, parts.traces, region),
         "importer": Importer(),
         "office": parts.office,
@@ -191,6 +198,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     desk = app_parts.build(
         [
             *identity_routes.CONTROLLERS,
+            *mandate_routes.CONTROLLERS,
             *gateway_routes.CONTROLLERS,
             *import_routes.CONTROLLERS,
             *routes_pull.CONTROLLERS,

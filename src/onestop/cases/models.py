@@ -52,6 +52,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     due_on: date | None = None
     decided_at: datetime | None = None
     trace_id: str | None = None
+    mandate: str | None = None  # under which it was opened; None: by the subject
+    beneficiary: str | None = None  # who gains by it; None: the subject
 
 
 class CaseBrief(msgspec.Struct, frozen=True, kw_only=True):

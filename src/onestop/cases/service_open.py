@@ -20,7 +20,7 @@ from onestop.cases.office import Office
 from onestop.cases.service_begin import Owed, Whose, begin, merged, plan
 from onestop.cases.store_opening import Opening
 from onestop.cases.views import OpenCase, Parts
-from onestop.errors import FieldError, Internal
+from onestop.errors import FieldError, Internal, OnestopError
 from onestop.gateway import effects
 from onestop.gateway.fanout import Person
 from onestop.gateway.models import Part
@@ -53,6 +53,13 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
         Unavailable: too many cases are being opened.
     """
     ready = office.catalogue.get(wanted.item)
+    try:
+        await office.permit(session, "submit" if wanted.submit else "fill", wanted.item)
+    except OnestopError:  # a repetition is told what its first request was told
+        kept = await idempotency.find(office.pool, office.keys, keyed)
+        if kept is None:
+            raise
+        return kept
     _check_situation(ready, wanted)
     subject = await office.people(session.subject_id)
     parts: list[Part] = []
@@ -82,12 +89,32 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
         part.data = None  # what was said stands in the form, once, with its source
     seen = Parts(complete, context.budget_ms, parts)
     opening, reply = await _prepare(office, session, context, keyed, ready, subject, answers, seen, wanted.submit, now)
-    if await office.writer.write(opening):
+    if await _written(office, session, ready, opening):
         return reply
     kept = await idempotency.find(office.pool, office.keys, keyed)
     if kept is None:
         raise Internal("the key was there and is gone")
     return kept
+
+
+async def _written(office: Office, session: Session, ready: ReadyItem, opening: Opening) -> bool:
+    """Write a case, counted against the mandate where it is submitted under one; False where its key came before.
+
+    The count goes first, in a transaction of its own: a case that is then not written gives it back, and a process
+    that ends in between leaves the mandate one case poorer, never richer.
+    """
+    counted = session.mandate_id is not None and opening.state != "draft"
+    if not counted or office.mandates is None:
+        return await office.writer.write(opening)
+    async with office.pool.acquire() as db, db.transaction():
+        await office.spend(db, session, ready.spec)
+    written = False
+    try:
+        written = await office.writer.write(opening)
+    finally:
+        if not written:
+            await office.mandates.give_back(session, ready.spec.fee_fen)
+    return written
 
 
 def _check_situation(ready: ReadyItem, wanted: OpenCase) -> None:
@@ -206,6 +233,7 @@ async def _prepare(
         claim_code=rules.claim_code(os.urandom(8)),
         subject=session.subject_id,
         actor=session.actor_id,
+        mandate=session.mandate_id,
         item=ready.spec.code,
         state="submitted" if submit else "draft",
         version=1,
@@ -252,6 +280,8 @@ def _opening(
         claim_code=case.claim_code,
         subject=case.subject,
         actor=case.actor,
+        mandate=case.mandate,
+        beneficiary=case.beneficiary,
         item=case.item,
         state=case.state,
         answers=case.answers,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import partial
 
 import msgspec
 
@@ -16,7 +17,7 @@ from onestop.cases.repetition import once
 from onestop.cases.service_begin import Owed, Whose, begin, merged, plan
 from onestop.cases.service_cancel import cancellations
 from onestop.cases.service_open import APPLICANT_BY, SUBMITTED, check_complete
-from onestop.cases.service_read import view_of
+from onestop.cases.service_read import permit, view_of
 from onestop.cases.views import Answers, CaseView, Operation, Resubmit, Submit
 from onestop.db import Connection
 from onestop.errors import FieldError
@@ -43,6 +44,7 @@ async def change_answers(
         VersionStale: `expected` does not hold the version that stands.
         FormInvalid: values cannot be taken; every one is named and none is kept.
     """
+    await permit(office, session, "fill", case_id)
     async with office.pool.acquire() as db, db.transaction():
         case = await _own(db, office, session, case_id, expected)
         if case.state != "draft":
@@ -97,6 +99,7 @@ async def submit(
         ready = office.catalogue.get(case.item)
         form = sealing.open_form(office.keys, case)
         check_complete(ready, form.answers, declared.declarations)
+        await office.spend(db, session, ready.spec)
         today = clock.today()
         planned = plan(office, ready, form.answers, today)
         whose = Whose(case_id=case.id, number=case.number, form=form, trace_id=context.trace_id)
@@ -114,7 +117,7 @@ async def submit(
         )
         return _accepted(present.operation_view(office, ready, submitted, steps, context.lang))
 
-    reply = await once(office, keyed, write)
+    reply = await once(office, keyed, write, partial(permit, office, session, "submit", case_id))
     if not reply.replayed:
         await office.gateway.changed(office.pool, case_id)
     return reply
@@ -175,7 +178,7 @@ async def wait(office: Office, session: Session, context: Context, case_id: str,
 async def operation_of(office: Office, session: Session, case_id: str, context: Context) -> Operation | None:
     """Return the long work of one of the subject's own submitted cases, or None."""
     case = await store.own_case(office.pool, office.region, case_id, session.subject_id)
-    if case is None or case.state == "draft":
+    if case is None or case.state == "draft" or not await office.sees(session, case.item):
         return None
     steps = await store.steps(office.pool, office.region, case_id)
     return present.operation_view(office, office.catalogue.get(case.item), case, steps, context.lang)
@@ -218,7 +221,7 @@ async def resubmit(
         changed = msgspec.structs.replace(case, state=state, version=case.version + 1)
         return _accepted(present.operation_view(office, ready, changed, now_steps, context.lang))
 
-    reply = await once(office, keyed, write)
+    reply = await once(office, keyed, write, partial(permit, office, session, "correct", case_id))
     if not reply.replayed:
         await office.gateway.changed(office.pool, case_id)
     return reply
@@ -302,7 +305,7 @@ async def withdraw(office: Office, session: Session, context: Context, keyed: Ke
         headers = {"etag": f'"v{changed.version}"'}
         return Reply(status=200, body=_json.encode(view), made_id=case.id, headers=headers)
 
-    reply = await once(office, keyed, write)
+    reply = await once(office, keyed, write, partial(permit, office, session, "withdraw", case_id))
     if not reply.replayed:
         await office.gateway.changed(office.pool, case_id)
     return reply

@@ -11,7 +11,7 @@ from onestop.db import Connection, Db, columns, execute, many, one
 # The owner is in the WHERE clause: another citizen's case is the same as no case.
 SELECT_OWN_CASE = """
     SELECT id, number, claim_code, subject, actor, item, state, outcome, version, answers, opened_at, submitted_at,
-           due_on, decided_at, trace_id
+           due_on, decided_at, trace_id, mandate, beneficiary
       FROM cases
      WHERE region = $1 AND id = $2 AND subject = $3
 """
@@ -24,7 +24,7 @@ async def own_case(db: Db, region: str, case_id: str, subject: str) -> Case | No
 
 SELECT_OWN_CASE_FOR_UPDATE = """
     SELECT id, number, claim_code, subject, actor, item, state, outcome, version, answers, opened_at, submitted_at,
-           due_on, decided_at, trace_id
+           due_on, decided_at, trace_id, mandate, beneficiary
       FROM cases
      WHERE region = $1 AND id = $2 AND subject = $3
        FOR UPDATE
@@ -39,7 +39,7 @@ async def own_case_for_update(db: Connection, region: str, case_id: str, subject
 # For what departments and desks report: they name the case, not its owner.
 SELECT_CASE_FOR_UPDATE = """
     SELECT id, number, claim_code, subject, actor, item, state, outcome, version, answers, opened_at, submitted_at,
-           due_on, decided_at, trace_id
+           due_on, decided_at, trace_id, mandate, beneficiary
       FROM cases
      WHERE region = $1 AND id = $2
        FOR UPDATE
@@ -55,14 +55,18 @@ SELECT_OWN_CASES = """
     SELECT id, number, item, state, outcome, version, opened_at, submitted_at, due_on, decided_at
       FROM cases
      WHERE region = $1 AND subject = $2 AND ($3::text IS NULL OR id < $3)
+       AND ($5::text[] IS NULL OR item = ANY($5))
      ORDER BY id DESC
      LIMIT $4
 """
 
 
-async def own_cases(db: Db, region: str, subject: str, before: str | None, limit: int) -> list[CaseBrief]:
-    """Return a subject's cases, newest first, opened before the case `before`."""
-    return await many(db, CaseBrief, SELECT_OWN_CASES, region, subject, before, limit)
+async def own_cases(
+    db: Db, region: str, subject: str, before: str | None, limit: int, items: Sequence[str] | None = None
+) -> list[CaseBrief]:
+    """Return a subject's cases, newest first, opened before the case `before`; with `items` only those of them."""
+    only = None if items is None else list(items)
+    return await many(db, CaseBrief, SELECT_OWN_CASES, region, subject, before, limit, only)
 
 
 UPDATE_ANSWERS = """

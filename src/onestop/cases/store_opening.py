@@ -23,6 +23,8 @@ class Opening(msgspec.Struct, kw_only=True):
     claim_code: str
     subject: str
     actor: str
+    mandate: str | None = None
+    beneficiary: str | None = None
     item: str
     state: str
     answers: bytes  # sealed
@@ -51,7 +53,7 @@ class Opening(msgspec.Struct, kw_only=True):
 INSERT_OPENINGS = r"""
     WITH opening AS (
         SELECT id, number, claim_code, subject, actor, item, state, answers, due_on, trace_id, principal, route, key,
-               body_hash, status, reply, headers, audit_id, action, detail, use_id, uses, digests
+               body_hash, status, reply, headers, audit_id, action, detail, use_id, uses, digests, mandate, beneficiary
           FROM unnest(string_to_array($2, E'\x1f', ''), string_to_array($3, E'\x1f', ''),
                       string_to_array($4, E'\x1f', ''), string_to_array($5, E'\x1f', ''),
                       string_to_array($6, E'\x1f', ''), string_to_array($7, E'\x1f', ''),
@@ -61,9 +63,11 @@ INSERT_OPENINGS = r"""
                       string_to_array($16, E'\x1f', '')::smallint[], $17::bytea[], string_to_array($18, E'\x1f', ''),
                       string_to_array($19, E'\x1f', ''), string_to_array($20, E'\x1f', ''),
                       string_to_array($21, E'\x1f', ''), string_to_array($22, E'\x1f', ''),
-                      string_to_array($23, E'\x1f', ''), $58::bytea[])
+                      string_to_array($23, E'\x1f', ''), $58::bytea[], string_to_array($59, E'\x1f', ''),
+                      string_to_array($60, E'\x1f', ''))
                AS o (id, number, claim_code, subject, actor, item, state, answers, due_on, trace_id, principal, route,
-                     key, body_hash, status, reply, headers, audit_id, action, detail, use_id, uses, digests)
+                     key, body_hash, status, reply, headers, audit_id, action, detail, use_id, uses, digests, mandate,
+                     beneficiary)
     ), keyed AS (
         INSERT INTO idempotency_keys (region, principal, route, key, body_hash, status, reply, headers, made_id)
         SELECT $1, principal, route, key, body_hash, status, reply, headers::jsonb, id FROM opening
@@ -71,8 +75,8 @@ INSERT_OPENINGS = r"""
         RETURNING made_id
     ), case_rows AS (
         INSERT INTO cases (region, id, number, claim_code, subject, actor, item, state, answers, due_on, trace_id,
-                           submitted_at)
-        SELECT $1, id, number, claim_code, subject, actor, item, state, answers, due_on, trace_id,
+                           mandate, beneficiary, submitted_at)
+        SELECT $1, id, number, claim_code, subject, actor, item, state, answers, due_on, trace_id, mandate, beneficiary,
                CASE WHEN state = 'draft' THEN NULL ELSE now() END
           FROM opening JOIN keyed ON made_id = id
     ), step_rows AS (
@@ -189,5 +193,6 @@ async def insert_openings(db: Db, region: str, openings: Sequence[Opening]) -> s
     """Write cases, all or none, and return the ids of those whose key was new."""
     own = _columns([_own(opening) for opening in openings], 22)
     digests = [opening.digests for opening in openings]
-    rows = await db.fetch(INSERT_OPENINGS, region, *own, *_children(openings), digests)
+    whose = _columns([(opening.mandate, opening.beneficiary) for opening in openings], 2)
+    rows = await db.fetch(INSERT_OPENINGS, region, *own, *_children(openings), digests, *whose)
     return {row[0] for row in rows}

@@ -8,12 +8,12 @@ seconds; an instance that could not ask for five seconds stops trusting what it 
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from hashlib import sha256
 from itertools import count
-from time import monotonic, time
+from time import monotonic
 from typing import Any, Final, Self
 
 import msgspec
@@ -24,13 +24,13 @@ from onestop.db import Connection, Db, Pool
 from onestop.identity import rules, service_machine_keys, store, store_machine_keys, tokens
 from onestop.identity.errors import BadToken, SessionUnknown
 from onestop.identity.models import Bearer, Identified, Me, NumberType, OwnSession, OwnSessions, Session, Subject
+from onestop.identity.service_acting import ActingSessions, opened
 from onestop.identity.service_keys import SigningKeys
 from onestop.identity.service_subjects import Subjects
 from onestop.ids import new_id
 from onestop.rounds import attempt
 from onestop.settings import Settings
 
-AUDIENCE: Final = "onestop"
 _HOLD_S: Final = 30.0
 _HOLD_COUNT: Final = 100_000
 _POLL_S: Final = 1.0
@@ -55,6 +55,7 @@ class Sessions:
         self._held: dict[bytes, _Held] = {}
         self._revoked: dict[str, float] = {}  # id → when it was first known here, monotonic seconds
         self._subjects = Subjects(pool, keys, settings.region)
+        self.acting = ActingSessions(pool, settings, self.signing)
         self._polled_at = float("-inf")
         self._watch: asyncio.Task[None] | None = None
 
@@ -142,11 +143,11 @@ class Sessions:
     async def _check(self, token: str) -> tokens.AccessClaims:
         issuer = self._settings.public_url
         try:
-            return tokens.check_access_token(token, self.signing.ring, issuer=issuer, audience=AUDIENCE)
+            return tokens.check_access_token(token, self.signing.ring, issuer=issuer, audience=tokens.AUDIENCE)
         except tokens.UnknownKey:
             if not await self.signing.reload():
                 raise
-            return tokens.check_access_token(token, self.signing.ring, issuer=issuer, audience=AUDIENCE)
+            return tokens.check_access_token(token, self.signing.ring, issuer=issuer, audience=tokens.AUDIENCE)
 
     def _hold(self, presented: str, session: Session, remaining_s: float) -> None:
         if len(self._held) >= _HOLD_COUNT and not self._forget_what_is_over():
@@ -193,7 +194,9 @@ class Sessions:
         session = await self._open(who, provider, sha256(secret.encode()).digest(), id_token, rules.SESSION_LIFE)
         if replaces:
             replaced = await store.revoke_cookie(self._pool, self._region, sha256(replaces.encode()).digest())
-            self._revoked |= dict.fromkeys(replaced, monotonic())
+            for one in list(replaced):
+                replaced += await store.revoke_opened_from(self._pool, self._region, one)
+            self.forget(replaced)
         return secret, session
 
     async def issue_bearer(
@@ -201,17 +204,7 @@ class Sessions:
     ) -> Bearer:
         """Open an app's session and return its signed token; both end after `life`."""
         session = await self._open(who, provider, None, None, life)
-        now = int(time())
-        claims = {
-            "iss": self._settings.public_url,
-            "aud": AUDIENCE,
-            "sub": session.subject_id,
-            "sid": session.id,
-            "role": session.role,
-            "iat": now,
-            "exp": now + int(life.total_seconds()),
-        }
-        return Bearer(token=self.signing.active.sign(claims, "at+jwt"), session=session)
+        return Bearer(token=self.acting.token(session, life), session=session)
 
     async def _open(
         self, who: Identified, provider: str, token_hash: bytes | None, id_token: str | None, life: timedelta
@@ -235,47 +228,51 @@ class Sessions:
         async with self._pool.acquire() as db, db.transaction():
             ends = await store.insert_session(db, new)
             await self._record(db, "session.opened", subject_id, new.id, {"kind": new.kind, "provider": provider})
-        return Session(
-            id=new.id,
-            subject_id=subject_id,
-            actor_id=subject_id,
-            role=new.role,
-            department=new.department,
-            level=new.level,
-            kind=new.kind,
-            expires_at=ends,
-            principal=rules.principal(subject_id, new.role, new.department),
-        )
+        return opened(new, ends)
+
+    # ---- ending
+
+    def forget(self, session_ids: Sequence[str]) -> None:
+        """Believe these sessions no longer in this process; others hear of it within two seconds."""
+        self._revoked |= dict.fromkeys(session_ids, monotonic())
 
     async def revoke(self, session_id: str) -> store.SignOutRow | None:
         """End a session; return what signing out at its provider needs, None where it had ended already."""
         async with self._pool.acquire() as db, db.transaction():
             ended = await store.revoke_session(db, self._region, session_id)
+            with_it = await store.revoke_opened_from(db, self._region, session_id)
             if ended is not None:
                 await self._record(db, "session.ended", ended.subject_id, session_id, {})
-        self._revoked[session_id] = monotonic()
+        self.forget([session_id, *with_it])
         return ended
 
     async def sign_out(self, session: Session) -> tuple[str, str | None] | None:
-        """End a session and return its provider and the ID token it came with; None where it had ended already."""
-        row = await self.revoke(session.id)
+        """End a session and return its provider and the ID token it came with; None where it had ended already.
+
+        Who signs out of a browser while acting for somebody signs out of their own session.
+        """
+        session_id = session.id
+        if session.mandate_id is not None and session.kind == "cookie":
+            session_id = await store.opened_from(self._pool, self._region, session.id) or session.id
+        row = await self.revoke(session_id)
         if row is None:
             return None
         if row.id_token is None:
             return row.provider, None
-        return row.provider, self._keys.unseal(row.id_token, _id_token_context(session.id)).decode()
+        return row.provider, self._keys.unseal(row.id_token, _id_token_context(session_id)).decode()
 
     async def revoke_own(self, session: Session, session_id: str) -> None:
-        """End one of the caller's own sessions.
+        """End one of the caller's own sessions, or one in which somebody acts for them.
 
         Raises:
-            SessionUnknown: it is no live session of this subject.
+            SessionUnknown: it is no live session for this subject, or in which they act.
         """
         async with self._pool.acquire() as db, db.transaction():
             if not await store.revoke_own_session(db, self._region, session_id, session.subject_id):
                 raise SessionUnknown
+            with_it = await store.revoke_opened_from(db, self._region, session_id)
             await self._record(db, "session.ended", session.subject_id, session_id, {"by": session.id})
-        self._revoked[session_id] = monotonic()
+        self.forget([session_id, *with_it])
 
     async def _record(self, db: Db, action: str, subject_id: str, session_id: str, detail: dict[str, Any]) -> None:
         await audit.record(
@@ -296,6 +293,7 @@ class Sessions:
                     seen_at=row.seen_at,
                     expires_at=row.expires_at,
                     current=row.id == session.id,
+                    mandate=row.mandate_id,
                 )
                 for row in rows
             ]
@@ -352,6 +350,8 @@ class Sessions:
             role=session.role,
             department=session.department,
             level=session.level,
+            actor_id=session.actor_id,
+            mandate=session.mandate_id,
             session_id=session.id,
             session_expires_at=session.expires_at,
         )
@@ -371,7 +371,8 @@ def _session(row: store.SessionRow) -> Session:
         level=row.level,
         kind=row.kind,
         expires_at=row.expires_at,
-        principal=rules.principal(row.subject_id, row.role, row.department),
+        principal=rules.principal(row.subject_id, row.role, row.department, row.actor_id),
+        mandate_id=row.mandate_id,
     )
 
 

@@ -22,6 +22,7 @@ from joserfc.registry import Header
 
 from onestop.identity.errors import BadToken
 
+AUDIENCE: Final = "onestop"  # of our own bearer tokens
 MAX_TOKEN: Final = 8 * 1024
 MAX_KEYS: Final = 32
 LEEWAY_S: Final = 30  # how far two clocks may differ

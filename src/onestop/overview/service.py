@@ -19,6 +19,7 @@ from onestop.gateway.service import Gateway
 from onestop.http.models import Context
 from onestop.http.streams import Event
 from onestop.ids import new_id
+from onestop.mandates.models import Asked, Matter
 from onestop.overview import store
 from onestop.overview.errors import NoSuchCompletion, UnknownWant
 from onestop.overview.models import Completion, Kept, Lookups
@@ -61,6 +62,7 @@ class Overview:
         lang: Language,
         trace_id: str,
         traceparent: str,
+        mandate: str | None = None,
     ) -> tuple[Lookups, Gathered]:
         """Ask for every want at once; `deadline` is loop time. A want named twice is asked once.
 
@@ -83,7 +85,7 @@ class Overview:
         await self.note_uses(gathered.parts, subject, actor, trace_id)
         for part in gathered.parts:
             self.mask(part)
-        completion = await self._hold(gathered.parts, asks, subject, late)
+        completion = await self._hold(gathered.parts, asks, subject, mandate, late)
         answer = Lookups(
             complete=gathered.complete,
             budget_ms=budget_ms,
@@ -103,6 +105,13 @@ class Overview:
         if errors:
             raise UnknownWant(errors=errors, known=", ".join(sorted(known)))
         return [known[want] for want in dict.fromkeys(wants)]
+
+    def asked(self, wants: Sequence[str]) -> list[Asked]:
+        """Return what a mandate has to cover for these questions: each department that is asked."""
+        known = self._gateway.wants
+        adapters = dict.fromkeys(known[want].adapter for want in wants if want in known)
+        matters = [Matter(departments=frozenset({adapter})) for adapter in adapters] or [Matter()]
+        return [Asked(deed="look_up", matter=matter) for matter in matters]
 
     def quota_headers(self, wants: Sequence[str]) -> dict[str, str]:
         """Return what is left of the quotas behind these wants, as RateLimit headers; empty where none is agreed."""
@@ -126,7 +135,9 @@ class Overview:
         if names and part.data:
             part.data = masked(part.data, names)
 
-    async def _hold(self, parts: list[Part], asks: list[Ask], subject: str, late: "_Late") -> Completion | None:
+    async def _hold(
+        self, parts: list[Part], asks: list[Ask], subject: str, mandate: str | None, late: "_Late"
+    ) -> Completion | None:
         """Make a handle for the parts that are pending; None where none is."""
         expected = [part.want for part in parts if part.state == "pending"]
         if not expected:
@@ -136,7 +147,7 @@ class Overview:
         id_ = new_id("cmp")
         holds_until = clock.real_now() + timedelta(seconds=longest + 5)
         sealed = self._keys.seal(_parts_out.encode(parts), _context(id_))
-        await store.insert_completion(self._pool, self._region, id_, subject, sealed, expected, holds_until)
+        await store.insert_completion(self._pool, self._region, id_, subject, sealed, expected, holds_until, mandate)
         late.open(id_)
         return Completion(
             id=id_, href=f"/v1/completions/{id_}", events=f"/v1/completions/{id_}/events", holds_until=holds_until
@@ -164,13 +175,13 @@ class Overview:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5)
 
-    async def kept(self, id_: str, subject: str, lang: Language) -> Kept:
+    async def kept(self, id_: str, subject: str, lang: Language, mandate: str | None = None) -> Kept:
         """Return a handle's parts, with those that came later in their place.
 
         Raises:
-            NoSuchCompletion: not one of this subject's handles.
+            NoSuchCompletion: not one of this subject's handles, or asked for under another mandate.
         """
-        row = await store.own(self._pool, self._region, id_, subject)
+        row = await store.own(self._pool, self._region, id_, subject, mandate)
         if row is None:
             raise NoSuchCompletion(id_)
         parts = _parts_in.decode(self._keys.unseal(row.parts, _context(id_)))
@@ -189,7 +200,8 @@ class Overview:
         Raises:
             NoSuchCompletion: not one of this subject's handles.
         """
-        if await store.own(self._pool, self._region, parameters["id"], context.session.subject_id) is None:
+        session = context.session
+        if await store.own(self._pool, self._region, parameters["id"], session.subject_id, session.mandate_id) is None:
             raise NoSuchCompletion(parameters["id"])
         return topic_of(parameters["id"])
 

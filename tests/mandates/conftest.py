@@ -1,0 +1,129 @@
+"""One portal over a department of the tests, and five people in it; everybody signs in once for all tests."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from onestop.app import open_portal
+from onestop.http.desk import FrontDesk
+from onestop.identity.models import Identified
+from onestop.identity.service import Sessions
+from onestop.settings import Settings
+from overview.conftest import ITEM, own_record
+from tests.gateway.department import Department, department, manifest_text
+
+NUMBERS = {
+    "ana": ("990102199203140221", "林晓舟"),
+    "ben": ("990102199008210351", "周启明"),
+    "wang": ("990103195311020241", "王秀英"),
+    "chen": ("990103198506300175", "陈立"),
+    "baby": ("990102202511180465", "周沐禾"),
+}
+NOTE = {"applicant": {"note": "要办"}}
+
+
+def until(days: float = 30.0) -> str:
+    """An instant that lies so many days ahead."""
+    return (datetime.now(UTC) + timedelta(days=days)).isoformat()
+
+
+class World:
+    """The portal and everybody's tokens."""
+
+    def __init__(self, desk: FrontDesk, served: dict[str, Department], tokens: dict[str, str]) -> None:
+        self.desk, self.served, self.tokens = desk, served, tokens
+        self.sessions: Sessions = desk._sessions  # type: ignore[assignment]
+
+    async def send(self, who: str, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        """Send as somebody known by name, or with a token."""
+        told = {
+            "authorization": f"Bearer {self.tokens.get(who, who)}",
+            "idempotency-key": secrets.token_hex(8),
+            "accept-language": "en",
+        }
+        transport = httpx.ASGITransport(app=self.desk)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+            return await client.request(method, path, json=body, headers=told | headers)
+
+    async def get(self, who: str, path: str) -> httpx.Response:
+        return await self.send(who, "GET", path)
+
+    async def post(self, who: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        return await self.send(who, "POST", path, body, **headers)
+
+    async def offered(self, giver: str, to: str, scope: Any = None, **more: Any) -> Any:
+        """Offer a mandate over the permit, or what `scope` says."""
+        number, name = NUMBERS[to]
+        body = {"to": {"number": number, "name": name}, "scope": scope or {"items": ["permit"]}, "ends_at": until()}
+        return await self.post(giver, "/v1/me/mandates", body | more)
+
+    async def move(self, who: str, mandate: str, move: str) -> httpx.Response:
+        return await self.post(who, f"/v1/me/mandates/{mandate}/moves", {"move": move})
+
+    async def given(self, giver: str, to: str, scope: Any = None, **more: Any) -> str:
+        """Give a mandate that is accepted; return its id."""
+        offered = await self.offered(giver, to, scope, **more)
+        assert offered.status_code == 201, offered.text
+        accepted = await self.move(to, offered.json()["id"], "accept")
+        assert accepted.json()["state"] == "live", accepted.text
+        return str(offered.json()["id"])
+
+    async def acting(self, who: str, mandate: str) -> str:
+        """Act under a mandate; return the token."""
+        acting = await self.post(who, "/v1/me/acting", {"mandate": mandate})
+        assert acting.status_code == 201, acting.text
+        return str(acting.json()["access_token"])
+
+    async def as_agent(self, giver: str, to: str, scope: Any = None, **more: Any) -> tuple[str, str]:
+        """Give a mandate and act under it; return its id and the token."""
+        mandate = await self.given(giver, to, scope, **more)
+        return mandate, await self.acting(to, mandate)
+
+    async def opens(self, who: str, **more: Any) -> httpx.Response:
+        """Open a case for the permit."""
+        return await self.post(who, "/v1/cases", {"item": "permit", "answers": NOTE} | more)
+
+
+@pytest.fixture(scope="module")
+async def world(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    folder: Path = tmp_path_factory.mktemp("mandates")
+    async with AsyncExitStack() as stack:
+        served, lines = {}, []
+        for name in ("one", "two"):
+            served[name] = await stack.enter_async_context(department(own_record()))
+            (folder / "adapters" / name).mkdir(parents=True)
+            (folder / "adapters" / name / "manifest.toml").write_bytes(manifest(name))
+            lines.append(f'[adapters.{name}]\nurl = "http://127.0.0.1:{served[name].port}"\n')
+        (folder / "environment.toml").write_text("".join(lines))
+        (folder / "items").mkdir()
+        (folder / "items/permit.toml").write_text(ITEM, "utf-8")
+        told = Settings(
+            profile="sandbox",
+            state_dir=folder,
+            database_url=dsn,
+            log_level="error",
+            adapters_dir=folder / "adapters",
+            items_dir=folder / "items",
+            environment_file=folder / "environment.toml",
+            outbound_allow=("127.0.0.0/8",),
+        )
+        desk = await stack.enter_async_context(open_portal(told))
+        world = World(desk, served, {})
+        for name, (number, called) in NUMBERS.items():
+            who = Identified(number_type="citizen_id", number=number, name=called, level=3)
+            world.tokens[name] = (await world.sessions.issue_bearer(who)).token
+        low = msgspec.structs.replace(who, number=NUMBERS["chen"][0], name="陈立", level=1)
+        world.tokens["chen_low"] = (await world.sessions.issue_bearer(low)).token
+        yield world
+
+
+def manifest(name: str) -> bytes:
+    """Return a department's manifest; its record holds the number it is about."""
+    return manifest_text(name).replace(b"reply.fields = {", b"reply.fields = { id_number = 'data.id_number',", 1)
