@@ -1,5 +1,6 @@
 """One portal over a department of the tests, and five people in it; everybody signs in once for all tests."""
 
+import json
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -17,7 +18,7 @@ from onestop.identity.models import Identified
 from onestop.identity.service import Sessions
 from onestop.settings import Settings
 from overview.conftest import ITEM, own_record
-from tests.gateway.department import Department, department, manifest_text
+from tests.gateway.department import Department, Reply, department, manifest_text
 
 NUMBERS = {
     "ana": ("990102199203140221", "林晓舟"),
@@ -27,6 +28,26 @@ NUMBERS = {
     "baby": ("990102202511180465", "周沐禾"),
 }
 NOTE = {"applicant": {"note": "要办"}}
+CHILD = ("990103201309150184", "陈思齐")
+SHOP = ("91990103MA9T00018D", "云溪市禾家小馆餐饮有限公司")
+STORE = ("92990103MA9T000265", "陈立便利店")
+VOUCHING = """
+[[operations]]
+id = "vouch"
+kind = "query"
+mandate = "{kind}"
+title = {{ zh = "核实", en = "Vouch" }}
+method = "POST"
+path = "/vouch"
+purpose = {{ zh = "核实代理关系", en = "To confirm who may act" }}
+basis = {{ zh = "《民法典》", en = "Civil Code" }}
+idempotent = "safe"
+total_s = 2.0
+request.body = {{ id_number = "subject.number" }}
+reply.found = "principals"
+reply.subject = "id_number"
+reply.fields = {{ principals = {{ each = "principals", fields = {{ number = "number", name = "name" }} }} }}
+"""
 
 
 def until(days: float = 30.0) -> str:
@@ -34,8 +55,29 @@ def until(days: float = 30.0) -> str:
     return (datetime.now(UTC) + timedelta(days=days)).isoformat()
 
 
+class Register:
+    """What one department says of whom people may act for; None: it does not answer."""
+
+    def __init__(self) -> None:
+        self.says: dict[str, Any] | None = {}
+        self._record = own_record()
+
+    async def __call__(self, path: str, headers: dict[str, str], body: bytes) -> Reply:
+        if path != "/vouch":
+            return await self._record(path, headers, body)
+        if self.says is None:
+            return 500, b"{}"
+        number = json.loads(body)["id_number"]
+        listed = self.says.get(number, [])
+        named = [{"number": one[0], "name": one[1]} for one in listed] if isinstance(listed, list) else listed
+        return 200, json.dumps({"id_number": number, "principals": named}).encode()
+
+
 class World:
     """The portal and everybody's tokens."""
+
+    police: Register
+    market: Register
 
     def __init__(self, desk: FrontDesk, served: dict[str, Department], tokens: dict[str, str]) -> None:
         self.desk, self.served, self.tokens = desk, served, tokens
@@ -96,8 +138,9 @@ async def world(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
     folder: Path = tmp_path_factory.mktemp("mandates")
     async with AsyncExitStack() as stack:
         served, lines = {}, []
-        for name in ("one", "two"):
-            served[name] = await stack.enter_async_context(department(own_record()))
+        registers = {"one": Register(), "two": Register()}
+        for name, register in registers.items():
+            served[name] = await stack.enter_async_context(department(register))
             (folder / "adapters" / name).mkdir(parents=True)
             (folder / "adapters" / name / "manifest.toml").write_bytes(manifest(name))
             lines.append(f'[adapters.{name}]\nurl = "http://127.0.0.1:{served[name].port}"\n')
@@ -116,6 +159,7 @@ async def world(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
         )
         desk = await stack.enter_async_context(open_portal(told))
         world = World(desk, served, {})
+        world.police, world.market = registers["one"], registers["two"]
         for name, (number, called) in NUMBERS.items():
             who = Identified(number_type="citizen_id", number=number, name=called, level=3)
             world.tokens[name] = (await world.sessions.issue_bearer(who)).token
@@ -126,4 +170,5 @@ async def world(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 
 def manifest(name: str) -> bytes:
     """Return a department's manifest; its record holds the number it is about."""
-    return manifest_text(name).replace(b"reply.fields = {", b"reply.fields = { id_number = 'data.id_number',", 1)
+    text = manifest_text(name).replace(b"reply.fields = {", b"reply.fields = { id_number = 'data.id_number',", 1)
+    return text + VOUCHING.format(kind={"one": "guardian", "two": "officer"}[name]).encode()

@@ -5,11 +5,12 @@ Forbidden    NotBegun · Expired · NotLive · OutOfScope · DeedExcluded · Lim
              NameDiffers · GuardianNeeded
 Conflict     MoveNotOpen
 Invalid      OfferRefused
+Unavailable  NotVouched
 """
 
 from typing import ClassVar
 
-from onestop.errors import Actor, Conflict, Forbidden, Invalid, NotFound, Stage
+from onestop.errors import Actor, Conflict, Forbidden, Invalid, NotFound, Stage, Unavailable
 
 
 class MandateUnknown(NotFound):
@@ -99,3 +100,11 @@ class OfferRefused(Invalid):
     """The mandate cannot be offered like this; every fault is named."""
 
     code = "mandate.offer_refused"
+
+
+class NotVouched(Unavailable):
+    """The department that vouches for the mandate does not answer, so it is not known whether it still holds."""
+
+    code = "mandate.not_vouched"
+    stage: ClassVar[Stage] = "upstream"
+    who_acts: ClassVar[Actor] = "department"

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from onestop.gateway.models import Part
 from onestop.identity.models import Level, PersonName, SubjectKind
 
 MandateKind = Literal["guardian", "officer", "handler", "agent"]
@@ -189,6 +190,17 @@ class MandateList(msgspec.Struct, frozen=True, kw_only=True):
     """Mandates given and received, newest first; at most 200 of each."""
 
     given: list[MandateView]
+    received: list[MandateView]
+
+
+class LegalMandates(msgspec.Struct, frozen=True, kw_only=True):
+    """What the departments said of whom somebody may act for by law.
+
+    A part that is not `ok` leaves what was known before as it was, until that is too old.
+    """
+
+    complete: bool
+    parts: list[Part]
     received: list[MandateView]
 
 

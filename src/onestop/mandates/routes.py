@@ -8,7 +8,18 @@ from litestar.params import FromPath, JSONBody
 from onestop.http.idempotency import Keyed
 from onestop.http.models import Context
 from onestop.identity.models import SESSION_COOKIE, Session
-from onestop.mandates.models import Acting, Direction, Mandate, MandateList, MandateView, Offer, StartActing, TakeMove
+from onestop.mandates import service_legal
+from onestop.mandates.models import (
+    Acting,
+    Direction,
+    LegalMandates,
+    Mandate,
+    MandateList,
+    MandateView,
+    Offer,
+    StartActing,
+    TakeMove,
+)
 from onestop.mandates.present import view
 from onestop.mandates.service import Mandates
 from onestop.mandates.service_acting import act, go_back
@@ -51,6 +62,22 @@ class MandateController(Controller):
         Who acts under a mandate that may be handed on gives, for the same subject, no more than it holds.
         """
         return (await mandates.offer(session, context, keyed, data)).response()
+
+    @post("/checks", operation_id="checkLegalMandates", status_code=200, opt={**_CITIZEN, "fanout": True})
+    async def check(
+        self, mandates: NamedDependency[Mandates], session: NamedDependency[Session], context: NamedDependency[Context]
+    ) -> LegalMandates:
+        """Ask the departments for whom you may act by law: your children, your wards, your companies.
+
+        What they say is kept for a day, and asked again when you begin to act later than that.
+        """
+        parts = await service_legal.ask(mandates, context, session.subject_id)
+        _, received = await mandates.every_own(session)
+        return LegalMandates(
+            complete=all(part.state == "ok" for part in parts),
+            parts=parts,
+            received=[await view(mandates, one, "received", context.lang) for one in received if one.adapter],
+        )
 
     @get("/{mandate_id:str}", operation_id="getMandate", opt={**_CITIZEN, "acting": True})
     async def one(

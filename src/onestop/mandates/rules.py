@@ -2,13 +2,14 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
+from onestop import clock
 from onestop.errors import FieldError
 from onestop.mandates.models import (
     AgeRule,
@@ -29,6 +30,7 @@ Why = Literal["not_live", "not_begun", "expired", "out_of_scope", "deed_excluded
 Side = Literal["principal", "actor"]
 
 _DATA: Final = Path(__file__).parent / "data"
+_OF_AGE: Final = 18
 OPEN: Final[frozenset[MandateState]] = frozenset({"offered", "accepted", "live"})
 
 
@@ -212,6 +214,18 @@ def born_on(number_type: str, number: str) -> date | None:
 def age_on(born: date, today: date) -> int:
     """Return whole years of age 周岁; a year is full on the birthday itself."""
     return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+
+
+def of_age_at(born: date | None, now: datetime) -> datetime | None:
+    """Return when a minor comes of age, the instant the eighteenth birthday begins in China; None: not a minor.
+
+    Rule: R-056, guardianship of a minor ends by itself when the minor comes of age.
+    """
+    if born is None or age_on(born, now.astimezone(clock.CHINA).date()) >= _OF_AGE:
+        return None
+    leap = (born.month, born.day) == (2, 29)
+    birthday = date(born.year + _OF_AGE, 3 if leap else born.month, 1 if leap else born.day)
+    return datetime.combine(birthday, time(), clock.CHINA)
 
 
 def too_young(born: date | None, deed: Deed, today: date, rules: Sequence[AgeRule]) -> AgeRule | None:

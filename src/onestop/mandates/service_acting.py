@@ -8,7 +8,7 @@ from onestop.audit import service as audit
 from onestop.http.models import Context
 from onestop.identity.models import Session
 from onestop.identity.rules import BEARER_LIFE, SESSION_LIFE
-from onestop.mandates import errors, rules, store
+from onestop.mandates import errors, rules, service_legal, store
 from onestop.mandates.models import Acting, Mandate
 from onestop.mandates.service import Mandates, refuse
 
@@ -23,9 +23,10 @@ async def act(desk: Mandates, session: Session, context: Context, mandate_id: st
     Raises:
         MandateUnknown: it was not given to this subject.
         NotLive, NotBegun, Expired: it does not hold, or one it was handed on from does not.
+        NotVouched: the department that vouches for it cannot be asked.
         LevelTooLow: the own session's real-name level is lower than it needs.
     """
-    chain = await _chain(desk, session, mandate_id)
+    chain = await _vouched_for(desk, context, await _chain(desk, session, mandate_id))
     mandate = chain[0]
     now = clock.now()
     for link in chain:
@@ -59,6 +60,24 @@ async def _chain(desk: Mandates, session: Session, mandate_id: str) -> list[Mand
     if not chain or chain[0].actor != session.subject_id or session.mandate_id is not None:
         raise errors.MandateUnknown(mandate_id[:40])
     return chain
+
+
+async def _vouched_for(desk: Mandates, context: Context, chain: list[Mandate]) -> list[Mandate]:
+    """Ask again the department that the chain hangs on, where its answer is too old, and return the chain as it is now.
+
+    Rule: R-057, unknown is no.
+    """
+    root, now = chain[-1], clock.now()
+    fresh = root.valid_until is None or now < root.valid_until
+    if fresh or root.adapter is None or root.state != "live":
+        return chain
+    parts = await service_legal.ask(desk, context, root.actor, only={(root.adapter, root.kind)})
+    found = await store.chain(desk.pool, desk.region, chain[0].id)
+    root = found[-1]
+    if root.state == "live" and root.valid_until is not None and clock.now() >= root.valid_until:
+        name = parts[0].source.department if parts else root.adapter
+        raise errors.NotVouched(department=name or "", retry_after_s=30.0)
+    return found
 
 
 def _life(session: Session, chain: list[Mandate], now: datetime) -> timedelta:
