@@ -171,4 +171,9 @@ async def world(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 def manifest(name: str) -> bytes:
     """Return a department's manifest; its record holds the number it is about."""
     text = manifest_text(name).replace(b"reply.fields = {", b"reply.fields = { id_number = 'data.id_number',", 1)
+    told = b'request.body = { key = "key", actor = "actor.number", mandate = "mandate.kind", name'
+    text = text.replace(b'request.body = { key = "key", name', told, 1)
+    if name == "two":
+        asks = b'request.body = { id_number = "subject.number", actor = "actor.number" }'
+        text = text.replace(b'request.body = { id_number = "subject.number" }', asks, 1)
     return text + VOUCHING.format(kind={"one": "guardian", "two": "officer"}[name]).encode()

@@ -25,7 +25,7 @@ from onestop.gateway.service import Gateway
 from onestop.identity.models import Session, Subject
 from onestop.items.models import Item
 from onestop.items.service import Catalogue
-from onestop.mandates.models import Asked, Deed, Matter
+from onestop.mandates.models import Asked, Deed, Matter, Represented
 from onestop.mandates.service import Mandates
 from onestop.settings import Settings
 from onestop.texts import Language, text
@@ -181,6 +181,10 @@ class Office:
             return
         fee_fen = self.catalogue.get(item).spec.fee_fen if deed == "submit" else 0
         await self.mandates.check(session, Asked(deed=deed, matter=self.matter(item), fee_fen=fee_fen))
+
+    async def represented(self, session: Session) -> Represented | None:
+        """Return who acts in a session for its subject; None: the subject themselves."""
+        return None if self.mandates is None else await self.mandates.represented(session)
 
     async def spend(self, db: Connection, session: Session, item: Item) -> None:
         """Count a submission against the mandate it is made under, in the caller's transaction.

@@ -49,6 +49,7 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
         ItemUnknown: no item of that code is offered.
         FormInvalid: values cannot be taken or, with `submit`, are missing; every one is named.
         DeclarationMissing: with `submit`, the item asks for a declaration that was not made.
+        MandateUnknown: the beneficiary is named by no guardianship of the applicant's own.
         KeyReused: the key came before with another body.
         Unavailable: too many cases are being opened.
     """
@@ -61,13 +62,15 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
             raise
         return kept
     _check_situation(ready, wanted)
+    gains = None if office.mandates is None else await office.mandates.beneficiary(session, wanted.beneficiary)
     subject = await office.people(session.subject_id)
+    acting = await office.represented(session)
     parts: list[Part] = []
     complete = True
     if ready.wants:
         gathered = await office.gather(
             office.asks(ready.wants, wanted.item),
-            Person(subject.number, subject.name, subject.ids),
+            Person(subject.number, subject.name, subject.ids, acting.parties() if acting else {}),
             deadline=context.deadline,
             lang=context.lang,
             traceparent=context.traceparent,
@@ -88,7 +91,8 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
     for part in parts:
         part.data = None  # what was said stands in the form, once, with its source
     seen = Parts(complete, context.budget_ms, parts)
-    opening, reply = await _prepare(office, session, context, keyed, ready, subject, answers, seen, wanted.submit, now)
+    form = Form(answers=answers, number=subject.number, name=subject.name, acting=acting)
+    opening, reply = await _prepare(office, session, context, keyed, ready, form, gains, seen, wanted.submit, now)
     if await _written(office, session, ready, opening):
         return reply
     kept = await idempotency.find(office.pool, office.keys, keyed)
@@ -207,8 +211,8 @@ async def _prepare(
     context: Context,
     keyed: Keyed,
     ready: ReadyItem,
-    subject: Subject,
-    answers: dict[str, Answer],
+    form: Form,
+    gains: str | None,
     seen: Parts,
     submit: bool,
     now: datetime,
@@ -216,12 +220,11 @@ async def _prepare(
     """Return the case as rows, and the answer that is kept under the key."""
     case_id = new_id("case")
     today = now.astimezone(clock.CHINA).date()
-    form = Form(answers=answers, number=subject.number, name=subject.name)
     number = rules.case_number(office.region, today.isoformat().replace("-", ""), await office.serials.take())
     owed, steps = Owed(), list[Step]()
     events = [NewEvent(type=SUBMITTED if submit else OPENED, by_whom=APPLICANT_BY)]
     if submit:
-        planned = plan(office, ready, answers, today)
+        planned = plan(office, ready, form.answers, today)
         first = [step for step in planned if not step.needs]
         whose = Whose(case_id=case_id, number=number, form=form, trace_id=context.trace_id)
         owed = begin(office, ready, whose, first, {}, today)
@@ -234,6 +237,7 @@ async def _prepare(
         subject=session.subject_id,
         actor=session.actor_id,
         mandate=session.mandate_id,
+        beneficiary=gains,
         item=ready.spec.code,
         state="submitted" if submit else "draft",
         version=1,
@@ -244,8 +248,12 @@ async def _prepare(
         trace_id=context.trace_id,
     )
     told = [
-        Event(seq=n, at=now, type=e.type, by_whom=e.by_whom, step=e.step, data=e.data) for n, e in enumerate(events, 1)
-    ]
+        Event(
+            seq=n, at=now, type=e.type, by_whom=e.by_whom, step=e.step, data=e.data,
+            mandate=case.mandate if e.by_whom == APPLICANT_BY else None,
+        )
+        for n, e in enumerate(events, 1)
+    ]  # fmt: skip
     shown = [step if step.state == "waiting" else msgspec.structs.replace(step, started_at=now) for step in steps]
     view = present.case_view(office, ready, case, form, shown, {}, told, context.lang, seen)
     reply = Reply(
@@ -269,7 +277,10 @@ def _opening(
 ) -> Opening:
     effect_rows = [effects.row(office.keys, office.gateway, effect) for effect in owed.effects]
     given = [effects.given(office.gateway, *pair) for pair in zip(owed.effects, effect_rows, strict=True)]
-    whose: dict[str, Any] = {"subject": case.subject, "actor": case.actor, "object": case.id, "trace_id": case.trace_id}
+    whose: dict[str, Any] = {
+        "subject": case.subject, "actor": case.actor, "object": case.id, "trace_id": case.trace_id,
+        "mandate": case.mandate, "beneficiary": case.beneficiary,
+    }  # fmt: skip
     action = "case.opened" if case.state == "draft" else "case.submitted"
     act = audit.entry_row(office.region, f'{{"item":"{case.item}"}}', action=action, **whose)
     uses = [*used(office, parts), *given]

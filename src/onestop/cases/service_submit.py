@@ -11,7 +11,7 @@ from onestop import clock
 from onestop.audit import service as audit
 from onestop.cases import present, rules, rules_form, sealing, store, store_desk
 from onestop.cases.errors import CaseClosed, CaseUnknown, FormInvalid, NotCorrecting, NotDraft, VersionStale
-from onestop.cases.models import Case, NewEvent, Step
+from onestop.cases.models import Case, Form, NewEvent, Step
 from onestop.cases.office import Office
 from onestop.cases.repetition import once
 from onestop.cases.service_begin import Owed, Whose, begin, merged, plan
@@ -26,6 +26,7 @@ from onestop.gateway.mapping.language import path_of
 from onestop.http.idempotency import Keyed, Reply
 from onestop.http.models import Context
 from onestop.identity.models import Session
+from onestop.mandates.models import Represented
 
 RESUBMITTED = "cn.onestop.step.resubmitted"
 WITHDRAWN = "cn.onestop.case.withdrawn"
@@ -92,6 +93,8 @@ async def submit(
         KeyReused: the key came before with another body.
     """
 
+    acting = await office.represented(session)
+
     async def write(db: Connection) -> Reply:
         case = await _own(db, office, session, case_id, expected)
         if case.state != "draft":
@@ -102,13 +105,14 @@ async def submit(
         await office.spend(db, session, ready.spec)
         today = clock.today()
         planned = plan(office, ready, form.answers, today)
-        whose = Whose(case_id=case.id, number=case.number, form=form, trace_id=context.trace_id)
+        form = await _acted_by(db, office, case, form, acting)
+        whose = _whose(session, context, case, form)
         owed = begin(office, ready, whose, [step for step in planned if not step.needs], {}, today)
         steps = merged(planned, owed.steps)
         due = office.due_on(today, ready.spec.promised_days)
         await store.update_submitted(db, office.region, case.id, "submitted", due)
         await store.insert_steps(db, office.region, case.id, steps)
-        owed.events.insert(0, NewEvent(type=SUBMITTED, by_whom=APPLICANT_BY))
+        owed.events.insert(0, _done_by(session, SUBMITTED))
         away = await write_owed(db, office, case, owed)
         await _record(db, office, session, context, case, "case.submitted", away)
         now = clock.now()
@@ -121,6 +125,35 @@ async def submit(
     if not reply.replayed:
         await office.gateway.changed(office.pool, case_id)
     return reply
+
+
+async def _acted_by(db: Connection, office: Office, case: Case, form: Form, acting: Represented | None) -> Form:
+    """Keep in the form who sends it to departments now, for those that are told; the case's row is held."""
+    if form.acting == acting:
+        return form
+    changed = msgspec.structs.replace(form, acting=acting)
+    await store.update_form(db, office.region, case.id, sealing.seal_form(office.keys, case.id, changed))
+    return changed
+
+
+def _whose(session: Session, context: Context, case: Case, form: Form) -> Whose:
+    return Whose(
+        case_id=case.id,
+        number=case.number,
+        form=form,
+        trace_id=context.trace_id,
+        subject=case.subject,
+        actor=session.actor_id,
+        mandate=session.mandate_id,
+        beneficiary=case.beneficiary,
+    )
+
+
+def _done_by(session: Session, kind: str, step: str | None = None) -> NewEvent:
+    """Return the event of what the applicant did, themselves or by whoever acts for them."""
+    return NewEvent(
+        type=kind, by_whom=APPLICANT_BY, step=step, actor=session.actor_id, mandate=session.mandate_id
+    )  # fmt: skip
 
 
 def _accepted(operation: Operation) -> Reply:
@@ -158,6 +191,8 @@ async def _record(
         trace_id=context.trace_id,
         detail={"item": case.item},
         uses=given,
+        mandate=session.mandate_id,
+        beneficiary=case.beneficiary,
     )
 
 
@@ -195,6 +230,8 @@ async def resubmit(
         FormInvalid: values cannot be taken, or this step does not use them.
     """
 
+    acting = await office.represented(session)
+
     async def write(db: Connection) -> Reply:
         case = await _own(db, office, session, case_id)
         if case.state in rules.CLOSED:
@@ -205,12 +242,12 @@ async def resubmit(
             raise NotCorrecting(step=code[:40])
         case = await _corrected(db, office, case, step, given.answers)
         ready = office.catalogue.get(case.item)
-        form = sealing.open_form(office.keys, case)
-        whose = Whose(case_id=case.id, number=case.number, form=form, trace_id=context.trace_id)
+        form = await _acted_by(db, office, case, sealing.open_form(office.keys, case), acting)
+        whose = _whose(session, context, case, form)
         again = msgspec.structs.replace(step, round=step.round + 1, settled_at=None)
         results = sealing.open_results(office.keys, case.id, steps)
         owed = begin(office, ready, whose, [again], results, clock.today())
-        owed.events.insert(0, NewEvent(type=RESUBMITTED, by_whom=APPLICANT_BY, step=code))
+        owed.events.insert(0, _done_by(session, RESUBMITTED, code))
         for begun in owed.steps:
             await store.update_step(db, office.region, case.id, begun)
         now_steps = merged(steps, owed.steps)
@@ -295,7 +332,7 @@ async def withdraw(office: Office, session: Session, context: Context, keyed: Ke
             await store.update_step(db, office.region, case.id, step)
         await store_desk.drop_tasks(db, office.region, case.id, [step.code for step in stopped])
         await store.update_state(db, office.region, case.id, "withdrawn", None)
-        event = NewEvent(type=WITHDRAWN, by_whom=APPLICANT_BY)
+        event = _done_by(session, WITHDRAWN)
         await store.insert_events(db, office.region, case.id, context.trace_id, [event])
         called_off = cancellations(office, case, steps, context.trace_id)
         away = await effects.intend(db, office.keys, office.gateway, office.region, called_off)

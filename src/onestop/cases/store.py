@@ -81,6 +81,15 @@ async def update_answers(db: Connection, region: str, case_id: str, answers: byt
     await execute(db, UPDATE_ANSWERS, region, case_id, answers)
 
 
+# Who sends it is no change of what it says: the version stays.
+UPDATE_FORM = "UPDATE cases SET answers = $3 WHERE region = $1 AND id = $2"
+
+
+async def update_form(db: Connection, region: str, case_id: str, answers: bytes) -> None:
+    """Write a case's form without a new version; the row is held."""
+    await execute(db, UPDATE_FORM, region, case_id, answers)
+
+
 UPDATE_SUBMITTED = """
     UPDATE cases
        SET state = $3, due_on = $4, submitted_at = now(), version = version + 1
@@ -169,11 +178,11 @@ async def update_step(db: Connection, region: str, case_id: str, step: Step) -> 
 
 # The case's row is held, so nobody else takes the same numbers.
 INSERT_EVENTS = """
-    INSERT INTO case_events (region, case_id, seq, type, by_whom, step, data, trace_id)
+    INSERT INTO case_events (region, case_id, seq, type, by_whom, step, data, trace_id, actor, mandate)
     SELECT $1, $2, (SELECT coalesce(max(seq), 0) FROM case_events WHERE region = $1 AND case_id = $2) + nth,
-           type, by_whom, step, data::jsonb, $3
-      FROM unnest($4::text[], $5::text[], $6::text[], $7::text[])
-           WITH ORDINALITY AS event (type, by_whom, step, data, nth)
+           type, by_whom, step, data::jsonb, $3, actor, mandate
+      FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+           WITH ORDINALITY AS event (type, by_whom, step, data, actor, mandate, nth)
 """
 
 
@@ -182,17 +191,17 @@ async def insert_events(
 ) -> None:
     """Write events in order after those that are there; the case's row is held."""
     if events:
-        rows = [event_row(event) for event in events]
+        rows = [(*event_row(event), event.actor, event.mandate) for event in events]
         await execute(db, INSERT_EVENTS, region, case_id, trace_id, *columns(rows))
 
 
 def event_row(event: NewEvent) -> tuple[object, ...]:
-    """Return an event in the order of the statements that take events by `unnest`."""
+    """Return an event in the order of the statements that take events by `unnest`, without who acted."""
     return (event.type, event.by_whom, event.step, msgspec.json.encode(event.data).decode())
 
 
 SELECT_EVENTS = """
-    SELECT seq, at, type, by_whom, step, data
+    SELECT seq, at, type, by_whom, step, data, actor, mandate
       FROM case_events
      WHERE region = $1 AND case_id = $2 AND seq > $3
      ORDER BY seq

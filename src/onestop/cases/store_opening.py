@@ -95,14 +95,16 @@ INSERT_OPENINGS = r"""
                      effect_id)
                JOIN keyed ON made_id = case_id
     ), effect_rows AS (
-        INSERT INTO effects (region, id, case_id, step, adapter, operation, version, key, payload, trace_id)
-        SELECT $1, id, case_id, step, adapter, operation, version, key, payload, trace_id
+        INSERT INTO effects (region, id, case_id, step, adapter, operation, version, key, payload, trace_id, subject,
+                             actor, mandate, beneficiary)
+        SELECT $1, e.id, case_id, step, adapter, operation, version, e.key, payload, e.trace_id, o.subject, o.actor,
+               o.mandate, o.beneficiary
           FROM unnest(string_to_array($35, E'\x1f', ''), string_to_array($36, E'\x1f', ''),
                       string_to_array($37, E'\x1f', ''), string_to_array($38, E'\x1f', ''),
                       string_to_array($39, E'\x1f', ''), string_to_array($40, E'\x1f', ''),
                       string_to_array($41, E'\x1f', ''), $42::bytea[], string_to_array($43, E'\x1f', ''))
                AS e (id, case_id, step, adapter, operation, version, key, payload, trace_id)
-               JOIN keyed ON made_id = case_id
+               JOIN keyed ON made_id = case_id JOIN opening o ON o.id = case_id
     ), task_rows AS (
         INSERT INTO desk_tasks (region, case_id, id, step, round, department, kind, reason, due_on)
         SELECT $1, case_id, id, step, round, department, kind, reason, due_on
@@ -113,24 +115,26 @@ INSERT_OPENINGS = r"""
                AS t (case_id, id, step, round, department, kind, reason, due_on)
                JOIN keyed ON made_id = case_id
     ), event_rows AS (
-        INSERT INTO case_events (region, case_id, seq, type, by_whom, step, data)
-        SELECT $1, case_id, seq, type, by_whom, step, data::jsonb
+        INSERT INTO case_events (region, case_id, seq, type, by_whom, step, data, actor, mandate)
+        SELECT $1, case_id, seq, type, by_whom, step, data::jsonb, CASE by_whom WHEN 'applicant' THEN o.actor END,
+               CASE by_whom WHEN 'applicant' THEN o.mandate END
           FROM unnest(string_to_array($52, E'\x1f', ''), string_to_array($53, E'\x1f', '')::integer[],
                       string_to_array($54, E'\x1f', ''), string_to_array($55, E'\x1f', ''),
                       string_to_array($56, E'\x1f', ''), string_to_array($57, E'\x1f', ''))
                AS v (case_id, seq, type, by_whom, step, data)
-               JOIN keyed ON made_id = case_id
+               JOIN keyed ON made_id = case_id JOIN opening o ON o.id = case_id
     ), audit_rows AS (
-        INSERT INTO audit_entries (region, id, actor, subject, action, object, trace_id, detail, leaf)
+        INSERT INTO audit_entries (region, id, actor, subject, action, object, trace_id, detail, leaf, mandate,
+                                   beneficiary)
         SELECT $1, audit_id, actor, subject, action, id, trace_id, detail::jsonb,
                sha256('\x00'::bytea || substr(digests, 1, 32)
-                      || int8send((extract(epoch FROM now()) * 1000000)::bigint))
+                      || int8send((extract(epoch FROM now()) * 1000000)::bigint)), mandate, beneficiary
           FROM opening JOIN keyed ON made_id = id
     ), use_rows AS (
-        INSERT INTO data_uses (region, id, subject, actor, object, trace_id, content, leaf)
+        INSERT INTO data_uses (region, id, subject, actor, object, trace_id, content, leaf, mandate, beneficiary)
         SELECT $1, use_id, subject, actor, id, trace_id, uses,
                sha256('\x00'::bytea || substr(digests, 33)
-                      || int8send((extract(epoch FROM now()) * 1000000)::bigint))
+                      || int8send((extract(epoch FROM now()) * 1000000)::bigint)), mandate, beneficiary
           FROM opening JOIN keyed ON made_id = id WHERE use_id IS NOT NULL
     )
     SELECT made_id FROM keyed LIMIT 1000

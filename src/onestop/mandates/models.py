@@ -121,6 +121,24 @@ class AgeRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     confidence: str
 
 
+class Represented(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who acts for a subject under which mandate, as a form keeps it and departments are told it."""
+
+    number: str  # the actor's
+    name: str
+    mandate: str
+    kind: MandateKind
+    begins_at: datetime
+    ends_at: datetime | None = None
+    source: str | None = None  # the department that vouches
+
+    def parties(self) -> dict[str, dict[str, str | None]]:
+        """Return `actor` and `mandate` as expressions of a request read them."""
+        ends = None if self.ends_at is None else self.ends_at.isoformat()
+        mandate = {"id": self.mandate, "kind": self.kind, "begins_at": self.begins_at.isoformat(), "ends_at": ends}
+        return {"actor": {"number": self.number, "name": self.name}, "mandate": mandate | {"source": self.source}}
+
+
 # ---- what comes in
 
 

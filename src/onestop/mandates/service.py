@@ -31,6 +31,7 @@ from onestop.mandates.models import (
     Matter,
     Move,
     Offer,
+    Represented,
     Told,
 )
 from onestop.mandates.present import view
@@ -81,6 +82,40 @@ class Mandates:
             why = rules.refusal(mandate, asked, now)
             if why is not None:
                 refuse(mandate, why)
+
+    async def beneficiary(self, session: Session, mandate_id: str | None) -> str | None:
+        """Return who gains by what somebody does for themselves on behalf of a ward; None: they themselves.
+
+        Raises:
+            MandateUnknown: it is no guardianship of this person's own.
+            NotLive, NotBegun, Expired: it does not hold now.
+        """
+        if mandate_id is None:
+            return None
+        held = await store.own_mandate(self.pool, self.region, mandate_id, session.subject_id)
+        guards = held is not None and held.kind == "guardian" and held.actor == session.subject_id
+        if held is None or not guards or session.mandate_id is not None:
+            raise errors.MandateUnknown(mandate_id[:40])
+        why = rules.standing(held, clock.now())
+        if why is not None:
+            refuse(held, why)
+        return held.principal
+
+    async def represented(self, session: Session) -> Represented | None:
+        """Return who acts in a session for its subject, under which mandate; None: the subject themselves."""
+        if session.mandate_id is None:
+            return None
+        mandate = await self._of(session)
+        actor = await self.sessions.person(session.actor_id)
+        return Represented(
+            number=actor.number,
+            name=actor.name,
+            mandate=mandate.id,
+            kind=mandate.kind,
+            begins_at=mandate.begins_at,
+            ends_at=mandate.ends_at,
+            source=mandate.adapter,
+        )
 
     async def sees(self, session: Session, matter: Matter) -> bool:
         """Tell whether a matter is to be seen in this session: one's own always, another's where it is covered."""

@@ -48,11 +48,12 @@ class OverviewController(Controller):
         deadline = min(context.deadline, now + data.deadline_ms / 1000)
         await mandates.check(session, *overview.asked(data.wants))
         subject = await sessions.person(session.subject_id)
+        acting = await mandates.represented(session)
         answer, gathered = await overview.look_up(
             data.wants,
             session.subject_id,
             session.actor_id,
-            Person(subject.number, subject.name, subject.ids),
+            Person(subject.number, subject.name, subject.ids, acting.parties() if acting else {}),
             deadline=deadline,
             budget_ms=round((deadline - now) * 1000),
             lang=context.lang,

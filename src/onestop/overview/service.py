@@ -70,7 +70,7 @@ class Overview:
             UnknownWant: no department on line answers one of them; every such want is named.
         """
         asks = self._asks(wants)
-        late = _Late(self, subject, actor, trace_id)
+        late = _Late(self, subject, actor, trace_id, mandate)
         gathered = await gather(
             self._gateway.lines_for(person.number),
             asks,
@@ -82,7 +82,7 @@ class Overview:
             closed=self._gateway.closed,
             admit=self._gateway.admit,
         )
-        await self.note_uses(gathered.parts, subject, actor, trace_id)
+        await self.note_uses(gathered.parts, subject, actor, trace_id, mandate)
         for part in gathered.parts:
             self.mask(part)
         completion = await self._hold(gathered.parts, asks, subject, mandate, late)
@@ -118,7 +118,9 @@ class Overview:
         asks = [ask for want in wants if (ask := self._gateway.wants.get(want)) is not None]
         return self._gateway.quotas.headers((ask.consumer, ask.adapter, ask.operation) for ask in asks)
 
-    async def note_uses(self, parts: Sequence[Part], subject: str, actor: str, trace_id: str) -> None:
+    async def note_uses(
+        self, parts: Sequence[Part], subject: str, actor: str, trace_id: str, mandate: str | None
+    ) -> None:
         """Write whose data was read; before anybody sees it."""
         uses = [
             self._gateway.uses.read(
@@ -127,7 +129,7 @@ class Overview:
             for part in parts
             if part.data is not None or part.found is False
         ]
-        await self._uses.note(uses, subject=subject, actor=actor, trace_id=trace_id)
+        await self._uses.note(uses, subject=subject, actor=actor, trace_id=trace_id, mandate=mandate)
 
     def mask(self, part: Part) -> None:
         """Mask the person numbers in a part: whole numbers are for filling forms, not for showing."""
@@ -153,15 +155,15 @@ class Overview:
             id=id_, href=f"/v1/completions/{id_}", events=f"/v1/completions/{id_}/events", holds_until=holds_until
         )
 
-    def keep(self, id_: str, part: Part, subject: str, actor: str, trace_id: str) -> None:
+    def keep(self, id_: str, part: Part, subject: str, actor: str, trace_id: str, mandate: str | None) -> None:
         """Write a late part in the background and wake whoever waits for it."""
-        task = asyncio.get_running_loop().create_task(self._keep(id_, part, subject, actor, trace_id))
+        task = asyncio.get_running_loop().create_task(self._keep(id_, part, subject, actor, trace_id, mandate))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _keep(self, id_: str, part: Part, subject: str, actor: str, trace_id: str) -> None:
+    async def _keep(self, id_: str, part: Part, subject: str, actor: str, trace_id: str, mandate: str | None) -> None:
         try:
-            await self.note_uses([part], subject, actor, trace_id)
+            await self.note_uses([part], subject, actor, trace_id, mandate)
             self.mask(part)
             sealed = self._keys.seal(_parts_out.encode(part), _context(id_))
             if await store.insert_part(self._pool, self._region, id_, part.want, sealed):
@@ -221,8 +223,9 @@ class Overview:
 class _Late:
     """The parts of one answer that come after it: held back until the handle is written."""
 
-    def __init__(self, overview: Overview, subject: str, actor: str, trace_id: str) -> None:
-        self._overview, self._subject, self._actor, self._trace_id = overview, subject, actor, trace_id
+    def __init__(self, overview: Overview, subject: str, actor: str, trace_id: str, mandate: str | None) -> None:
+        self._overview = overview
+        self._whose = (subject, actor, trace_id, mandate)
         self._id: str | None = None
         self._waiting: list[Part] = []
 
@@ -230,7 +233,7 @@ class _Late:
         if self._id is None:
             self._waiting.append(part)
         else:
-            self._overview.keep(self._id, part, self._subject, self._actor, self._trace_id)
+            self._overview.keep(self._id, part, *self._whose)
 
     def open(self, id_: str) -> None:
         self._id = id_

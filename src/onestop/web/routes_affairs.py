@@ -18,6 +18,7 @@ from onestop.http.models import Context
 from onestop.identity.models import Session
 from onestop.identity.rules import mask_number
 from onestop.identity.service import Sessions
+from onestop.mandates.service import Mandates
 from onestop.overview.service import Overview
 from onestop.web import affairs
 from onestop.web.pages import Paper, picture
@@ -44,21 +45,24 @@ class AffairsPages(Controller):
         overview: NamedDependency[Overview],
         office: NamedDependency[Office],
         traces: NamedDependency[TraceLog],
+        mandates: NamedDependency[Mandates],
     ) -> Response[bytes]:
         """Ask every department and show what has come."""
         now = asyncio.get_running_loop().time()
         deadline = min(context.deadline, now + _PATIENCE_S)
         subject = await sessions.person(session.subject_id)
+        acting = await mandates.represented(session)
         answer, gathered = await overview.look_up(
             tuple(office.gateway.wants),
             session.subject_id,
             session.actor_id,
-            Person(subject.number, subject.name, subject.ids),
+            Person(subject.number, subject.name, subject.ids, acting.parties() if acting else {}),
             deadline=deadline,
             budget_ms=round((deadline - now) * 1000),
             lang=context.lang,
             trace_id=context.trace_id,
             traceparent=context.traceparent,
+            mandate=session.mandate_id,
         )
         await sessions.learn(subject, gathered.own_ids)
         took_ms = (asyncio.get_running_loop().time() - now) * 1000
@@ -91,7 +95,7 @@ class AffairsPages(Controller):
     ) -> Response[bytes]:
         """Show the same answer again with what came since; asks no department."""
         subject = await sessions.person(session.subject_id)
-        kept = await overview.kept(completion_id, session.subject_id, paper.lang)
+        kept = await overview.kept(completion_id, session.subject_id, paper.lang, session.mandate_id)
         states = [part.state for part in kept.parts]
         return paper.show(
             "me.html",
