@@ -26,6 +26,7 @@ from onestop.web.routes_cases import CasePages, CorrectionPages
 from onestop.web.routes_desk import DeskPages
 from onestop.web.routes_form import FormPages
 from onestop.web.routes_items import ItemPages
+from onestop.web.routes_mandates import MandatePages
 
 _OPEN = {"public": True}
 
@@ -104,6 +105,7 @@ def handlers(*also: Any) -> Sequence[Any]:
             FormPages,
             CasePages,
             CorrectionPages,
+            MandatePages,
             DeskPages,
             *also,
         ],

@@ -26,7 +26,7 @@ from onestop.web.pages import Paper, picture
 # A page shows what has come by then; the rest follows into it. Longer, and people look at nothing.
 _PATIENCE_S: Final = 1.2
 _CASES: Final = 20
-_CITIZEN = {"roles": ("citizen",)}
+_CITIZEN = {"roles": ("citizen",), "acting": True}
 
 
 class AffairsPages(Controller):
@@ -52,8 +52,12 @@ class AffairsPages(Controller):
         deadline = min(context.deadline, now + _PATIENCE_S)
         subject = await sessions.person(session.subject_id)
         acting = await mandates.represented(session)
+        adapters = list(dict.fromkeys(ask.adapter for ask in office.gateway.wants.values()))
+        # What departments can be asked by a citizen's word is about people; a company has nothing there.
+        asked = [] if subject.kind == "organisation" else adapters
+        seen = set(await mandates.departments_seen(session, asked))
         answer, gathered = await overview.look_up(
-            tuple(office.gateway.wants),
+            tuple(want for want, ask in office.gateway.wants.items() if ask.adapter in seen),
             session.subject_id,
             session.actor_id,
             Person(subject.number, subject.name, subject.ids, acting.parties() if acting else {}),
