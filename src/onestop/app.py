@@ -19,6 +19,7 @@ from onestop.audit.anchors import AnchorKey
 from onestop.audit.sealer import Sealer, witness_of
 from onestop.audit.service import DataUses
 from onestop.cases import routes as case_routes
+from onestop.cases import routes_window as window_routes
 from onestop.cases import service as cases
 from onestop.cases.office import Office, departments_of
 from onestop.certificates import routes as certificate_routes
@@ -205,6 +206,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *routes_ops.CONTROLLERS,
             *item_routes.CONTROLLERS,
             *case_routes.CONTROLLERS,
+            *window_routes.CONTROLLERS,
             *certificate_routes.CONTROLLERS,
             *audit_routes.CONTROLLERS,
             *exchange_routes.CONTROLLERS,

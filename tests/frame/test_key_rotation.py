@@ -106,7 +106,7 @@ def test_every_table_with_a_row_here_is_sealed_anew():
 OTHER_BYTES = {
     "adapter_moves", "adapter_versions", "audit_entries", "audit_leaves", "audit_nodes", "completion_parts",
     "completions", "conformance_runs", "data_uses", "idempotency_keys", "machine_keys", "sessions",
-    "sign_in_flows", "trace_shares",
+    "sign_in_flows", "trace_shares", "window_visits",
 }  # fmt: skip
 
 

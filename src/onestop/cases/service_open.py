@@ -222,7 +222,8 @@ async def _prepare(
     today = now.astimezone(clock.CHINA).date()
     number = rules.case_number(office.region, today.isoformat().replace("-", ""), await office.serials.take())
     owed, steps = Owed(), list[Step]()
-    events = [NewEvent(type=SUBMITTED if submit else OPENED, by_whom=APPLICANT_BY)]
+    by_whom = "clerk" if session.role == "clerk" else APPLICANT_BY
+    events = [NewEvent(type=SUBMITTED if submit else OPENED, by_whom=by_whom)]
     if submit:
         planned = plan(office, ready, form.answers, today)
         first = [step for step in planned if not step.needs]

@@ -1,7 +1,7 @@
 """What an applicant does with a case: change the draft, submit it, correct a step, withdraw."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date
 from functools import partial
 
@@ -85,8 +85,11 @@ async def submit(
     case_id: str,
     expected: list[int],
     declared: Submit,
+    confirm: Callable[[Connection, Case], Awaitable[None]] | None = None,
 ) -> Reply:
     """Submit a draft: its steps, the effects they intend, tasks, events and the answer, in one transaction.
+
+    `confirm` is asked in that transaction with the draft held, and raises where it must not be submitted.
 
     Raises:
         CaseUnknown, VersionStale, NotDraft, FormInvalid, DeclarationMissing: nothing was submitted.
@@ -102,6 +105,8 @@ async def submit(
         ready = office.catalogue.get(case.item)
         form = sealing.open_form(office.keys, case)
         check_complete(ready, form.answers, declared.declarations)
+        if confirm is not None:
+            await confirm(db, case)
         await office.spend(db, session, ready.spec)
         today = clock.today()
         planned = plan(office, ready, form.answers, today)

@@ -116,7 +116,8 @@ INSERT_OPENINGS = r"""
                JOIN keyed ON made_id = case_id
     ), event_rows AS (
         INSERT INTO case_events (region, case_id, seq, type, by_whom, step, data, actor, mandate)
-        SELECT $1, case_id, seq, type, by_whom, step, data::jsonb, CASE by_whom WHEN 'applicant' THEN o.actor END,
+        SELECT $1, case_id, seq, type, by_whom, step, data::jsonb,
+               CASE WHEN by_whom IN ('applicant', 'clerk') THEN o.actor END,
                CASE by_whom WHEN 'applicant' THEN o.mandate END
           FROM unnest(string_to_array($52, E'\x1f', ''), string_to_array($53, E'\x1f', '')::integer[],
                       string_to_array($54, E'\x1f', ''), string_to_array($55, E'\x1f', ''),

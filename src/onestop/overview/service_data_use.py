@@ -14,7 +14,6 @@ from onestop.texts import Language, has, text
 
 _MOST = 100
 _ONESTOP = "onestop"  # the actor of what nobody in particular does
-_OFFICES = frozenset({"shown", "unmasked", "told"})  # outcomes that say an office saw it
 
 
 async def own_uses(office: Office, subject: str, lang: Language, *, before: str | None, limit: int) -> DataUseList:
@@ -90,7 +89,7 @@ def _by(entry: DataUse) -> By:
         return "representative"
     if entry.actor == _ONESTOP:
         return "onestop"
-    return "office" if any(use.outcome in _OFFICES for use in entry.uses) else "representative"
+    return "office"
 
 
 def one_use(office: Office, use: Use, lang: Language) -> UseView:
