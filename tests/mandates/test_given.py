@@ -5,7 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from onestop.gateway import facts
+from onestop.identity.models import Session
 from onestop.identity.service import Sessions
+from onestop.mandates.errors import OutOfScope
+from onestop.mandates.models import Asked, Matter
+from onestop.mandates.service import Mandates
 
 from .conftest import NOTE, NUMBERS, until
 
@@ -137,6 +142,23 @@ async def test_a_repetition_is_told_what_the_first_was_and_counts_once(world, po
     assert [reply.status_code for reply in twice] == [201, 201]
     assert twice[0].json()["id"] == twice[1].json()["id"]
     assert await pool.fetchval("SELECT cases FROM mandates WHERE id = $1", mandate) == 1
+
+
+async def test_the_explanation_names_the_mandate_as_the_link_that_failed(world, pool):
+    mandate, ben = await world.as_agent("wang", "ben", {"departments": ["two"]})
+    me = (await world.get(ben, "/v1/me")).json()
+    session = Session(
+        id="ses", subject_id=me["subject_id"], actor_id=me["actor_id"], role="citizen", department=None, level=3,
+        kind="bearer", expires_at=datetime.now(UTC), principal="p", mandate_id=mandate,
+    )  # fmt: skip
+    known = world.sessions
+    desk = Mandates(pool, known._keys, known._settings, known, None, {})
+    with pytest.raises(OutOfScope) as refused:
+        await desk.check(session, Asked(deed="fill", matter=Matter(item="permit")))
+    told = facts.of_refusal(refused.value)
+    assert told is not None
+    assert facts.FACTS[told.code] == ("mandate", "applicant")
+    assert (told.params["mandate"], told.params["why"]) == (mandate, "out_of_scope")
 
 
 async def test_a_period_that_has_not_begun_or_is_over_lets_nobody_act(world, pool):

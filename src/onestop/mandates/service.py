@@ -11,6 +11,7 @@ from onestop.audit import service as audit
 from onestop.crypto import Keys
 from onestop.db import Connection, Pool
 from onestop.errors import FieldError, Forbidden
+from onestop.gateway.facts import fact
 from onestop.gateway.service import Gateway
 from onestop.http import idempotency
 from onestop.http.idempotency import Keyed, Reply
@@ -363,6 +364,11 @@ def refuse(mandate: Mandate, why: rules.Why) -> NoReturn:
     """Raise why an act is not covered, with what somebody needs to have it changed."""
     day = (mandate.ends_at or mandate.valid_until or mandate.begins_at).astimezone(clock.CHINA).date().isoformat()
     begins = mandate.begins_at.astimezone(clock.CHINA).date().isoformat()
-    raise _REFUSALS[why](
+    refusal = _REFUSALS[why](
         begins=begins, ends=day, cases=mandate.scope.most_cases or 0, yuan=f"{(mandate.scope.most_fen or 0) / 100:.2f}"
     )
+    # What the explanation of the request names as the link that failed.
+    refusal.fact = fact(  # type: ignore[attr-defined]  # read by `gateway.facts.of_refusal`
+        "mandate_refused", mandate=mandate.id, kind=mandate.kind, why=why, state=mandate.state, begins=begins, ends=day
+    )
+    raise refusal
