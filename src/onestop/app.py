@@ -161,7 +161,7 @@ async def open_portal(settings: Settings) -> AsyncIterator[FrontDesk]:
 async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     settings, pool, keys, region = parts.settings, parts.pool, parts.keys, parts.settings.region
     sources: dict[str, _Source] = {}
-    hub = Hub(_since(sources), _newest(sources))
+    hub = Hub(_since(sources), _newest(sources), over=parts.sessions.over)
     announce = Announcer(pool, hub)
     overview = Overview(pool, keys, parts.gateway, DataUses(pool, region), region, announce)
     sources["completion"] = _Source(overview.events_since, overview.newest)

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from onestop.gateway import facts
-from onestop.identity.models import Session
+from onestop.http.streams import Hub
+from onestop.identity.models import Identified, Session
 from onestop.identity.service import Sessions
 from onestop.mandates.errors import OutOfScope
 from onestop.mandates.models import Asked, Matter
 from onestop.mandates.service import Mandates
+from tests.http.test_streams import Reader, running
 
 from .conftest import NOTE, NUMBERS, until
 
@@ -178,6 +180,29 @@ async def test_a_session_lasts_no_longer_than_the_mandate(world, pool):
     assert ends <= datetime.now(UTC) + timedelta(seconds=20)
 
 
+async def test_a_stream_of_a_session_that_ended_ends_too(world, pool):
+    mandate, token = await world.as_agent("wang", "ben")
+    session = await world.sessions.resolve(f"Bearer {token}", None)
+    own = await world.sessions.resolve(f"Bearer {world.tokens['ben']}", None)
+    assert not world.sessions.over(session)
+    reader, stays = Reader(), Reader()
+
+    async def nothing(*_):
+        return []
+
+    async with running(Hub(nothing, poll_s=0.02, over=world.sessions.over)) as hub:
+        streams = [
+            asyncio.create_task(hub.serve("case:1", None, one.receive, one.send, whose))
+            for one, whose in ((reader, session), (stays, own))
+        ]
+        await world.move("wang", mandate, "end")
+        async with asyncio.timeout(5):
+            await reader.gone.wait()
+        assert (reader.ended, stays.ended) == (True, False)
+        assert len(hub) == 1
+    await asyncio.gather(*streams)
+
+
 @pytest.mark.parametrize("ender", ["wang", "ben"])
 async def test_either_side_ends_it_and_every_session_under_it_on_every_instance(world, pool, ender):
     mandate, ben = await world.as_agent("wang", "ben")
@@ -199,6 +224,21 @@ async def test_the_giver_sees_who_is_in_and_puts_them_out(world):
     assert seen[0]["id"] not in str((await world.get("chen", "/v1/me/sessions")).json())
     assert (await world.send("wang", "DELETE", f"/v1/me/sessions/{seen[0]['id']}")).status_code == 204
     assert code(await world.get(ben, "/v1/me")) == (401, "auth.required")
+
+
+async def test_who_signs_in_anew_in_a_browser_that_acts_leaves_nothing_behind(world, pool):
+    mandate = await world.given("wang", "ben")
+    wang = (await world.get("wang", "/v1/me")).json()["subject_id"]
+    number, name = NUMBERS["ben"]
+    ben = Identified(number_type="citizen_id", number=number, name=name, level=3)
+    cookie, own = await world.sessions.open_cookie(ben, provider="test")
+    async with pool.acquire() as db, db.transaction():
+        acting, _ = await world.sessions.acting.open(db, own, wang, mandate, timedelta(minutes=5))
+    assert (await world.sessions.resolve(None, acting)).mandate_id == mandate
+    fresh, _ = await world.sessions.open_cookie(ben, provider="test", replaces=acting)
+    assert await world.sessions.resolve(None, acting) is None
+    assert await world.sessions.resolve(None, cookie) is None
+    assert await world.sessions.resolve(None, fresh) is not None
 
 
 async def test_ones_own_affairs_are_closed_to_who_acts_for_another(world):

@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from onestop import clock
 from onestop.audit import service as audit
 from onestop.crypto import Keys
 from onestop.db import Connection, Db, Pool
@@ -194,8 +195,6 @@ class Sessions:
         session = await self._open(who, provider, sha256(secret.encode()).digest(), id_token, rules.SESSION_LIFE)
         if replaces:
             replaced = await store.revoke_cookie(self._pool, self._region, sha256(replaces.encode()).digest())
-            for one in list(replaced):
-                replaced += await store.revoke_opened_from(self._pool, self._region, one)
             self.forget(replaced)
         return secret, session
 
@@ -229,6 +228,10 @@ class Sessions:
             ends = await store.insert_session(db, new)
             await self._record(db, "session.opened", subject_id, new.id, {"kind": new.kind, "provider": provider})
         return opened(new, ends)
+
+    def over(self, session: Session) -> bool:
+        """Tell whether a session that was live has ended, as far as this process knows: at most two seconds late."""
+        return session.id in self._revoked or session.expires_at <= clock.real_now()
 
     # ---- ending
 

@@ -310,13 +310,16 @@ async def renew_cookie(db: Db, region: str, session_id: str, token_hash: bytes) 
 
 
 REVOKE_COOKIE = """
-    UPDATE sessions SET revoked_at = now() WHERE region = $1 AND token_hash = $2 AND revoked_at IS NULL
-    RETURNING id
+    UPDATE sessions s SET revoked_at = now()
+      FROM sessions c
+     WHERE c.region = $1 AND c.token_hash = $2 AND s.region = $1 AND s.revoked_at IS NULL
+       AND (s.id = c.id OR s.id = c.opened_from OR s.opened_from IN (c.id, c.opened_from))
+    RETURNING s.id
 """
 
 
 async def revoke_cookie(db: Db, region: str, token_hash: bytes) -> list[str]:
-    """End the session of a cookie that is about to be replaced, and return its id."""
+    """End the session of a cookie that is about to be replaced, with the one it was opened from or that hang on it."""
     return [row["id"] for row in await db.fetch(REVOKE_COOKIE, region, token_hash)]
 
 
