@@ -15,6 +15,7 @@ from onestop.audit import routes as audit_routes
 from onestop.audit.anchors import AnchorKey
 from onestop.audit.service import DataUses
 from onestop.cases import routes as case_routes
+from onestop.cases import routes_window as window_routes
 from onestop.cases import service as cases
 from onestop.certificates import routes as certificate_routes
 from onestop.errors import OnestopError
@@ -42,6 +43,7 @@ from onestop.identity.service_refresh import AppSessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
 from onestop.identity.throttles import Throttles
 from onestop.items import routes as item_routes
+from onestop.mandates import routes as mandate_routes
 from onestop.onboarding import drift
 from onestop.onboarding import routes as onboarding_routes
 from onestop.onboarding import routes_lines as onboarding_lines
@@ -92,7 +94,7 @@ async def open_portal(settings: Settings) -> AsyncIterator[FrontDesk]:
 async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     settings, pool, keys, region = parts.settings, parts.pool, parts.keys, parts.settings.region
     sources: dict[str, _Source] = {}
-    hub = Hub(_since(sources), _newest(sources))
+    hub = Hub(_since(sources), _newest(sources), over=parts.sessions.over)
     announce = Announcer(pool, hub)
     overview = Overview(pool, keys, parts.gateway, DataUses(pool, region), region, announce)
     sources["completion"] = _Source(overview.events_since, overview.newest)
@@ -124,6 +126,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "app_sessions": apps,
         "token_desk": TokenDesk(parts.sessions, apps, settings, _find_person(settings), throttles),
         "overview": overview,
+        "mandates": parts.mandates,
         "exchange": Exchange(pool, parts.gateway, parts.sessions, parts.traces, region),
         "importer": Importer(),
         "office": parts.office,
@@ -138,12 +141,14 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *identity_routes.CONTROLLERS,
             *provider_routes.CONTROLLERS,
             *routes_clients.CONTROLLERS,
+            *mandate_routes.CONTROLLERS,
             *gateway_routes.CONTROLLERS,
             *import_routes.CONTROLLERS,
             *routes_pull.CONTROLLERS,
             *routes_ops.CONTROLLERS,
             *item_routes.CONTROLLERS,
             *case_routes.CONTROLLERS,
+            *window_routes.CONTROLLERS,
             *certificate_routes.CONTROLLERS,
             *audit_routes.CONTROLLERS,
             *exchange_routes.CONTROLLERS,

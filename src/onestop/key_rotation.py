@@ -14,13 +14,21 @@ from onestop.db import Pool
 from onestop.errors import OnestopError
 from onestop.gateway import service_reseal as gateway
 from onestop.identity import service_reseal as identity
+from onestop.mandates import service_reseal as mandates
 from onestop.overview import service_reseal as overview
 from onestop.resealing import reseal
 
 log = structlog.get_logger(__name__)
 
 # What lives for days at most is not here: sign-ins, sessions, completions, idempotent answers, cookies of forms.
-SEALED: Final = (*identity.SEALED, *gateway.SEALED, *cases.SEALED, *certificates.SEALED, *overview.SEALED)
+SEALED: Final = (
+    *identity.SEALED,
+    *gateway.SEALED,
+    *cases.SEALED,
+    *certificates.SEALED,
+    *mandates.SEALED,
+    *overview.SEALED,
+)
 
 _LOOK_EVERY_S: Final = 5.0
 _AGAIN_AFTER_S: Final = 60.0  # by then no process seals with the key before

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from onestop import embedded, key_rotation, migrate
-from onestop.cases.office import Office
+from onestop.cases.office import Office, departments_of
 from onestop.crypto import Keys
 from onestop.db import Pool, open_pool
 from onestop.gateway.explain import TraceLog
@@ -14,6 +14,7 @@ from onestop.gateway.registry import Registry
 from onestop.gateway.service import Gateway
 from onestop.identity.service import Sessions
 from onestop.items.service import load as load_items
+from onestop.mandates.service import Mandates
 from onestop.resources import shipped
 from onestop.settings import Settings
 
@@ -27,7 +28,11 @@ class Parts:
         self.traces = TraceLog(pool, settings.region)
         catalogue = load_items([settings.items_dir] if settings.items_dir else [])
         people, learn = self.sessions.person, self.sessions.learn
-        self.office = Office(settings, keys, pool, gateway, catalogue, people, traces=self.traces, learn=learn)
+        matters = {code: departments_of(catalogue, code) for code in catalogue.items}
+        self.mandates = Mandates(pool, keys, settings, self.sessions, gateway, matters)
+        self.office = Office(
+            settings, keys, pool, gateway, catalogue, people, traces=self.traces, learn=learn, mandates=self.mandates
+        )
 
 
 @asynccontextmanager

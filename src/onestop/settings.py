@@ -45,7 +45,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     client_certificate_header: str | None = None  # in which a proxy tells a caller's certificate; None: no proxy does
     trusted_proxies: tuple[str, ...] = ()  # CIDRs whose certificate header and X-Forwarded-For are believed
 
-
     def proxies(self) -> list[IPv4Network | IPv6Network]:
         """Return the networks of the proxies that are believed.
 

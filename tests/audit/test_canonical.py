@@ -85,10 +85,11 @@ async def rows_of(pool):
 
 def leaf_of_act(row) -> bytes:
     named = ("region", "id", "actor", "subject", "action", "object", "trace_id")
-    told = canonical.of_act(*(row[name] for name in named), canonical.sorted_json(row["detail"]))
+    under = (row["mandate"], row["beneficiary"])
+    told = canonical.of_act(*(row[name] for name in named), canonical.sorted_json(row["detail"]), *under)
     return canonical.leaf(told, row["at"])
 
 
 def leaf_of_use(row) -> bytes:
-    named = ("region", "id", "subject", "actor", "object", "trace_id", "content")
+    named = ("region", "id", "subject", "actor", "object", "trace_id", "content", "mandate", "beneficiary")
     return canonical.leaf(canonical.of_use(*(row[name] for name in named)), row["at"])

@@ -152,7 +152,7 @@ def test_the_statement_takes_as_many_columns_as_it_is_given():
     import re
 
     places = {int(place) for place in re.findall(r"\$(\d+)", store_opening.INSERT_OPENINGS)}
-    assert places == set(range(1, 59))
+    assert places == set(range(1, 61))
     assert msgspec.structs.fields(store_opening.Opening)
 
 

@@ -51,6 +51,7 @@ def _submit(operation: str, person: str, *, later: bool = False) -> list[Case]:
 CASES: dict[str, list[Case]] = {
     "gongan": [
         *_query("household"),
+        *_query("guardianship", CHEN),
         *_submit("register_birth", "mother_id"),
         Case("birth_by_key", "ok", {"key": "eff-register_birth-1"}),
         Case("birth_by_key", "not_found", {"key": "eff-none"}),
@@ -78,7 +79,7 @@ CASES: dict[str, list[Case]] = {
         Case("by_serial", "ok", {"key": "eff-enrol_resident-1"}),
         Case("by_serial", "not_found", {"key": "eff-none"}),
     ],
-    "shichang": _query("business", CHEN),
+    "shichang": [*_query("business", CHEN), *_query("representation", CHEN)],
     "shuiwu": _query("tax"),
     "minzheng": _query("marriage"),
     "jiaoyu": _query("education"),

@@ -24,6 +24,7 @@ def everybody_named() -> list[str]:
     for person in people.people():
         if person.facts.household:
             numbers += [m.id_number for m in person.facts.household.members]
+        numbers += [ward.id_number for ward in person.facts.wards]
         numbers += [study.student_id for study in person.facts.studies or ()]
     return sorted(set(numbers))
 

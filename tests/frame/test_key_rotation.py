@@ -48,6 +48,11 @@ ROWS = {
         VALUES ('990100', 'cert_1', '1', 'completion', 'case_1', 's', $1, '', '', '')""",
         {"body": "certificates.body:cert_1"},
     ),
+    "mandates": (
+        """INSERT INTO mandates (region, id, kind, principal, actor, state, scope, level, begins_at, told)
+        VALUES ('990100', 'mdt_1', 'agent', 's', 't', 'offered', '{}', 2, now(), $1)""",
+        {"told": "mandates.told:mdt_1"},
+    ),
     "use_challenges": (
         """INSERT INTO use_challenges (region, id, use_id, subject, department, state, due_on, reason, answer)
         VALUES ('990100', 'chl_1', 'use_1', 's', 'd', 'upheld', '2026-01-01', $1, $2)""",
@@ -69,7 +74,7 @@ async def seeded(pool, keys):
     """One row of everything that is sealed for years; returns how to look whether all of it can be read."""
     await pool.execute(
         "TRUNCATE subjects, subject_department_ids, cases, case_steps, effects, adapter_secrets, certificates, "
-        "signing_keys, use_challenges"
+        "signing_keys, use_challenges, mandates"
     )
     subjects = Subjects(pool, keys, REGION)
     await subjects.learn(await subjects.read(await subjects.know(LIN)), {"gongan": "P-4711"})
@@ -102,7 +107,7 @@ OTHER_BYTES = {
     "authorization_codes", "authorization_requests", "clients", "refresh_tokens", "used_proofs",
     "adapter_moves", "adapter_versions", "audit_entries", "audit_leaves", "audit_nodes", "completion_parts",
     "completions", "conformance_runs", "data_uses", "idempotency_keys", "machine_keys", "refresh_families",
-    "sessions", "sign_in_flows", "sign_in_tries", "trace_shares",
+    "sessions", "sign_in_flows", "sign_in_tries", "trace_shares", "window_visits",
 }  # fmt: skip
 
 

@@ -153,6 +153,7 @@ BROKEN: dict[str, list[tuple[str, str]]] = {
     "ADP-142": [
         (changed(('path = "/query"', 'path = "/query"\nrequest.query = { no = "subject.ids.bureau" }')), "request"),
     ],
+    "ADP-143": [(asking('mandate = "guardian"'), "mandate")],
     "ADP-080": [
         (above('[always]\nheaders = { X-Token = "plainpassword" }'), "X-Token"),
         (with_auth(SIGNED.replace("{timestamp}", "3f786850e387550fdab836ed7e6dc881de23001b{timestamp}")), "base"),

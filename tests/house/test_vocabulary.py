@@ -8,6 +8,7 @@ import pytest
 from house.pages import DOCS, ROOT, rows, section
 from onestop.cases import models as cases
 from onestop.gateway import models as gateway
+from onestop.mandates import models as mandates
 from onestop.onboarding import models as onboarding
 from onestop.overview import views_data_use
 
@@ -24,6 +25,7 @@ STATES = {
     "Run states": onboarding.RunState,
     "Agreement states": onboarding.AgreementState,
     "Challenge states": views_data_use.ChallengeState,
+    "Mandate states": mandates.MandateState,
 }
 
 

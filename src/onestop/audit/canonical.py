@@ -10,28 +10,33 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _json = msgspec.json.Encoder()
 _sorted = msgspec.json.Encoder(order="sorted")
 
 
-class _Act(msgspec.Struct, frozen=True):
-    # In order of name: so it is written.
+class _Act(msgspec.Struct, frozen=True, kw_only=True):
+    # In order of name: so it is written. What has a default came later: it is left out where it is not told.
     action: str
     actor: str
+    beneficiary: str | UnsetType = UNSET
     detail: msgspec.Raw
     id: str
+    mandate: str | UnsetType = UNSET
     object: str | None
     region: str
     subject: str | None
     trace_id: str | None
 
 
-class _Use(msgspec.Struct, frozen=True):
-    # In order of name: so it is written.
+class _Use(msgspec.Struct, frozen=True, kw_only=True):
+    # In order of name: so it is written. What has a default came later: it is left out where it is not told.
     actor: str
+    beneficiary: str | UnsetType = UNSET
     id: str
+    mandate: str | UnsetType = UNSET
     object: str | None
     region: str
     subject: str
@@ -53,16 +58,34 @@ def of_act(
     object: str | None,
     trace_id: str | None,
     detail: str,
+    mandate: str | None = None,
+    beneficiary: str | None = None,
 ) -> bytes:
     """Return the bytes of an act; `detail` is JSON as `sorted_json` writes it."""
-    return _json.encode(_Act(action, actor, msgspec.Raw(detail), id, object, region, subject, trace_id))
+    act = _Act(
+        action=action, actor=actor, beneficiary=beneficiary or UNSET, detail=msgspec.Raw(detail), id=id,
+        mandate=mandate or UNSET, object=object, region=region, subject=subject, trace_id=trace_id,
+    )  # fmt: skip
+    return _json.encode(act)
 
 
 def of_use(
-    region: str, id: str, subject: str, actor: str, object: str | None, trace_id: str | None, content: str
+    region: str,
+    id: str,
+    subject: str,
+    actor: str,
+    object: str | None,
+    trace_id: str | None,
+    content: str,
+    mandate: str | None = None,
+    beneficiary: str | None = None,
 ) -> bytes:
     """Return the bytes of a use of data; `content` is JSON as it stands in the row."""
-    return _json.encode(_Use(actor, id, object, region, subject, trace_id, msgspec.Raw(content)))
+    use = _Use(
+        actor=actor, beneficiary=beneficiary or UNSET, id=id, mandate=mandate or UNSET, object=object, region=region,
+        subject=subject, trace_id=trace_id, uses=msgspec.Raw(content),
+    )  # fmt: skip
+    return _json.encode(use)
 
 
 def digest(entry: bytes) -> bytes:

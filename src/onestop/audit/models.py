@@ -27,4 +27,6 @@ class DataUse(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
     object: str | None = None
     trace_id: str | None = None
+    mandate: str | None = None  # under which the actor acted; None: for themselves, or an office
+    beneficiary: str | None = None  # who gains; None: the subject
     uses: list[Use]

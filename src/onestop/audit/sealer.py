@@ -40,9 +40,10 @@ def canonical_entry(region: str, row: EntryRow) -> bytes:
     content = row.content
     if content is None:  # out of jsonb, which keeps neither order nor spaces
         content = canonical.sorted_json(msgspec.json.decode(row.decoded or "null"))
+    about = (row.object, row.trace_id, content, row.mandate, row.beneficiary)
     if row.action is None:
-        return canonical.of_use(region, row.id, row.subject or "", row.actor, row.object, row.trace_id, content)
-    return canonical.of_act(region, row.id, row.actor, row.subject, row.action, row.object, row.trace_id, content)
+        return canonical.of_use(region, row.id, row.subject or "", row.actor, *about)
+    return canonical.of_act(region, row.id, row.actor, row.subject, row.action, *about)
 
 
 class Sealer:

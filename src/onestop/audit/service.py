@@ -25,17 +25,24 @@ async def record(
     trace_id: str | None = None,
     detail: Mapping[str, Any] | None = None,
     uses: Sequence[str] = (),
+    mandate: str | None = None,
+    beneficiary: str | None = None,
 ) -> None:
     """Write that `actor` did `action`, in the caller's transaction; `detail` never holds personal data.
+
+    `mandate` is under which the actor acts for the subject; `beneficiary` is who gains, None where that is the subject.
 
     `uses` are the uses of the subject's data that the act leads to, as `data_used` takes them.
     """
     entry = entry_row(
         region, canonical.sorted_json(detail or {}), actor=actor, action=action, subject=subject, object=object,
-        trace_id=trace_id,
+        trace_id=trace_id, mandate=mandate, beneficiary=beneficiary,
     )  # fmt: skip
     if uses and subject is not None:
-        use = use_row(region, uses, subject=subject, actor=actor, object=object, trace_id=trace_id)
+        use = use_row(
+            region, uses, subject=subject, actor=actor, object=object, trace_id=trace_id, mandate=mandate,
+            beneficiary=beneficiary,
+        )  # fmt: skip
         await store.insert_entry_and_data_use(db, region, entry, use)
     else:
         await store.insert_entry(db, region, entry)
@@ -50,13 +57,18 @@ async def data_used(
     actor: str,
     object: str | None = None,
     trace_id: str | None = None,
+    mandate: str | None = None,
+    beneficiary: str | None = None,
 ) -> None:
     """Write whose data was read or given, by and to whom and on what basis, in the caller's transaction.
 
     `uses` are entries as JSON; where there are none nothing is written.
     """
     if uses:
-        row = use_row(region, uses, subject=subject, actor=actor, object=object, trace_id=trace_id)
+        row = use_row(
+            region, uses, subject=subject, actor=actor, object=object, trace_id=trace_id, mandate=mandate,
+            beneficiary=beneficiary,
+        )  # fmt: skip
         await store.insert_data_use(db, region, row)
 
 
@@ -69,23 +81,33 @@ def entry_row(
     subject: str | None,
     object: str | None,
     trace_id: str | None,
+    mandate: str | None = None,
+    beneficiary: str | None = None,
 ) -> tuple[Any, ...]:
-    """Return an act as a row: id, actor, subject, action, object, trace, detail, digest.
+    """Return an act as a row: id, actor, subject, action, object, trace, detail, digest, mandate, beneficiary.
 
     `detail` is JSON with its members in order of name and nothing between them.
     """
     id_ = new_id("aud")
-    digest = canonical.digest(canonical.of_act(region, id_, actor, subject, action, object, trace_id, detail))
-    return (id_, actor, subject, action, object, trace_id, detail, digest)
+    whole = canonical.of_act(region, id_, actor, subject, action, object, trace_id, detail, mandate, beneficiary)
+    return (id_, actor, subject, action, object, trace_id, detail, canonical.digest(whole), mandate, beneficiary)
 
 
 def use_row(
-    region: str, uses: Sequence[str], *, subject: str, actor: str, object: str | None, trace_id: str | None
+    region: str,
+    uses: Sequence[str],
+    *,
+    subject: str,
+    actor: str,
+    object: str | None,
+    trace_id: str | None,
+    mandate: str | None = None,
+    beneficiary: str | None = None,
 ) -> tuple[Any, ...]:
-    """Return a row of uses: id, subject, actor, object, trace, content, digest."""
+    """Return a row of uses: id, subject, actor, object, trace, content, digest, mandate, beneficiary."""
     id_, content = new_id("use"), f"[{','.join(uses)}]"
-    digest = canonical.digest(canonical.of_use(region, id_, subject, actor, object, trace_id, content))
-    return (id_, subject, actor, object, trace_id, content, digest)
+    whole = canonical.of_use(region, id_, subject, actor, object, trace_id, content, mandate, beneficiary)
+    return (id_, subject, actor, object, trace_id, content, canonical.digest(whole), mandate, beneficiary)
 
 
 def use_entry(use: Use) -> str:
@@ -107,6 +129,15 @@ async def own_data_use(db: Db, region: str, subject: str, id: str) -> DataUse | 
     return None if row is None else _shown(row)
 
 
+async def uses_under(db: Db, region: str, mandate: str, *, before: str | None = None, limit: int = 50) -> list[DataUse]:
+    """Return what was read or given away under a mandate, newest first; at most `limit` (200).
+
+    The caller has checked that the reader is one of its parties.
+    """
+    rows = await store.uses_under(db, region, mandate, before, max(1, min(limit, 200)))
+    return [_shown(row) for row in rows]
+
+
 def _shown(row: store.UseRow) -> DataUse:
     return DataUse(
         id=row.id,
@@ -115,6 +146,8 @@ def _shown(row: store.UseRow) -> DataUse:
         actor=row.actor,
         object=row.object,
         trace_id=row.trace_id,
+        mandate=row.mandate,
+        beneficiary=row.beneficiary,
         uses=_uses_in.decode(row.content),
     )
 
@@ -127,13 +160,21 @@ class DataUses:
         self._writer: GroupWriter[tuple[object, ...], None] = GroupWriter(self._write)
 
     async def note(
-        self, uses: Sequence[str], *, subject: str, actor: str, object: str | None = None, trace_id: str | None = None
+        self,
+        uses: Sequence[str],
+        *,
+        subject: str,
+        actor: str,
+        object: str | None = None,
+        trace_id: str | None = None,
+        mandate: str | None = None,
     ) -> None:
         """Return once it is on record whose data was read; `uses` are entries as JSON, nothing where there are none."""
         if uses:
-            await self._writer.put(
-                use_row(self._region, uses, subject=subject, actor=actor, object=object, trace_id=trace_id)
+            row = use_row(
+                self._region, uses, subject=subject, actor=actor, object=object, trace_id=trace_id, mandate=mandate
             )
+            await self._writer.put(row)
 
     async def _write(self, rows: Sequence[tuple[object, ...]]) -> list[None]:
         await store.insert_data_uses(self._pool, self._region, rows)

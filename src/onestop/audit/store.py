@@ -23,13 +23,15 @@ class UseRow(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
     object: str | None = None
     trace_id: str | None = None
+    mandate: str | None = None
+    beneficiary: str | None = None
     content: str  # JSON
 
 
 INSERT_ENTRY = r"""
-    INSERT INTO audit_entries (region, id, actor, subject, action, object, trace_id, detail, leaf)
+    INSERT INTO audit_entries (region, id, actor, subject, action, object, trace_id, detail, leaf, mandate, beneficiary)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb,
-            sha256('\x00'::bytea || $9::bytea || int8send((extract(epoch FROM now()) * 1000000)::bigint)))
+            sha256('\x00'::bytea || $9::bytea || int8send((extract(epoch FROM now()) * 1000000)::bigint)), $10, $11)
 """
 
 
@@ -39,9 +41,9 @@ async def insert_entry(db: Db, region: str, entry: Row) -> None:
 
 
 INSERT_DATA_USE = r"""
-    INSERT INTO data_uses (region, id, subject, actor, object, trace_id, content, leaf)
+    INSERT INTO data_uses (region, id, subject, actor, object, trace_id, content, leaf, mandate, beneficiary)
     VALUES ($1, $2, $3, $4, $5, $6, $7,
-            sha256('\x00'::bytea || $8::bytea || int8send((extract(epoch FROM now()) * 1000000)::bigint)))
+            sha256('\x00'::bytea || $8::bytea || int8send((extract(epoch FROM now()) * 1000000)::bigint)), $9, $10)
 """
 
 
@@ -53,13 +55,14 @@ async def insert_data_use(db: Db, region: str, use: Row) -> None:
 # One round trip where an act and the uses it leads to are written together.
 INSERT_ENTRY_AND_DATA_USE = r"""
     WITH act AS (
-        INSERT INTO audit_entries (region, id, actor, subject, action, object, trace_id, detail, leaf)
+        INSERT INTO audit_entries (region, id, actor, subject, action, object, trace_id, detail, leaf, mandate,
+                                   beneficiary)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb,
-                sha256('\x00'::bytea || $9::bytea || int8send((extract(epoch FROM now()) * 1000000)::bigint)))
+                sha256('\x00'::bytea || $9::bytea || int8send((extract(epoch FROM now()) * 1000000)::bigint)), $10, $11)
     )
-    INSERT INTO data_uses (region, id, subject, actor, object, trace_id, content, leaf)
-    VALUES ($1, $10, $11, $12, $13, $14, $15,
-            sha256('\x00'::bytea || $16::bytea || int8send((extract(epoch FROM now()) * 1000000)::bigint)))
+    INSERT INTO data_uses (region, id, subject, actor, object, trace_id, content, leaf, mandate, beneficiary)
+    VALUES ($1, $12, $13, $14, $15, $16, $17,
+            sha256('\x00'::bytea || $18::bytea || int8send((extract(epoch FROM now()) * 1000000)::bigint)), $19, $20)
 """
 
 
@@ -69,11 +72,12 @@ async def insert_entry_and_data_use(db: Db, region: str, entry: Row, use: Row) -
 
 
 INSERT_DATA_USES = r"""
-    INSERT INTO data_uses (region, id, subject, actor, object, trace_id, content, leaf)
+    INSERT INTO data_uses (region, id, subject, actor, object, trace_id, content, leaf, mandate, beneficiary)
     SELECT $1, i, s, a, o, t, c,
-           sha256('\x00'::bytea || d || int8send((extract(epoch FROM now()) * 1000000)::bigint))
-      FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[])
-           AS x(i, s, a, o, t, c, d)
+           sha256('\x00'::bytea || d || int8send((extract(epoch FROM now()) * 1000000)::bigint)), m, b
+      FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::text[],
+                  $10::text[])
+           AS x(i, s, a, o, t, c, d, m, b)
 """
 
 
@@ -84,7 +88,7 @@ async def insert_data_uses(db: Db, region: str, rows: Sequence[Row]) -> int:
 
 # A person sees the uses of their own data only. Rows of before `content` have `uses`.
 SELECT_OWN_DATA_USES = """
-    SELECT id, at, subject, actor, object, trace_id, coalesce(content, uses::text) AS content
+    SELECT id, at, subject, actor, object, trace_id, coalesce(content, uses::text) AS content, mandate, beneficiary
       FROM data_uses
      WHERE region = $1 AND subject = $2 AND ($3::text IS NULL OR id < $3)
      ORDER BY id DESC
@@ -98,7 +102,7 @@ async def own_data_uses(db: Db, region: str, subject: str, before: str | None, l
 
 
 SELECT_OWN_DATA_USE = """
-    SELECT id, at, subject, actor, object, trace_id, coalesce(content, uses::text) AS content
+    SELECT id, at, subject, actor, object, trace_id, coalesce(content, uses::text) AS content, mandate, beneficiary
       FROM data_uses
      WHERE region = $1 AND subject = $2 AND id = $3
 """
@@ -107,3 +111,18 @@ SELECT_OWN_DATA_USE = """
 async def own_data_use(db: Db, region: str, subject: str, id: str) -> UseRow | None:
     """Return one of a person's uses, or None."""
     return await one(db, UseRow, SELECT_OWN_DATA_USE, region, subject, id)
+
+
+# Both parties of a mandate may see what was used under it; whether the reader is one is the mandate's room's to say.
+SELECT_USES_UNDER = """
+    SELECT id, at, subject, actor, object, trace_id, coalesce(content, uses::text) AS content, mandate, beneficiary
+      FROM data_uses
+     WHERE region = $1 AND mandate = $2 AND ($3::text IS NULL OR id < $3)
+     ORDER BY id DESC
+     LIMIT $4
+"""
+
+
+async def uses_under(db: Db, region: str, mandate: str, before: str | None, limit: int) -> list[UseRow]:
+    """Return what was read or given away under a mandate, newest first, older than the entry `before`."""
+    return await many(db, UseRow, SELECT_USES_UNDER, region, mandate, before, limit)

@@ -34,6 +34,8 @@ class EntryRow(msgspec.Struct, frozen=True, kw_only=True):
     object: str | None
     trace_id: str | None
     content: str | None  # of a use, to the byte
+    mandate: str | None = None  # under which the actor acted
+    beneficiary: str | None = None  # who gains; None: the subject
     decoded: str | None  # detail of an act, uses of an old use: out of jsonb
 
 
@@ -102,10 +104,11 @@ async def unsealed(db: Db, region: str, since: int, limit: int) -> list[NewLeaf]
 
 
 SELECT_ENTRIES = """
-    SELECT id, at, actor, subject, action, object, trace_id, NULL AS content, detail::text AS decoded
+    SELECT id, at, actor, subject, action, object, trace_id, NULL AS content, detail::text AS decoded, mandate,
+           beneficiary
       FROM audit_entries WHERE region = $1 AND id = ANY($2::text[])
     UNION ALL
-    SELECT id, at, actor, subject, NULL, object, trace_id, content, uses::text
+    SELECT id, at, actor, subject, NULL, object, trace_id, content, uses::text, mandate, beneficiary
       FROM data_uses WHERE region = $1 AND id = ANY($2::text[])
      LIMIT 100000
 """

@@ -1,13 +1,14 @@
 """How the case room can fail.
 
 NotFound   CaseUnknown · TaskUnknown · OperationUnknown
-Conflict   CaseClosed · NotDraft · NotCorrecting · TaskAnswered · NothingToSend
-Stale      VersionStale
+Conflict   CaseClosed · NotDraft · NotCorrecting · TaskAnswered · NothingToSend · CodeMissing
+Stale      VersionStale · ContentChanged
 Invalid    FormInvalid · DeclarationMissing
-Forbidden  NotTheDesk
+Forbidden  NotTheDesk · CodeWrong · VisitorNameDiffers
+TooMany    TooManyVisits
 """
 
-from onestop.errors import Conflict, Forbidden, Invalid, NotFound, Stale
+from onestop.errors import Conflict, Forbidden, Invalid, NotFound, Stale, TooMany
 
 
 class CaseUnknown(NotFound):
@@ -86,3 +87,38 @@ class NotTheDesk(Forbidden):
     """Only a clerk or department officer with a desk does this."""
 
     code = "task.not_the_desk"
+
+
+class CodeMissing(Conflict):
+    """There is no code to confirm with: none was made, it is over or used, or its attempts are."""
+
+    code = "window.code_missing"
+    who_acts = "clerk"
+
+
+class CodeWrong(Forbidden):
+    """It is not the code that was told at the window."""
+
+    code = "window.code_wrong"
+    who_acts = "applicant"
+
+
+class ContentChanged(Stale):
+    """The draft says something else than when the code was made."""
+
+    code = "window.content_changed"
+    who_acts = "clerk"
+
+
+class VisitorNameDiffers(Forbidden):
+    """The number is known under another name than the clerk typed."""
+
+    code = "window.name_differs"
+    who_acts = "clerk"
+
+
+class TooManyVisits(TooMany):
+    """The clerk began for as many people within an hour as one may."""
+
+    code = "window.too_many"
+    who_acts = "clerk"

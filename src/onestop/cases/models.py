@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from onestop.mandates.models import Represented
+
 CaseState = Literal["draft", "submitted", "in_progress", "correcting", "decided", "withdrawn"]
 CaseOutcome = Literal["granted", "partly", "denied"]
 StepState = Literal[
@@ -32,6 +34,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     answers: dict[str, Answer]  # by field code
     number: str  # the applicant's, for departments that ask for it
     name: str
+    acting: Represented | None = None  # who submitted it for the applicant, for departments that are told
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +55,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     due_on: date | None = None
     decided_at: datetime | None = None
     trace_id: str | None = None
+    mandate: str | None = None  # under which it was opened; None: by the subject
+    beneficiary: str | None = None  # who gains by it; None: the subject
 
 
 class CaseBrief(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +109,8 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     by_whom: str
     step: str | None = None
     data: dict[str, Any] = {}
+    actor: str | None = None  # the person who did it; None: a department or onestop
+    mandate: str | None = None  # under which they did
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +122,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     by_whom: str
     step: str | None = None
     data: dict[str, Any] = {}
+    actor: str | None = None
+    mandate: str | None = None
 
 
 class NewTask(msgspec.Struct, frozen=True, kw_only=True):

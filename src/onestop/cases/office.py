@@ -11,7 +11,7 @@ from onestop.cases.streams import CaseStreams
 from onestop.cases.writer import Writer
 from onestop.certificates.service import Issuer
 from onestop.crypto import Keys
-from onestop.db import Pool
+from onestop.db import Connection, Pool
 from onestop.directory.models import Calendar, Department, Directory
 from onestop.directory.rules import due_on, working_days_between
 from onestop.directory.service import calendar as national_calendar
@@ -22,9 +22,12 @@ from onestop.gateway.fanout import Gathered, Person
 from onestop.gateway.manifest import Manifest
 from onestop.gateway.models import Ask
 from onestop.gateway.service import Gateway
-from onestop.identity.models import Subject
+from onestop.identity.models import Session, Subject
+from onestop.items.models import Item
 from onestop.items.ready import ReadyItem
 from onestop.items.service import Catalogue
+from onestop.mandates.models import Asked, Deed, Matter, Represented
+from onestop.mandates.service import Mandates
 from onestop.settings import Settings
 from onestop.texts import Language, text
 
@@ -83,6 +86,7 @@ class Office:
         traces: TraceLog | None = None,
         learn: Learn | None = None,
         calendar: Calendar | None = None,
+        mandates: Mandates | None = None,
     ) -> None:
         self.settings = settings
         self.region = settings.region
@@ -94,6 +98,7 @@ class Office:
         self.people = people
         self.traces = traces
         self.learn = learn
+        self.mandates = mandates  # None: nobody acts for anybody here
         self.calendar = calendar or national_calendar()
         self.directory = departments(gateway.manifests)
         gateway.on_swap.append(self._swapped)
@@ -101,7 +106,7 @@ class Office:
         self.serials = Serials(pool)
         self.issuer = Issuer(pool, keys)
         self.writer = Writer(pool, self.region)
-        streams = CaseStreams(pool, self.region)
+        streams = CaseStreams(pool, self.region, self.sees)
         self.events_since, self.newest, self.authorise_stream = streams.since, streams.newest, streams.authorise
         self._authorities: dict[tuple[str, str], Authority] = {}
         self._due: dict[tuple[date, int], date] = {}
@@ -154,6 +159,43 @@ class Office:
             found = self._left[key] = working_days_between(today, due, self.calendar)
         return found
 
+    def matter(self, item: str) -> Matter:
+        """Return what a mandate has to cover for one item: the item, or every department that handles it."""
+        return Matter(item=item, departments=departments_of(self.catalogue, item))
+
+    async def sees(self, session: Session, item: str) -> bool:
+        """Tell whether cases of an item are to be seen in a session; who acts for somebody sees what is covered."""
+        if session.mandate_id is None:
+            return True
+        return self.mandates is not None and await self.mandates.sees(session, self.matter(item))
+
+    async def permit(self, session: Session, deed: Deed, item: str | None) -> None:
+        """Let the session's act on an item pass; None: an item that need not be known for one's own case.
+
+        Raises:
+            Forbidden: the mandate does not cover it, or the person is too young; the leaf says which.
+        """
+        if self.mandates is None:
+            return
+        if item is None:
+            await self.mandates.check(session, Asked(deed=deed))
+            return
+        fee_fen = self.catalogue.get(item).spec.fee_fen if deed == "submit" else 0
+        await self.mandates.check(session, Asked(deed=deed, matter=self.matter(item), fee_fen=fee_fen))
+
+    async def represented(self, session: Session) -> Represented | None:
+        """Return who acts in a session for its subject; None: the subject themselves."""
+        return None if self.mandates is None else await self.mandates.represented(session)
+
+    async def spend(self, db: Connection, session: Session, item: Item) -> None:
+        """Count a submission against the mandate it is made under, in the caller's transaction.
+
+        Raises:
+            LimitReached, NotLive: the mandate allows no more.
+        """
+        if self.mandates is not None:
+            await self.mandates.spend(db, session, item.fee_fen)
+
     def is_desk(self, adapter: str) -> bool:
         """Tell whether a department answers at onestop's own desk."""
         manifest = self.gateway.manifests.get(adapter)
@@ -195,6 +237,12 @@ class Office:
             return Authority(self.directory.name(ask.adapter, lang), "")
         basis = spec.basis
         return Authority(self.directory.name(ask.adapter, lang), basis.en if lang == "en" else basis.zh)
+
+
+def departments_of(catalogue: Catalogue, item: str) -> frozenset[str]:
+    """Return the departments that handle an item; empty for one that is not offered."""
+    ready = catalogue.items.get(item)
+    return frozenset() if ready is None else frozenset(part.adapter for part in ready.spec.components)
 
 
 def departments(manifests: Mapping[str, Manifest]) -> Directory:

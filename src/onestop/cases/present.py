@@ -125,6 +125,7 @@ def event_view(office: Office, ready: ReadyItem, event: Event, steps: Mapping[st
         at=event.at,
         type=event.type,
         by=event.by_whom,
+        mandate=event.mandate,
         step=event.step,
         means=means,
         you_do=you_do,

@@ -9,8 +9,13 @@ from onestop.http import idempotency
 from onestop.http.idempotency import Keyed, Reply
 
 
-async def once(office: Office, keyed: Keyed, write: Callable[[Connection], Awaitable[Reply]]) -> Reply:
-    """Answer under a key as `idempotency.once` does.
+async def once(
+    office: Office,
+    keyed: Keyed,
+    write: Callable[[Connection], Awaitable[Reply]],
+    permit: Callable[[], Awaitable[None]] | None = None,
+) -> Reply:
+    """Answer under a key as `idempotency.once` does; `permit` raises what forbids the act, with no transaction open.
 
     A repetition that waited for the row finds the case changed by its own first request: a refusal for that reason
     would be untrue, so a kept answer goes before any refusal.
@@ -19,6 +24,8 @@ async def once(office: Office, keyed: Keyed, write: Callable[[Connection], Await
         KeyReused: the key came before with another body.
     """
     try:
+        if permit is not None:
+            await permit()
         return await idempotency.once(office.pool, office.keys, keyed, write)
     except OnestopError:
         kept = await idempotency.find(office.pool, office.keys, keyed)

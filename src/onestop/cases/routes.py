@@ -34,7 +34,7 @@ from onestop.http.pages import next_page
 from onestop.identity.models import Session
 
 _WAIT = re.compile(rb"(?:^|[,;\s])wait=(\d{1,3})(?:$|[,;\s])")
-_CITIZEN = {"roles": ("citizen",)}
+_CITIZEN = {"roles": ("citizen",), "acting": True}  # each verb asks the mandate
 _DESK = {"roles": ("clerk", "department")}
 _PAGE = 50
 

@@ -10,6 +10,7 @@ from onestop.cases import rules_form
 from onestop.cases.models import Answer, Form, NewEvent, NewTask, Step, StepState, TaskKind
 from onestop.cases.office import DESK, Office
 from onestop.gateway.models import NewEffect
+from onestop.gateway.representation import told_parties
 from onestop.ids import new_id
 from onestop.items.ready import ReadyItem
 
@@ -34,6 +35,10 @@ class Whose(msgspec.Struct, frozen=True, kw_only=True):
     number: str
     form: Form
     trace_id: str | None = None
+    subject: str | None = None
+    actor: str | None = None  # who makes them begin; None: onestop, when another step had ended
+    mandate: str | None = None
+    beneficiary: str | None = None
 
 
 def plan(office: Office, ready: ReadyItem, answers: Mapping[str, Answer], today: date) -> list[Step]:
@@ -85,6 +90,7 @@ def begin(
         "applicant": {"number": whose.form.number, "name": whose.form.name},
         "case": {"number": whose.number, "item": ready.spec.code},
     }
+    acting = whose.form.acting.parties() if whose.form.acting else {}
     for step in steps:
         due = office.due_on(today, step.promised_days)
         if step.adapter == DESK:
@@ -97,6 +103,8 @@ def begin(
         if missing:
             _to_desk(owed, step, due, "find_out", "input_missing")
             continue
+        parties = office.gateway.parties(step.adapter, step.operation)
+        told = told_parties(parties, {"actor": values["applicant"], **acting})
         effect = NewEffect(
             id=new_id("eff"),
             case_id=whose.case_id,
@@ -104,8 +112,12 @@ def begin(
             adapter=step.adapter,
             operation=step.operation,
             key=f"{whose.case_id[5:]}-{step.code}-{step.round}",
-            payload=payload | {"subject": values["applicant"], "case": values["case"]},
+            payload=payload | {"subject": values["applicant"], "case": values["case"]} | told,
             trace_id=whose.trace_id,
+            subject=whose.subject,
+            actor=whose.actor,
+            mandate=whose.mandate,
+            beneficiary=whose.beneficiary,
         )
         owed.effects.append(effect)
         owed.steps.append(_begun(step, due, "in_progress", effect.id))

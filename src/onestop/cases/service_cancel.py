@@ -46,6 +46,8 @@ def cancellations(office: Office, case: Case, steps: Sequence[Step], trace_id: s
                 key=f"{key}-cancel",
                 payload=payload,
                 trace_id=trace_id,
+                subject=case.subject,
+                beneficiary=case.beneficiary,
             )
         )
     return found

@@ -175,6 +175,7 @@ async def answer(
         heard = Heard(
             outcome=outcome,
             by_whom="clerk",
+            actor=session.actor_id,
             reference=given.reference,
             reason=given.text or None,
             fields=dict(given.result),

@@ -20,7 +20,7 @@ from onestop.cases.office import Office
 from onestop.cases.service_begin import Owed, Whose, begin, merged, plan
 from onestop.cases.store_opening import Opening
 from onestop.cases.views import OpenCase, Parts
-from onestop.errors import FieldError, Internal
+from onestop.errors import FieldError, Internal, OnestopError
 from onestop.gateway import effects
 from onestop.gateway.fanout import Person
 from onestop.gateway.models import Part
@@ -51,20 +51,30 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
         FormInvalid: values cannot be taken or, with `submit`, are missing; every one is named.
         DeclarationMissing: with `submit`, the item asks for a declaration that was not made.
         StepUpRequired: with `submit`, the applicant has not signed in surely enough; a draft may be opened.
+        MandateUnknown: the beneficiary is named by no guardianship of the applicant's own.
         KeyReused: the key came before with another body.
         Unavailable: too many cases are being opened.
     """
     ready = office.catalogue.get(wanted.item)
+    try:
+        await office.permit(session, "submit" if wanted.submit else "fill", wanted.item)
+    except OnestopError:  # a repetition is told what its first request was told
+        kept = await idempotency.find(office.pool, office.keys, keyed)
+        if kept is None:
+            raise
+        return kept
     _check_situation(ready, wanted)
     if wanted.submit:
         check_level(office, session, ready, (), f"/items/{wanted.item}")
+    gains = None if office.mandates is None else await office.mandates.beneficiary(session, wanted.beneficiary)
     subject = await office.people(session.subject_id)
+    acting = await office.represented(session)
     parts: list[Part] = []
     complete = True
     if ready.wants:
         gathered = await office.gather(
             office.asks(ready.wants, wanted.item, session.level),
-            Person(subject.number, subject.name, subject.ids),
+            Person(subject.number, subject.name, subject.ids, acting.parties() if acting else {}),
             deadline=context.deadline,
             lang=context.lang,
             traceparent=context.traceparent,
@@ -86,13 +96,34 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
     for part in parts:
         part.data = None  # what was said stands in the form, once, with its source
     seen = Parts(complete, context.budget_ms, parts)
-    opening, reply = await _prepare(office, session, context, keyed, ready, subject, answers, seen, wanted.submit, now)
-    if await office.writer.write(opening):
+    form = Form(answers=answers, number=subject.number, name=subject.name, acting=acting)
+    opening, reply = await _prepare(office, session, context, keyed, ready, form, gains, seen, wanted.submit, now)
+    if await _written(office, session, ready, opening):
         return reply
     kept = await idempotency.find(office.pool, office.keys, keyed)
     if kept is None:
         raise Internal("the key was there and is gone")
     return kept
+
+
+async def _written(office: Office, session: Session, ready: ReadyItem, opening: Opening) -> bool:
+    """Write a case, counted against the mandate where it is submitted under one; False where its key came before.
+
+    The count goes first, in a transaction of its own: a case that is then not written gives it back, and a process
+    that ends in between leaves the mandate one case poorer, never richer.
+    """
+    counted = session.mandate_id is not None and opening.state != "draft"
+    if not counted or office.mandates is None:
+        return await office.writer.write(opening)
+    async with office.pool.acquire() as db, db.transaction():
+        await office.spend(db, session, ready.spec)
+    written = False
+    try:
+        written = await office.writer.write(opening)
+    finally:
+        if not written:
+            await office.mandates.give_back(session, ready.spec.fee_fen)
+    return written
 
 
 def _check_situation(ready: ReadyItem, wanted: OpenCase) -> None:
@@ -198,8 +229,8 @@ async def _prepare(
     context: Context,
     keyed: Keyed,
     ready: ReadyItem,
-    subject: Subject,
-    answers: dict[str, Answer],
+    form: Form,
+    gains: str | None,
     seen: Parts,
     submit: bool,
     now: datetime,
@@ -207,12 +238,12 @@ async def _prepare(
     """Return the case as rows, and the answer that is kept under the key."""
     case_id = new_id("case")
     today = now.astimezone(clock.CHINA).date()
-    form = Form(answers=answers, number=subject.number, name=subject.name)
     number = rules.case_number(office.region, today.isoformat().replace("-", ""), await office.serials.take())
     owed, steps = Owed(), list[Step]()
-    events = [NewEvent(type=SUBMITTED if submit else OPENED, by_whom=APPLICANT_BY)]
+    by_whom = "clerk" if session.role == "clerk" else APPLICANT_BY
+    events = [NewEvent(type=SUBMITTED if submit else OPENED, by_whom=by_whom)]
     if submit:
-        planned = plan(office, ready, answers, today)
+        planned = plan(office, ready, form.answers, today)
         first = [step for step in planned if not step.needs]
         whose = Whose(case_id=case_id, number=number, form=form, trace_id=context.trace_id)
         owed = begin(office, ready, whose, first, {}, today)
@@ -224,6 +255,8 @@ async def _prepare(
         claim_code=rules.claim_code(os.urandom(8)),
         subject=session.subject_id,
         actor=session.actor_id,
+        mandate=session.mandate_id,
+        beneficiary=gains,
         item=ready.spec.code,
         state="submitted" if submit else "draft",
         version=1,
@@ -234,8 +267,12 @@ async def _prepare(
         trace_id=context.trace_id,
     )
     told = [
-        Event(seq=n, at=now, type=e.type, by_whom=e.by_whom, step=e.step, data=e.data) for n, e in enumerate(events, 1)
-    ]
+        Event(
+            seq=n, at=now, type=e.type, by_whom=e.by_whom, step=e.step, data=e.data,
+            mandate=case.mandate if e.by_whom == APPLICANT_BY else None,
+        )
+        for n, e in enumerate(events, 1)
+    ]  # fmt: skip
     shown = [step if step.state == "waiting" else msgspec.structs.replace(step, started_at=now) for step in steps]
     view = present.case_view(office, ready, case, form, shown, {}, told, context.lang, seen)
     reply = Reply(
@@ -259,7 +296,10 @@ def _opening(
 ) -> Opening:
     effect_rows = [effects.row(office.keys, office.gateway, effect) for effect in owed.effects]
     given = [effects.given(office.gateway, *pair) for pair in zip(owed.effects, effect_rows, strict=True)]
-    whose: dict[str, Any] = {"subject": case.subject, "actor": case.actor, "object": case.id, "trace_id": case.trace_id}
+    whose: dict[str, Any] = {
+        "subject": case.subject, "actor": case.actor, "object": case.id, "trace_id": case.trace_id,
+        "mandate": case.mandate, "beneficiary": case.beneficiary,
+    }  # fmt: skip
     action = "case.opened" if case.state == "draft" else "case.submitted"
     act = audit.entry_row(office.region, f'{{"item":"{case.item}"}}', action=action, **whose)
     uses = [*used(office, parts), *given]
@@ -270,6 +310,8 @@ def _opening(
         claim_code=case.claim_code,
         subject=case.subject,
         actor=case.actor,
+        mandate=case.mandate,
+        beneficiary=case.beneficiary,
         item=case.item,
         state=case.state,
         answers=case.answers,

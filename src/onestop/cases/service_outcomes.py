@@ -70,6 +70,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     fields: dict[str, Any] = {}
     problem: str | None = None  # why a person has to act, where more is known
+    actor: str | None = None  # the person who told it; None: a department
 
 
 def outcome_handler(office: Office) -> Handler:
@@ -128,8 +129,9 @@ async def settle(
     changed = await _conclude(office, db, case, now_steps, owed, closed=closed)
     given = await write_owed(db, office, case, owed)
     await audit.data_used(
-        db, office.region, given, subject=case.subject, actor=ONESTOP, object=case.id, trace_id=case.trace_id
-    )
+        db, office.region, given, subject=case.subject, actor=ONESTOP, object=case.id, trace_id=case.trace_id,
+        beneficiary=case.beneficiary,
+    )  # fmt: skip
     return settled, changed
 
 
@@ -152,7 +154,7 @@ def _settled(office: Office, case: Case, step: Step, heard: Heard, target: StepS
     if target == "at_desk" and heard.outcome == "correction":
         kind = _EVENTS["desk"]
     data = {"due_on": due.isoformat()}
-    owed.events.append(NewEvent(type=kind, by_whom=heard.by_whom, step=step.code, data=data))
+    owed.events.append(NewEvent(type=kind, by_whom=heard.by_whom, step=step.code, data=data, actor=heard.actor))
     result = step.result
     if heard.fields or heard.reason:
         told = Result(fields=heard.fields, reason=heard.reason)
@@ -188,7 +190,10 @@ async def _advance(office: Office, db: Connection, case: Case, steps: Sequence[S
         ready = office.catalogue.get(case.item)
         form = sealing.open_form(office.keys, case)
         results = sealing.open_results(office.keys, case.id, list(steps))
-        whose = Whose(case_id=case.id, number=case.number, form=form, trace_id=case.trace_id)
+        whose = Whose(
+            case_id=case.id, number=case.number, form=form, trace_id=case.trace_id, subject=case.subject,
+            beneficiary=case.beneficiary,
+        )  # fmt: skip
         begun = begin(office, ready, whose, [by_code[code] for code in moves.start], results, clock.today())
         changed += begun.steps
         owed.effects += begun.effects
@@ -226,5 +231,6 @@ async def _conclude(
         object=case.id,
         trace_id=case.trace_id,
         detail={"outcome": outcome},
+        beneficiary=case.beneficiary,
     )
     return changed

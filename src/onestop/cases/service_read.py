@@ -13,6 +13,7 @@ from onestop.certificates.models import CertificateView
 from onestop.db import Db
 from onestop.identity.models import Session
 from onestop.ids import is_id
+from onestop.mandates.models import Deed
 from onestop.texts import Language, text
 
 _MOST = 200
@@ -22,12 +23,23 @@ async def own_case(office: Office, session: Session, case_id: str) -> Case:
     """Return one of the subject's own cases as it is kept.
 
     Raises:
-        CaseUnknown: not one of this subject's cases.
+        CaseUnknown: not one of this subject's cases, or none that who acts for them sees.
     """
     case = await store.own_case(office.pool, office.region, case_id, session.subject_id)
-    if case is None:
+    if case is None or not await office.sees(session, case.item):
         raise CaseUnknown(case_id)
     return case
+
+
+async def permit(office: Office, session: Session, deed: Deed, case_id: str) -> None:
+    """Let the session's act on one of the subject's cases pass, before anything is held.
+
+    Raises:
+        CaseUnknown: who acts for the subject does not see that case.
+        Forbidden: the mandate does not cover it, or the person is too young; the leaf says which.
+    """
+    item = None if session.mandate_id is None else (await own_case(office, session, case_id)).item
+    await office.permit(session, deed, item)
 
 
 async def show(office: Office, case: Case, lang: Language) -> CaseView:
@@ -48,7 +60,8 @@ async def view_of(db: Db, office: Office, case: Case, lang: Language) -> CaseVie
 async def own_cases(office: Office, session: Session, lang: Language, *, before: str | None, limit: int) -> CaseList:
     """Return the subject's cases, newest first; `before` is the cursor of the page before."""
     size = max(1, min(limit, _MOST))
-    rows = await store.own_cases(office.pool, office.region, session.subject_id, before, size + 1)
+    items = None if office.mandates is None else await office.mandates.items_seen(session)
+    rows = await store.own_cases(office.pool, office.region, session.subject_id, before, size + 1, items)
     lines = [_line(office, row, lang) for row in rows[:size]]
     more = len(rows) > size
     return CaseList(data=lines, next_cursor=lines[-1].id if more else None, has_more=more)
@@ -82,7 +95,7 @@ async def operation(office: Office, session: Session, operation_id: str, lang: L
     if not is_id("op", operation_id):
         raise OperationUnknown(operation_id[:64])
     case = await store.own_case(office.pool, office.region, case_id, session.subject_id)
-    if case is None or case.state == "draft":
+    if case is None or case.state == "draft" or not await office.sees(session, case.item):
         raise OperationUnknown(operation_id)
     steps = await store.steps(office.pool, office.region, case_id)
     return present.operation_view(office, office.catalogue.get(case.item), case, steps, lang)
@@ -93,7 +106,10 @@ async def certificate(office: Office, session: Session, case_id: str) -> Certifi
 
     Raises:
         CertificateUnknown: the case is not decided, or not the subject's.
+        CaseUnknown: who acts for the subject does not see that case.
     """
+    if session.mandate_id is not None:
+        await own_case(office, session, case_id)
     return await certificates.show(office.pool, office.issuer, office.region, case_id, session.subject_id)
 
 

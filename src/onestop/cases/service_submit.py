@@ -1,8 +1,9 @@
 """What an applicant does with a case: change the draft, submit it, correct a step, withdraw."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date
+from functools import partial
 
 import msgspec
 
@@ -10,13 +11,13 @@ from onestop import clock
 from onestop.audit import service as audit
 from onestop.cases import present, rules, rules_form, sealing, store, store_desk
 from onestop.cases.errors import CaseClosed, CaseUnknown, FormInvalid, NotCorrecting, NotDraft, VersionStale
-from onestop.cases.models import Case, NewEvent, Step
+from onestop.cases.models import Case, Form, NewEvent, Step
 from onestop.cases.office import Office
 from onestop.cases.repetition import once
 from onestop.cases.service_begin import Owed, Whose, begin, merged, plan
 from onestop.cases.service_cancel import cancellations
 from onestop.cases.service_open import APPLICANT_BY, SUBMITTED, check_complete, check_level
-from onestop.cases.service_read import view_of
+from onestop.cases.service_read import permit, view_of
 from onestop.cases.views import Answers, CaseView, Operation, Resubmit, Submit
 from onestop.db import Connection
 from onestop.errors import FieldError
@@ -25,6 +26,7 @@ from onestop.gateway.mapping.language import path_of
 from onestop.http.idempotency import Keyed, Reply
 from onestop.http.models import Context
 from onestop.identity.models import Session
+from onestop.mandates.models import Represented
 
 RESUBMITTED = "cn.onestop.step.resubmitted"
 WITHDRAWN = "cn.onestop.case.withdrawn"
@@ -43,6 +45,7 @@ async def change_answers(
         VersionStale: `expected` does not hold the version that stands.
         FormInvalid: values cannot be taken; every one is named and none is kept.
     """
+    await permit(office, session, "fill", case_id)
     async with office.pool.acquire() as db, db.transaction():
         case = await _own(db, office, session, case_id, expected)
         if case.state != "draft":
@@ -82,14 +85,19 @@ async def submit(
     case_id: str,
     expected: list[int],
     declared: Submit,
+    confirm: Callable[[Connection, Case], Awaitable[None]] | None = None,
 ) -> Reply:
     """Submit a draft: its steps, the effects they intend, tasks, events and the answer, in one transaction.
+
+    `confirm` is asked in that transaction with the draft held, and raises where it must not be submitted.
 
     Raises:
         CaseUnknown, VersionStale, NotDraft, FormInvalid, DeclarationMissing: nothing was submitted.
         StepUpRequired: nothing was submitted; after signing in again at the level asked for it can be.
         KeyReused: the key came before with another body.
     """
+
+    acting = await office.represented(session)
 
     async def write(db: Connection) -> Reply:
         case = await _own(db, office, session, case_id, expected)
@@ -98,16 +106,20 @@ async def submit(
         ready = office.catalogue.get(case.item)
         form = sealing.open_form(office.keys, case)
         check_complete(ready, form.answers, declared.declarations)
+        if confirm is not None:
+            await confirm(db, case)
+        await office.spend(db, session, ready.spec)
         today = clock.today()
         planned = plan(office, ready, form.answers, today)
         check_level(office, session, ready, [step.code for step in planned], f"/cases/{case.id}/check")
-        whose = Whose(case_id=case.id, number=case.number, form=form, trace_id=context.trace_id)
+        form = await _acted_by(db, office, case, form, acting)
+        whose = _whose(session, context, case, form)
         owed = begin(office, ready, whose, [step for step in planned if not step.needs], {}, today)
         steps = merged(planned, owed.steps)
         due = office.due_on(today, ready.spec.promised_days)
         await store.update_submitted(db, office.region, case.id, "submitted", due)
         await store.insert_steps(db, office.region, case.id, steps)
-        owed.events.insert(0, NewEvent(type=SUBMITTED, by_whom=APPLICANT_BY))
+        owed.events.insert(0, _done_by(session, SUBMITTED))
         away = await write_owed(db, office, case, owed)
         await _record(db, office, session, context, case, "case.submitted", away)
         now = clock.now()
@@ -116,10 +128,39 @@ async def submit(
         )
         return _accepted(present.operation_view(office, ready, submitted, steps, context.lang))
 
-    reply = await once(office, keyed, write)
+    reply = await once(office, keyed, write, partial(permit, office, session, "submit", case_id))
     if not reply.replayed:
         await office.gateway.changed(office.pool, case_id)
     return reply
+
+
+async def _acted_by(db: Connection, office: Office, case: Case, form: Form, acting: Represented | None) -> Form:
+    """Keep in the form who sends it to departments now, for those that are told; the case's row is held."""
+    if form.acting == acting:
+        return form
+    changed = msgspec.structs.replace(form, acting=acting)
+    await store.update_form(db, office.region, case.id, sealing.seal_form(office.keys, case.id, changed))
+    return changed
+
+
+def _whose(session: Session, context: Context, case: Case, form: Form) -> Whose:
+    return Whose(
+        case_id=case.id,
+        number=case.number,
+        form=form,
+        trace_id=context.trace_id,
+        subject=case.subject,
+        actor=session.actor_id,
+        mandate=session.mandate_id,
+        beneficiary=case.beneficiary,
+    )
+
+
+def _done_by(session: Session, kind: str, step: str | None = None) -> NewEvent:
+    """Return the event of what the applicant did, themselves or by whoever acts for them."""
+    return NewEvent(
+        type=kind, by_whom=APPLICANT_BY, step=step, actor=session.actor_id, mandate=session.mandate_id
+    )  # fmt: skip
 
 
 def _accepted(operation: Operation) -> Reply:
@@ -157,6 +198,8 @@ async def _record(
         trace_id=context.trace_id,
         detail={"item": case.item},
         uses=given,
+        mandate=session.mandate_id,
+        beneficiary=case.beneficiary,
     )
 
 
@@ -177,7 +220,7 @@ async def wait(office: Office, session: Session, context: Context, case_id: str,
 async def operation_of(office: Office, session: Session, case_id: str, context: Context) -> Operation | None:
     """Return the long work of one of the subject's own submitted cases, or None."""
     case = await store.own_case(office.pool, office.region, case_id, session.subject_id)
-    if case is None or case.state == "draft":
+    if case is None or case.state == "draft" or not await office.sees(session, case.item):
         return None
     steps = await store.steps(office.pool, office.region, case_id)
     return present.operation_view(office, office.catalogue.get(case.item), case, steps, context.lang)
@@ -195,6 +238,8 @@ async def resubmit(
         StepUpRequired: the applicant has not signed in surely enough.
     """
 
+    acting = await office.represented(session)
+
     async def write(db: Connection) -> Reply:
         case = await _own(db, office, session, case_id)
         if case.state in rules.CLOSED:
@@ -206,12 +251,12 @@ async def resubmit(
         case = await _corrected(db, office, case, step, given.answers)
         ready = office.catalogue.get(case.item)
         check_level(office, session, ready, [code], f"/cases/{case.id}/steps/{code}")
-        form = sealing.open_form(office.keys, case)
-        whose = Whose(case_id=case.id, number=case.number, form=form, trace_id=context.trace_id)
+        form = await _acted_by(db, office, case, sealing.open_form(office.keys, case), acting)
+        whose = _whose(session, context, case, form)
         again = msgspec.structs.replace(step, round=step.round + 1, settled_at=None)
         results = sealing.open_results(office.keys, case.id, steps)
         owed = begin(office, ready, whose, [again], results, clock.today())
-        owed.events.insert(0, NewEvent(type=RESUBMITTED, by_whom=APPLICANT_BY, step=code))
+        owed.events.insert(0, _done_by(session, RESUBMITTED, code))
         for begun in owed.steps:
             await store.update_step(db, office.region, case.id, begun)
         now_steps = merged(steps, owed.steps)
@@ -222,7 +267,7 @@ async def resubmit(
         changed = msgspec.structs.replace(case, state=state, version=case.version + 1)
         return _accepted(present.operation_view(office, ready, changed, now_steps, context.lang))
 
-    reply = await once(office, keyed, write)
+    reply = await once(office, keyed, write, partial(permit, office, session, "correct", case_id))
     if not reply.replayed:
         await office.gateway.changed(office.pool, case_id)
     return reply
@@ -296,7 +341,7 @@ async def withdraw(office: Office, session: Session, context: Context, keyed: Ke
             await store.update_step(db, office.region, case.id, step)
         await store_desk.drop_tasks(db, office.region, case.id, [step.code for step in stopped])
         await store.update_state(db, office.region, case.id, "withdrawn", None)
-        event = NewEvent(type=WITHDRAWN, by_whom=APPLICANT_BY)
+        event = _done_by(session, WITHDRAWN)
         await store.insert_events(db, office.region, case.id, context.trace_id, [event])
         called_off = cancellations(office, case, steps, context.trace_id)
         away = await effects.intend(db, office.keys, office.gateway, office.region, called_off)
@@ -306,7 +351,7 @@ async def withdraw(office: Office, session: Session, context: Context, keyed: Ke
         headers = {"etag": f'"v{changed.version}"'}
         return Reply(status=200, body=_json.encode(view), made_id=case.id, headers=headers)
 
-    reply = await once(office, keyed, write)
+    reply = await once(office, keyed, write, partial(permit, office, session, "withdraw", case_id))
     if not reply.replayed:
         await office.gateway.changed(office.pool, case_id)
     return reply

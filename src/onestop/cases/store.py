@@ -11,7 +11,7 @@ from onestop.db import Connection, Db, columns, execute, many, one
 # The owner is in the WHERE clause: another citizen's case is the same as no case.
 SELECT_OWN_CASE = """
     SELECT id, number, claim_code, subject, actor, item, state, outcome, version, answers, opened_at, submitted_at,
-           due_on, decided_at, trace_id
+           due_on, decided_at, trace_id, mandate, beneficiary
       FROM cases
      WHERE region = $1 AND id = $2 AND subject = $3
 """
@@ -24,7 +24,7 @@ async def own_case(db: Db, region: str, case_id: str, subject: str) -> Case | No
 
 SELECT_OWN_CASE_FOR_UPDATE = """
     SELECT id, number, claim_code, subject, actor, item, state, outcome, version, answers, opened_at, submitted_at,
-           due_on, decided_at, trace_id
+           due_on, decided_at, trace_id, mandate, beneficiary
       FROM cases
      WHERE region = $1 AND id = $2 AND subject = $3
        FOR UPDATE
@@ -39,7 +39,7 @@ async def own_case_for_update(db: Connection, region: str, case_id: str, subject
 # For what departments and desks report: they name the case, not its owner.
 SELECT_CASE_FOR_UPDATE = """
     SELECT id, number, claim_code, subject, actor, item, state, outcome, version, answers, opened_at, submitted_at,
-           due_on, decided_at, trace_id
+           due_on, decided_at, trace_id, mandate, beneficiary
       FROM cases
      WHERE region = $1 AND id = $2
        FOR UPDATE
@@ -55,14 +55,18 @@ SELECT_OWN_CASES = """
     SELECT id, number, item, state, outcome, version, opened_at, submitted_at, due_on, decided_at
       FROM cases
      WHERE region = $1 AND subject = $2 AND ($3::text IS NULL OR id < $3)
+       AND ($5::text[] IS NULL OR item = ANY($5))
      ORDER BY id DESC
      LIMIT $4
 """
 
 
-async def own_cases(db: Db, region: str, subject: str, before: str | None, limit: int) -> list[CaseBrief]:
-    """Return a subject's cases, newest first, opened before the case `before`."""
-    return await many(db, CaseBrief, SELECT_OWN_CASES, region, subject, before, limit)
+async def own_cases(
+    db: Db, region: str, subject: str, before: str | None, limit: int, items: Sequence[str] | None = None
+) -> list[CaseBrief]:
+    """Return a subject's cases, newest first, opened before the case `before`; with `items` only those of them."""
+    only = None if items is None else list(items)
+    return await many(db, CaseBrief, SELECT_OWN_CASES, region, subject, before, limit, only)
 
 
 UPDATE_ANSWERS = """
@@ -75,6 +79,15 @@ UPDATE_ANSWERS = """
 async def update_answers(db: Connection, region: str, case_id: str, answers: bytes) -> None:
     """Write a case's form; the row is held."""
     await execute(db, UPDATE_ANSWERS, region, case_id, answers)
+
+
+# Who sends it is no change of what it says: the version stays.
+UPDATE_FORM = "UPDATE cases SET answers = $3 WHERE region = $1 AND id = $2"
+
+
+async def update_form(db: Connection, region: str, case_id: str, answers: bytes) -> None:
+    """Write a case's form without a new version; the row is held."""
+    await execute(db, UPDATE_FORM, region, case_id, answers)
 
 
 UPDATE_SUBMITTED = """
@@ -165,11 +178,11 @@ async def update_step(db: Connection, region: str, case_id: str, step: Step) -> 
 
 # The case's row is held, so nobody else takes the same numbers.
 INSERT_EVENTS = """
-    INSERT INTO case_events (region, case_id, seq, type, by_whom, step, data, trace_id)
+    INSERT INTO case_events (region, case_id, seq, type, by_whom, step, data, trace_id, actor, mandate)
     SELECT $1, $2, (SELECT coalesce(max(seq), 0) FROM case_events WHERE region = $1 AND case_id = $2) + nth,
-           type, by_whom, step, data::jsonb, $3
-      FROM unnest($4::text[], $5::text[], $6::text[], $7::text[])
-           WITH ORDINALITY AS event (type, by_whom, step, data, nth)
+           type, by_whom, step, data::jsonb, $3, actor, mandate
+      FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
+           WITH ORDINALITY AS event (type, by_whom, step, data, actor, mandate, nth)
 """
 
 
@@ -178,17 +191,17 @@ async def insert_events(
 ) -> None:
     """Write events in order after those that are there; the case's row is held."""
     if events:
-        rows = [event_row(event) for event in events]
+        rows = [(*event_row(event), event.actor, event.mandate) for event in events]
         await execute(db, INSERT_EVENTS, region, case_id, trace_id, *columns(rows))
 
 
 def event_row(event: NewEvent) -> tuple[object, ...]:
-    """Return an event in the order of the statements that take events by `unnest`."""
+    """Return an event in the order of the statements that take events by `unnest`, without who acted."""
     return (event.type, event.by_whom, event.step, msgspec.json.encode(event.data).decode())
 
 
 SELECT_EVENTS = """
-    SELECT seq, at, type, by_whom, step, data
+    SELECT seq, at, type, by_whom, step, data, actor, mandate
       FROM case_events
      WHERE region = $1 AND case_id = $2 AND seq > $3
      ORDER BY seq

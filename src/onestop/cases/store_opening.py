@@ -23,6 +23,8 @@ class Opening(msgspec.Struct, kw_only=True):
     claim_code: str
     subject: str
     actor: str
+    mandate: str | None = None
+    beneficiary: str | None = None
     item: str
     state: str
     answers: bytes  # sealed
@@ -51,7 +53,7 @@ class Opening(msgspec.Struct, kw_only=True):
 INSERT_OPENINGS = r"""
     WITH opening AS (
         SELECT id, number, claim_code, subject, actor, item, state, answers, due_on, trace_id, principal, route, key,
-               body_hash, status, reply, headers, audit_id, action, detail, use_id, uses, digests
+               body_hash, status, reply, headers, audit_id, action, detail, use_id, uses, digests, mandate, beneficiary
           FROM unnest(string_to_array($2, E'\x1f', ''), string_to_array($3, E'\x1f', ''),
                       string_to_array($4, E'\x1f', ''), string_to_array($5, E'\x1f', ''),
                       string_to_array($6, E'\x1f', ''), string_to_array($7, E'\x1f', ''),
@@ -61,9 +63,11 @@ INSERT_OPENINGS = r"""
                       string_to_array($16, E'\x1f', '')::smallint[], $17::bytea[], string_to_array($18, E'\x1f', ''),
                       string_to_array($19, E'\x1f', ''), string_to_array($20, E'\x1f', ''),
                       string_to_array($21, E'\x1f', ''), string_to_array($22, E'\x1f', ''),
-                      string_to_array($23, E'\x1f', ''), $58::bytea[])
+                      string_to_array($23, E'\x1f', ''), $58::bytea[], string_to_array($59, E'\x1f', ''),
+                      string_to_array($60, E'\x1f', ''))
                AS o (id, number, claim_code, subject, actor, item, state, answers, due_on, trace_id, principal, route,
-                     key, body_hash, status, reply, headers, audit_id, action, detail, use_id, uses, digests)
+                     key, body_hash, status, reply, headers, audit_id, action, detail, use_id, uses, digests, mandate,
+                     beneficiary)
     ), keyed AS (
         INSERT INTO idempotency_keys (region, principal, route, key, body_hash, status, reply, headers, made_id)
         SELECT $1, principal, route, key, body_hash, status, reply, headers::jsonb, id FROM opening
@@ -71,8 +75,8 @@ INSERT_OPENINGS = r"""
         RETURNING made_id
     ), case_rows AS (
         INSERT INTO cases (region, id, number, claim_code, subject, actor, item, state, answers, due_on, trace_id,
-                           submitted_at)
-        SELECT $1, id, number, claim_code, subject, actor, item, state, answers, due_on, trace_id,
+                           mandate, beneficiary, submitted_at)
+        SELECT $1, id, number, claim_code, subject, actor, item, state, answers, due_on, trace_id, mandate, beneficiary,
                CASE WHEN state = 'draft' THEN NULL ELSE now() END
           FROM opening JOIN keyed ON made_id = id
     ), step_rows AS (
@@ -91,14 +95,16 @@ INSERT_OPENINGS = r"""
                      effect_id)
                JOIN keyed ON made_id = case_id
     ), effect_rows AS (
-        INSERT INTO effects (region, id, case_id, step, adapter, operation, version, key, payload, trace_id)
-        SELECT $1, id, case_id, step, adapter, operation, version, key, payload, trace_id
+        INSERT INTO effects (region, id, case_id, step, adapter, operation, version, key, payload, trace_id, subject,
+                             actor, mandate, beneficiary)
+        SELECT $1, e.id, case_id, step, adapter, operation, version, e.key, payload, e.trace_id, o.subject, o.actor,
+               o.mandate, o.beneficiary
           FROM unnest(string_to_array($35, E'\x1f', ''), string_to_array($36, E'\x1f', ''),
                       string_to_array($37, E'\x1f', ''), string_to_array($38, E'\x1f', ''),
                       string_to_array($39, E'\x1f', ''), string_to_array($40, E'\x1f', ''),
                       string_to_array($41, E'\x1f', ''), $42::bytea[], string_to_array($43, E'\x1f', ''))
                AS e (id, case_id, step, adapter, operation, version, key, payload, trace_id)
-               JOIN keyed ON made_id = case_id
+               JOIN keyed ON made_id = case_id JOIN opening o ON o.id = case_id
     ), task_rows AS (
         INSERT INTO desk_tasks (region, case_id, id, step, round, department, kind, reason, due_on)
         SELECT $1, case_id, id, step, round, department, kind, reason, due_on
@@ -109,24 +115,27 @@ INSERT_OPENINGS = r"""
                AS t (case_id, id, step, round, department, kind, reason, due_on)
                JOIN keyed ON made_id = case_id
     ), event_rows AS (
-        INSERT INTO case_events (region, case_id, seq, type, by_whom, step, data)
-        SELECT $1, case_id, seq, type, by_whom, step, data::jsonb
+        INSERT INTO case_events (region, case_id, seq, type, by_whom, step, data, actor, mandate)
+        SELECT $1, case_id, seq, type, by_whom, step, data::jsonb,
+               CASE WHEN by_whom IN ('applicant', 'clerk') THEN o.actor END,
+               CASE by_whom WHEN 'applicant' THEN o.mandate END
           FROM unnest(string_to_array($52, E'\x1f', ''), string_to_array($53, E'\x1f', '')::integer[],
                       string_to_array($54, E'\x1f', ''), string_to_array($55, E'\x1f', ''),
                       string_to_array($56, E'\x1f', ''), string_to_array($57, E'\x1f', ''))
                AS v (case_id, seq, type, by_whom, step, data)
-               JOIN keyed ON made_id = case_id
+               JOIN keyed ON made_id = case_id JOIN opening o ON o.id = case_id
     ), audit_rows AS (
-        INSERT INTO audit_entries (region, id, actor, subject, action, object, trace_id, detail, leaf)
+        INSERT INTO audit_entries (region, id, actor, subject, action, object, trace_id, detail, leaf, mandate,
+                                   beneficiary)
         SELECT $1, audit_id, actor, subject, action, id, trace_id, detail::jsonb,
                sha256('\x00'::bytea || substr(digests, 1, 32)
-                      || int8send((extract(epoch FROM now()) * 1000000)::bigint))
+                      || int8send((extract(epoch FROM now()) * 1000000)::bigint)), mandate, beneficiary
           FROM opening JOIN keyed ON made_id = id
     ), use_rows AS (
-        INSERT INTO data_uses (region, id, subject, actor, object, trace_id, content, leaf)
+        INSERT INTO data_uses (region, id, subject, actor, object, trace_id, content, leaf, mandate, beneficiary)
         SELECT $1, use_id, subject, actor, id, trace_id, uses,
                sha256('\x00'::bytea || substr(digests, 33)
-                      || int8send((extract(epoch FROM now()) * 1000000)::bigint))
+                      || int8send((extract(epoch FROM now()) * 1000000)::bigint)), mandate, beneficiary
           FROM opening JOIN keyed ON made_id = id WHERE use_id IS NOT NULL
     )
     SELECT made_id FROM keyed LIMIT 1000
@@ -189,5 +198,6 @@ async def insert_openings(db: Db, region: str, openings: Sequence[Opening]) -> s
     """Write cases, all or none, and return the ids of those whose key was new."""
     own = _columns([_own(opening) for opening in openings], 22)
     digests = [opening.digests for opening in openings]
-    rows = await db.fetch(INSERT_OPENINGS, region, *own, *_children(openings), digests)
+    whose = _columns([(opening.mandate, opening.beneficiary) for opening in openings], 2)
+    rows = await db.fetch(INSERT_OPENINGS, region, *own, *_children(openings), digests, *whose)
     return {row[0] for row in rows}

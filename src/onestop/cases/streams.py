@@ -1,6 +1,6 @@
 """A case's events as a stream: the topic `case:<id>`, thin CloudEvents without personal data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
@@ -9,6 +9,7 @@ from onestop.cases.errors import CaseUnknown
 from onestop.db import Pool
 from onestop.http.models import Context
 from onestop.http.streams import Event
+from onestop.identity.models import Session
 
 _json = msgspec.json.Encoder()
 
@@ -16,8 +17,8 @@ _json = msgspec.json.Encoder()
 class CaseStreams:
     """Where the streams of cases take their events from."""
 
-    def __init__(self, pool: Pool, region: str) -> None:
-        self._pool, self._region = pool, region
+    def __init__(self, pool: Pool, region: str, sees: Callable[[Session, str], Awaitable[bool]]) -> None:
+        self._pool, self._region, self._sees = pool, region, sees
 
     async def since(self, topic: str, last_id: str | None) -> Sequence[Event]:
         """Return a topic's events after that one, oldest first; from the beginning where the id is none of ours."""
@@ -58,8 +59,8 @@ class CaseStreams:
             Unauthenticated: nobody is signed in.
             CaseUnknown: not one of this subject's cases.
         """
-        session = context.signed_in()
+        session: Session = context.signed_in()
         case = await store.own_case(self._pool, self._region, parameters["id"], session.subject_id)
-        if case is None:
+        if case is None or not await self._sees(session, case.item):
             raise CaseUnknown(parameters["id"])
         return f"case:{case.id}"

@@ -28,6 +28,8 @@ class OpenCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     answers: Answers = {}
     submit: bool = False
     declarations: Declarations = ()
+    # The mandate, a guardianship of yours, by which somebody else gains by what you apply for; None: you do.
+    beneficiary: Annotated[str, Meta(pattern=r"^mdt_[0-9a-z]{26}$")] | None = None
 
 
 class ChangeAnswers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -150,6 +152,7 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     type: str
     by: str
+    mandate: str | None  # under which somebody did it for the applicant
     step: str | None
     means: str
     you_do: str

@@ -56,6 +56,14 @@ class Household(Closed, frozen=True, kw_only=True):
     members: tuple[Member, ...]
 
 
+class Ward(Closed, frozen=True, kw_only=True):
+    """Somebody for whom a person acts as guardian by the police's record, beside the children of the household."""
+
+    id_number: str
+    name: str
+    since: date
+
+
 class SocialInsurance(Closed, frozen=True, kw_only=True):
     """Months paid per insurance; `pension_fen` is the monthly pension of a retired person."""
 
@@ -186,6 +194,7 @@ class Facts(Closed, frozen=True, kw_only=True):
     """What each department knows of a person; None: that department has no record of this person."""
 
     household: Household | None = None
+    wards: tuple[Ward, ...] = ()
     social_insurance: SocialInsurance | None = None
     medical_insurance: MedicalInsurance | None = None
     housing_fund: HousingFund | None = None

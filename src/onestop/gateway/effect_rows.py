@@ -24,6 +24,8 @@ def values_of(keys: Keys, effect: Effect, payload: bytes) -> dict[str, Any]:
         "payload": told,
         "subject": told.get("subject"),
         "case": told.get("case"),
+        "actor": told.get("actor"),
+        "mandate": told.get("mandate"),
         "key": effect.key,
         "reference": effect.reference or told.get("reference"),
         "now": clock.now().isoformat(),

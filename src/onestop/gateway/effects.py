@@ -59,7 +59,8 @@ async def intend(db: Connection, keys: Keys, gateway: Gateway, region: str, effe
     if not effects:
         return []
     rows = [row(keys, gateway, effect) for effect in effects]
-    new = await store.insert_effects(db, region, rows)
+    whose = [(one.subject, one.actor, one.mandate, one.beneficiary) for one in effects]
+    new = await store.insert_effects(db, region, [a + b for a, b in zip(rows, whose, strict=True)])
     pairs = zip(effects, rows, strict=True)
     return [given(gateway, effect, one) for effect, one in pairs if effect.id in new]
 

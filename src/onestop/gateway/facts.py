@@ -110,6 +110,7 @@ FACTS: Final[dict[str, tuple[str | None, Actor]]] = {
     "session_over": ("identity", "caller"),
     "not_signed_in": ("identity", "caller"),
     "request_role": ("mandate", "caller"),
+    "mandate_refused": ("mandate", "applicant"),
     "request_fields": ("schema", "caller"),
     "request_body": ("schema", "caller"),
 }

@@ -34,6 +34,7 @@ class Person(msgspec.Struct, frozen=True):
     number: str
     name: str | None = None
     ids: Mapping[str, str] = {}  # what departments themselves call this person, by adapter
+    acting: Mapping[str, Any] = {}  # `actor` and `mandate` of whoever asks for this person, where that is another one
 
 
 class Gathered:
@@ -102,6 +103,17 @@ class _Fan:
         elif self.late is not None:
             self.late(part)
 
+    def asker(self, line: Line, operation: str) -> str:
+        """Return what an answer may depend on beside the number: the name, and who asks where the department is told.
+
+        Two representatives share no answer of a department that hears which of them asks.
+        """
+        name = self.person.name or ""
+        acting = self.person.acting
+        if not acting or not line.operations[operation].parties:
+            return name
+        return "\x1f".join((name, str(acting["actor"]["number"]), str((acting.get("mandate") or {}).get("id"))))
+
     def time_is_up(self) -> None:
         """End the fan-out: what is not there becomes `pending` where it may still come, else `unavailable`."""
         # A timer that fires late because this process stalled lets the sockets be read once more before it counts.
@@ -159,7 +171,7 @@ class _Fan:
     def kept(self, i: int, line: Line, operation: Operation, within_s: float) -> Part | None:
         """Return a kept answer as a part: `stale`, with its age, unless it may be given again."""
         person = self.person
-        found = line.kept.get((operation.id, person.number, person.name or ""), within_s, self.loop.time())
+        found = line.kept.get((operation.id, person.number, self.asker(line, operation.id)), within_s, self.loop.time())
         if found is None:
             return None
         age_s, answer = found
@@ -195,7 +207,7 @@ async def gather(
     """
     fan = _Fan(asks, person, lang, on_late)
     subject = {"number": person.number, "name": person.name}
-    values: dict[str, Any] = {"subject": subject, "traceparent": traceparent}
+    values: dict[str, Any] = {"subject": subject, "traceparent": traceparent, "actor": subject, **person.acting}
     for i, ask in enumerate(asks):
         held = admit(ask) if admit is not None else None
         if held is not None:
@@ -238,7 +250,7 @@ def _ask(fan: _Fan, i: int, line: Line, values: dict[str, Any], deadline: float,
         values = {**values, "subject": {**values["subject"], "ids": {} if own_id is None else {ask.adapter: own_id}}}
     until = deadline if fan.late is None else max(deadline, fan.begun + spec.late_s)
     done = fan.hears[i] = partial(fan.heard, i)
-    started = line.question(ask.operation, values, until, done, person.number, person.name or "", lane)
+    started = line.question(ask.operation, values, until, done, person.number, fan.asker(line, ask.operation), lane)
     if isinstance(started, Call):
         fan.calls[i] = started
         return

@@ -174,6 +174,8 @@ class Operation(Strict, frozen=True, kw_only=True):
     total_s: Seconds
     connect_s: Seconds = 0.5
     want: Name | None = None  # what a citizen calls the answer of this query
+    # The query says for whom the person asked about may act by law; `reply.fields.principals` lists them.
+    mandate: Literal["guardian", "officer"] | None = None
     request_codec: RequestCodec = "json"
     response_codec: ResponseCodec = "json"
     charset: Charset = "utf-8"

@@ -68,6 +68,10 @@ class NewEffect(msgspec.Struct, frozen=True, kw_only=True):
     key: str  # what the department will know it by
     payload: dict[str, Any]
     trace_id: str | None = None
+    subject: str | None = None  # for whom
+    actor: str | None = None  # who brought it about; None: onestop, when another step had ended
+    mandate: str | None = None  # under which the actor acted
+    beneficiary: str | None = None  # who gains; None: the subject
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):

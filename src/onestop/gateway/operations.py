@@ -34,6 +34,7 @@ from onestop.gateway.mapping.values import MOST_PARTS, most_text, plain
 from onestop.gateway.models import Outcome
 from onestop.gateway.own_ids import asks_by_own_id, own_id_of
 from onestop.gateway.paging import Pages, PageSpoiled, Turner, with_page
+from onestop.gateway.representation import named_parties
 from onestop.gateway.retry_after import retry_after_s
 from onestop.gateway.steps import PreparedStep, steps_of
 from onestop.outbound.decoding import decode_json
@@ -84,6 +85,7 @@ class Prepared:
         self._reference = maybe(reply.reference, codes)
         self._own_id = maybe(reply.own_id, codes)
         self.needs_own_id = asks_by_own_id(self.spec)
+        self.parties = named_parties(self.spec)
         self._reason = maybe(reply.reason, codes)
         self._later = maybe(reply.later, codes)
         self.key = maybe(reply.key, codes)

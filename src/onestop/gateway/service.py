@@ -24,6 +24,7 @@ from onestop.gateway.operations import Prepared, prepare
 from onestop.gateway.overrides import WHOLE, Override, Overrides
 from onestop.gateway.owners import owned_by
 from onestop.gateway.quotas import Quotas
+from onestop.gateway.representation import named_parties
 from onestop.gateway.uses import Uses
 from onestop.gateway.windows import OneOff, in_window
 from onestop.outbound.addresses import AllowList
@@ -123,6 +124,7 @@ class Gateway:
                     ask = Ask(want=operation.want, adapter=manifest.id, operation=operation.id)
                     self.wants.setdefault(operation.want, ask)
         self.uses = Uses(self._versions)
+        self._parties: dict[tuple[str, str], frozenset[str]] = {}
         self._person_numbers: dict[str, frozenset[str]] = {}
         for manifest in serving:
             for operation in manifest.operations:
@@ -265,6 +267,14 @@ class Gateway:
         return looked[1]
 
     # ---- what is told
+
+    def parties(self, adapter: str, operation: str) -> frozenset[str]:
+        """Return whether a department is told who acts, and under which mandate, in any version that is served here."""
+        found = self._parties.get((adapter, operation))
+        if found is None:
+            specs = (one for manifest in self._versions(adapter) for one in manifest.operations if one.id == operation)
+            found = self._parties[adapter, operation] = frozenset().union(*(named_parties(one) for one in specs))
+        return found
 
     def person_numbers(self, want: str) -> frozenset[str]:
         """Return the members of a want's answer that hold person numbers; empty where its mapping makes none."""

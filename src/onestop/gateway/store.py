@@ -12,9 +12,10 @@ _COLUMNS = """region, id, case_id, step, adapter, operation, version, key, state
               intended_at, next_at, sent_at, settled_at, reference, trace_id, channel, batch, outcome"""
 
 INSERT_EFFECTS = """
-    INSERT INTO effects (region, id, case_id, step, adapter, operation, version, key, payload, trace_id)
+    INSERT INTO effects (region, id, case_id, step, adapter, operation, version, key, payload, trace_id, subject, actor,
+                         mandate, beneficiary)
     SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-                             $9::bytea[], $10::text[])
+                             $9::bytea[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[])
         ON CONFLICT (region, adapter, key) DO NOTHING
      RETURNING id
 """

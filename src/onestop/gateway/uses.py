@@ -8,7 +8,12 @@ from onestop.gateway.manifest import Manifest, Operation
 from onestop.gateway.manifest_base import Words
 
 # What members of an effect consist of, where they are the same for all.
-_INNER = {"subject": ("subject.name", "subject.number"), "case": ("case.number",)}
+_INNER = {
+    "subject": ("subject.name", "subject.number"),
+    "case": ("case.number",),
+    "actor": ("actor.name", "actor.number"),
+    "mandate": ("mandate.id", "mandate.kind"),
+}
 _PLACE = "\ue000"  # of the effect's id, in the entry that is kept for all effects of an operation
 
 

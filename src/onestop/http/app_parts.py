@@ -60,7 +60,7 @@ def build(
     """Return the app behind its front desk; `desk.app` is the Litestar app.
 
     The dependencies `context` (`Context`) and `keyed` (`Keyed`, on routes with `opt={"idempotent": True}`) are there
-    for every handler, and everything in `shared` by its name. A route's `opt` may hold: public, roles, fanout,
+    for every handler, and everything in `shared` by its name. A route's `opt` may hold: public, roles, acting, fanout,
     idempotent, express, max_body (bytes), raw (the handler reads the body itself), and for the document: edits,
     versioned, returns, replies {status: sentence}, refusals.
     """

@@ -52,8 +52,10 @@ class Stream(Protocol):
     async def authorise(self, context: Context, parameters: dict[str, str]) -> str:
         """Return the topic that may be read, or raise why not."""
 
-    async def serve(self, topic: str, last_id: str | None, receive: Receive, send: Send) -> None:
-        """Send the body to one client until it leaves."""
+    async def serve(
+        self, topic: str, last_id: str | None, receive: Receive, send: Send, session: Session | None
+    ) -> None:
+        """Send the body to one client until it leaves or its session ends."""
 
     @property
     def template(self) -> str:
@@ -314,7 +316,13 @@ async def _open(
         scope["headers"].clear()
     for key in ("headers", "raw_path", "query_string", "client", "server", "state", "path", "asgi"):
         scope.pop(key, None)
-    return partial(stream.serve, topic, last_id)
+    return partial(_served, stream, topic, last_id, context.session)
+
+
+async def _served(
+    stream: Stream, topic: str, last_id: str | None, session: Session | None, receive: Receive, send: Send
+) -> None:
+    await stream.serve(topic, last_id, receive, send, session)
 
 
 def _complete(headers: Any, context: Context) -> list[tuple[bytes, bytes]]:

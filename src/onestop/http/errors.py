@@ -56,6 +56,12 @@ class RoleNotAllowed(Forbidden):
     code = "auth.role_not_allowed"
 
 
+class ActingClosed(Forbidden):
+    """The route is for one's own affairs: nobody comes here while acting for somebody else."""
+
+    code = "mandate.route_closed"
+
+
 class KeyMissing(Malformed):
     """The route makes or sends something and wants an Idempotency-Key."""
 

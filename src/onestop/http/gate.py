@@ -1,6 +1,7 @@
 """The gate before every route: who may enter, how large a body, of what type, how many at once.
 
-Closed unless a route's `opt` says `public`. A middleware rather than a guard: Litestar copies the handler for a guard.
+Closed unless a route's `opt` says `public`, and to whoever acts for somebody else unless it says `acting`. A middleware
+rather than a guard: Litestar copies the handler for a guard.
 """
 
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ from litestar.utils.scope.state import ScopeState
 
 from onestop.errors import NotFound, Unavailable, UnsupportedType
 from onestop.http import body, idempotency
-from onestop.http.errors import BadBody, InProgress
+from onestop.http.errors import ActingClosed, BadBody, InProgress
 from onestop.http.models import BodyKind, Context, RouteFacts
 
 FACTS: Final = "onestop_facts"
@@ -60,6 +61,7 @@ def facts_of(handler: HTTPRouteHandler) -> RouteFacts:
         max_body=int(opt.get("max_body", 65_536)),
         fanout=bool(opt.get("fanout")),
         idempotent=bool(opt.get("idempotent")),
+        acting=bool(opt.get("acting")),
         absent=handler.handler_name == "handle_schema_path_not_found",
     )
 
@@ -106,6 +108,8 @@ class Gate:
             context: Context = scope["state"]["context"]
             if not facts.public:
                 context.signed_in(facts.roles)
+                if context.acting and not facts.acting:
+                    raise ActingClosed
             elif facts.absent:
                 raise NotFound
             if facts.fanout or facts.idempotent:

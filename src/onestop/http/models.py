@@ -69,6 +69,11 @@ class Context(msgspec.Struct):
         """Return the W3C header for calls made on behalf of this request."""
         return f"00-{self.trace_id}-{self.span_id}-01"
 
+    @property
+    def acting(self) -> bool:
+        """Tell whether somebody acts for somebody else in this request."""
+        return getattr(self.session, "mandate_id", None) is not None
+
     def remaining_s(self) -> float:
         """Return what is left of the budget in seconds, never below zero."""
         return max(0.0, self.deadline - asyncio.get_running_loop().time())
@@ -98,4 +103,5 @@ class RouteFacts(msgspec.Struct, frozen=True):
     max_body: int = 65_536
     fanout: bool = False
     idempotent: bool = False
+    acting: bool = False  # open to somebody who acts for somebody else; the route's room checks the mandate
     absent: bool = False  # answered as if it were not there

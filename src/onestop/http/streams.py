@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 
-from onestop.http.models import Context, Receive, Send
+from onestop.http.models import Context, Receive, Send, Session
 
 BEAT_S: Final = 15.0
 POLL_S: Final = 2.0
@@ -51,10 +51,11 @@ def encode(event: Event) -> bytes:
 class Client:
     """One open stream."""
 
-    __slots__ = ("last_id", "opened", "send", "task", "topic", "waiting", "waiting_bytes", "woken", "writer")
+    __slots__ = ("last_id", "opened", "send", "session", "task", "topic", "waiting", "waiting_bytes", "woken", "writer")
 
-    def __init__(self, topic: str, last_id: str | None, send: Send) -> None:
+    def __init__(self, topic: str, last_id: str | None, send: Send, session: Session | None) -> None:
         self.topic = topic
+        self.session = session
         self.last_id = last_id
         self.send = send
         self.task = asyncio.current_task()
@@ -70,6 +71,7 @@ class Hub:
 
     `read_since(topic, last_id)` returns the events after that id, oldest first, at most a page; from the beginning
     where the id is None. `newest(topics)` returns each topic's last event id; without it the poll reads topics in turn.
+    `over(session)` tells of a session that has ended: its streams end with the next poll.
     """
 
     def __init__(
@@ -77,12 +79,14 @@ class Hub:
         read_since: ReadSince,
         newest: Newest | None = None,
         *,
+        over: Callable[[Any], bool] | None = None,  # of an `onestop.identity` session; this room stands below that one
         beat_s: float = BEAT_S,
         poll_s: float = POLL_S,
         max_age_s: float = _MAX_AGE_S,
     ) -> None:
         self._read_since = read_since
         self._newest = newest
+        self._over = over
         self._beat_s = beat_s
         self._poll_s = poll_s
         self._max_age_s = max_age_s
@@ -129,12 +133,14 @@ class Hub:
         for topic in self._topics:
             self.wake(topic)
 
-    async def serve(self, topic: str, last_id: str | None, receive: Receive, send: Send) -> None:
-        """Send events to one client, who may have `last_id` already, until it leaves or is dropped.
+    async def serve(
+        self, topic: str, last_id: str | None, receive: Receive, send: Send, session: Session | None = None
+    ) -> None:
+        """Send events to one client, who may have `last_id` already, until it leaves, is dropped, or its session ends.
 
         The response has been started by the front desk.
         """
-        client = Client(topic, last_id, send)
+        client = Client(topic, last_id, send, session)
         self._topics.setdefault(topic, []).append(client)
         try:
             await send({"type": "http.response.body", "body": _RETRY, "more_body": True})
@@ -270,10 +276,20 @@ class Hub:
         """Look after topics whose wake-up was lost, some at a time."""
         while True:
             await asyncio.sleep(self._poll_s)
+            self._end_what_is_over()
             try:
                 await self._poll(self._next_topics(_POLL_TOPICS if self._newest else _POLL_READS))
             except Exception as failure:  # the next poll will ask again
                 _log.warning("stream poll failed", cause=type(failure).__name__)
+
+    def _end_what_is_over(self) -> None:
+        """End the streams of sessions that have ended: who comes again is authorised again."""
+        if self._over is None:
+            return
+        for client in self._clients():
+            if client.session is not None and self._over(client.session):
+                self._leave(client)
+                self._spawn(self._end(client), "end")
 
     def _next_topics(self, most: int) -> list[str]:
         topics = list(self._topics)

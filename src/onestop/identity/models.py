@@ -34,6 +34,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     kind: SessionKind
     expires_at: datetime
     principal: str  # subject and role in one: what idempotency keys and limits are kept by
+    mandate_id: str | None = None  # under which the actor acts for the subject; None: for themselves
 
 
 class Identified(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +82,8 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
     department: str | None
     level: int
+    actor_id: str  # who acts; another one than the subject under a mandate
+    mandate: str | None
     session_id: str
     session_expires_at: datetime
 
@@ -97,6 +100,7 @@ class OwnSession(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
     device: str  # a browser and a system, or an app's name; empty where nothing is known
     current: bool
+    mandate: str | None  # under which somebody acts in it: you for somebody, or somebody for you
 
 
 class OwnSessions(msgspec.Struct, frozen=True, kw_only=True):

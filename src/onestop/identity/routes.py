@@ -125,7 +125,7 @@ class MeController(Controller):
     tags = ("identity",)
     opt = {"roles": EVERY_ROLE}  # noqa: RUF012 - litestar's name and type
 
-    @get("/", operation_id="getMe", opt={"express": True})
+    @get("/", operation_id="getMe", opt={"express": True, "acting": True})
     async def me(self, sessions: NamedDependency[Sessions], session: NamedDependency[Session]) -> Me:
         """Who you are to onestop; your number is masked."""
         return await sessions.me(session)

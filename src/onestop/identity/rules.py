@@ -125,9 +125,13 @@ def acr_values(provider: Provider, level: int) -> list[str]:
     return [acr for acr, reached in known if reached >= level] if level else []
 
 
-def principal(subject_id: str, role: str, department: str | None) -> str:
-    """Return subject and role in one word; two people, or one person in two roles, never share it."""
-    return f"{subject_id}/{role}/{department}" if department else f"{subject_id}/{role}"
+def principal(subject_id: str, role: str, department: str | None, actor_id: str | None = None) -> str:
+    """Return subject and role in one word; two people, or one person in two roles, never share it.
+
+    Whoever acts for a subject has a word of their own for it: two representatives' keys never meet.
+    """
+    own = f"{subject_id}/{role}/{department}" if department else f"{subject_id}/{role}"
+    return own if actor_id in (None, subject_id) else f"{own}@{actor_id}"
 
 
 class Callback(msgspec.Struct, frozen=True):

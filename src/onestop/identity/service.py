@@ -8,7 +8,7 @@ seconds; an instance that could not ask for five seconds stops trusting what it 
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from hashlib import sha256
@@ -18,12 +18,14 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from onestop import clock
 from onestop.audit import service as audit
 from onestop.crypto import Keys
 from onestop.db import Connection, Db, Pool
 from onestop.identity import rules, service_machine_keys, store, store_machine_keys, tokens
 from onestop.identity.errors import BadToken, SessionUnknown
 from onestop.identity.models import Bearer, Identified, Me, NumberType, OwnSession, OwnSessions, Session, Subject
+from onestop.identity.service_acting import ActingSessions, opened
 from onestop.identity.service_bearer import BearerTokens
 from onestop.identity.service_subjects import Subjects
 from onestop.ids import new_id
@@ -55,6 +57,7 @@ class Sessions:
         self._held: dict[bytes, _Held] = {}
         self._revoked: dict[str, float] = {}  # id → when it was first known here, monotonic seconds
         self._subjects = Subjects(pool, keys, settings.region)
+        self.acting = ActingSessions(pool, settings, self.bearers)
         self._polled_at = float("-inf")
         self._watch: asyncio.Task[None] | None = None
         # What is over and may be forgotten, done every five minutes.
@@ -200,7 +203,7 @@ class Sessions:
         )
         if replaces:
             replaced = await store.revoke_cookie(self._pool, self._region, sha256(replaces.encode()).digest())
-            self._revoked |= dict.fromkeys(replaced, monotonic())
+            self.forget(replaced)
         return secret, session
 
     async def issue_bearer(
@@ -243,60 +246,65 @@ class Sessions:
         async with self._pool.acquire() as db, db.transaction():
             ends = await store.insert_session(db, new)
             await self._record(db, "session.opened", subject_id, new.id, {"kind": new.kind, "provider": provider})
-        return Session(
-            id=new.id,
-            subject_id=subject_id,
-            actor_id=subject_id,
-            role=new.role,
-            department=new.department,
-            level=new.level,
-            kind=new.kind,
-            expires_at=ends,
-            principal=rules.principal(subject_id, new.role, new.department),
-        )
+        return opened(new, ends)
+
+    def over(self, session: Session) -> bool:
+        """Tell whether a session that was live has ended, as far as this process knows: at most two seconds late."""
+        return session.id in self._revoked or session.expires_at <= clock.real_now()
+
+    # ---- ending
+
+    def forget(self, session_ids: Sequence[str]) -> None:
+        """Believe these sessions no longer in this process; others hear of it within two seconds."""
+        self._revoked |= dict.fromkeys(session_ids, monotonic())
 
     async def revoke(self, session_id: str) -> store.SignOutRow | None:
         """End a session; return what signing out at its provider needs, None where it had ended already."""
         async with self._pool.acquire() as db, db.transaction():
             ended = await store.revoke_session(db, self._region, session_id)
+            with_it = await store.revoke_opened_from(db, self._region, session_id)
             if ended is not None:
                 await self._record(db, "session.ended", ended.subject_id, session_id, {})
-        self.ended(session_id)
+        self.forget([session_id, *with_it])
         return ended
 
-    def ended(self, session_id: str) -> None:
-        """Forget a session that has just ended in the database; other instances hear of it within a second or two."""
-        self._revoked[session_id] = monotonic()
-
     async def sign_out(self, session: Session) -> tuple[str, str | None] | None:
-        """End a session and return its provider and the ID token it came with; None where it had ended already."""
-        row = await self.revoke(session.id)
+        """End a session and return its provider and the ID token it came with; None where it had ended already.
+
+        Who signs out of a browser while acting for somebody signs out of their own session.
+        """
+        session_id = session.id
+        if session.mandate_id is not None and session.kind == "cookie":
+            session_id = await store.opened_from(self._pool, self._region, session.id) or session.id
+        row = await self.revoke(session_id)
         if row is None:
             return None
         if row.id_token is None:
             return row.provider, None
-        return row.provider, self._keys.unseal(row.id_token, _id_token_context(session.id)).decode()
+        return row.provider, self._keys.unseal(row.id_token, _id_token_context(session_id)).decode()
 
     async def revoke_own(self, session: Session, session_id: str) -> None:
-        """End one of the caller's own sessions.
+        """End one of the caller's own sessions, or one in which somebody acts for them.
 
         Raises:
-            SessionUnknown: it is no live session of this subject.
+            SessionUnknown: it is no live session for this subject, or in which they act.
         """
         async with self._pool.acquire() as db, db.transaction():
             if not await store.revoke_own_session(db, self._region, session_id, session.subject_id):
                 raise SessionUnknown
+            with_it = await store.revoke_opened_from(db, self._region, session_id)
             await self._record(db, "session.ended", session.subject_id, session_id, {"by": session.id})
-        self._revoked[session_id] = monotonic()
+        self.forget([session_id, *with_it])
 
     async def revoke_others(self, session: Session) -> int:
         """End the caller's sessions but the one they speak in, at most 1,000; return how many."""
         async with self._pool.acquire() as db, db.transaction():
             ended = await store.revoke_other_sessions(db, self._region, session.subject_id, session.id)
+            with_them = [one for own in ended for one in await store.revoke_opened_from(db, self._region, own)]
             if ended:
                 detail = {"count": len(ended)}
                 await self._record(db, "session.others_ended", session.subject_id, session.id, detail)
-        self._revoked |= dict.fromkeys(ended, monotonic())
+        self.forget([*ended, *with_them])
         return len(ended)
 
     async def _record(self, db: Db, action: str, subject_id: str, session_id: str, detail: dict[str, Any]) -> None:
@@ -319,6 +327,7 @@ class Sessions:
                     expires_at=row.expires_at,
                     device=row.device,
                     current=row.id == session.id,
+                    mandate=row.mandate_id,
                 )
                 for row in rows
             ]
@@ -379,6 +388,8 @@ class Sessions:
             role=session.role,
             department=session.department,
             level=session.level,
+            actor_id=session.actor_id,
+            mandate=session.mandate_id,
             session_id=session.id,
             session_expires_at=session.expires_at,
         )
@@ -398,7 +409,8 @@ def _session(row: store.SessionRow) -> Session:
         level=row.level,
         kind=row.kind,
         expires_at=row.expires_at,
-        principal=rules.principal(row.subject_id, row.role, row.department),
+        principal=rules.principal(row.subject_id, row.role, row.department, row.actor_id),
+        mandate_id=row.mandate_id,
     )
 
 

@@ -2,15 +2,13 @@
 
 from datetime import timedelta
 from time import time
-from typing import Final
+from typing import Any
 
 from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.identity import tokens
 from onestop.identity.service_keys import SigningKeys
 from onestop.settings import Settings
-
-AUDIENCE: Final = "onestop"
 
 
 class BearerTokens:
@@ -20,18 +18,23 @@ class BearerTokens:
         self.signing = SigningKeys(pool, keys)
         self._issuer = settings.public_url
 
-    def make(self, session_id: str, subject_id: str, role: str, life: timedelta) -> str:
-        """Return a signed token for a session, good for `life` or until the session ends."""
+    def make(self, session_id: str, subject_id: str, role: str, life: timedelta, actor_id: str | None = None) -> str:
+        """Return a signed token for a session, good for `life` or until the session ends.
+
+        Who acts for the subject, where that is another one, stands in `act` (RFC 8693).
+        """
         now = int(time())
-        claims = {
+        claims: dict[str, Any] = {
             "iss": self._issuer,
-            "aud": AUDIENCE,
+            "aud": tokens.AUDIENCE,
             "sub": subject_id,
             "sid": session_id,
             "role": role,
             "iat": now,
             "exp": now + int(life.total_seconds()),
         }
+        if actor_id not in (None, subject_id):
+            claims["act"] = {"sub": actor_id}
         return self.signing.active.sign(claims, "at+jwt")
 
     async def check(self, token: str) -> tokens.AccessClaims:
@@ -48,4 +51,4 @@ class BearerTokens:
             return self._checked(token)
 
     def _checked(self, token: str) -> tokens.AccessClaims:
-        return tokens.check_access_token(token, self.signing.ring, issuer=self._issuer, audience=AUDIENCE)
+        return tokens.check_access_token(token, self.signing.ring, issuer=self._issuer, audience=tokens.AUDIENCE)

@@ -137,6 +137,8 @@ def me(session: Session) -> Me:
         role=session.role,
         department=session.department,
         level=session.level,
+        actor_id=session.actor_id,
+        mandate=None,
         session_id=session.id,
         session_expires_at=session.expires_at,
     )

@@ -64,7 +64,7 @@ class AppSessions:
                 await self._end(db, shown.session_id)
         if row is None or verdict in ("forged", "reused"):
             if verdict == "reused":
-                self._sessions.ended(shown.session_id)
+                self._sessions.forget([shown.session_id])
             raise BadToken("refresh")
         await self._throttles.count("refreshes_of_one", shown.session_id)
         life_s = min(rules.ACCESS_LIFE.total_seconds(), row.remaining_s)

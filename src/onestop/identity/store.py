@@ -33,6 +33,7 @@ class SessionRow(msgspec.Struct, frozen=True):
     level: int
     kind: SessionKind
     expires_at: datetime
+    mandate_id: str | None
     remaining_s: float  # until it ends or falls idle, by the database's clock
     unseen_s: float  # since activity was last written down
 
@@ -60,6 +61,8 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True):
     id_token: bytes | None
     life: timedelta
     device: str = ""
+    mandate_id: str | None = None
+    opened_from: str | None = None  # the actor's own session
 
 
 class OwnSessionRow(msgspec.Struct, frozen=True):
@@ -73,6 +76,7 @@ class OwnSessionRow(msgspec.Struct, frozen=True):
     seen_at: datetime
     expires_at: datetime
     device: str
+    mandate_id: str | None
 
 
 class SignOutRow(msgspec.Struct, frozen=True):
@@ -177,8 +181,8 @@ async def rename_subject(db: Db, region: str, subject_id: str, has_key: bool, se
 
 INSERT_SESSION = """
     INSERT INTO sessions (region, id, token_hash, subject_id, actor_id, role, department, level, provider, kind,
-                          id_token, expires_at, device)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now() + $12, $13)
+                          id_token, expires_at, device, mandate_id, opened_from)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now() + $12, $13, $14, $15)
     RETURNING expires_at
 """
 
@@ -201,12 +205,14 @@ async def insert_session(db: Db, new: NewSession) -> datetime:
         new.id_token,
         new.life,
         new.device,
+        new.mandate_id,
+        new.opened_from,
     )
     return ends
 
 
 SELECT_COOKIE_SESSION = """
-    SELECT id, subject_id, actor_id, role, department, level, kind, expires_at,
+    SELECT id, subject_id, actor_id, role, department, level, kind, expires_at, mandate_id,
            extract(epoch FROM least(expires_at, seen_at + $3) - now())::float8 AS remaining_s,
            extract(epoch FROM now() - seen_at)::float8 AS unseen_s
       FROM sessions
@@ -222,7 +228,7 @@ async def cookie_session(db: Db, region: str, token_hash: bytes, idle: timedelta
 
 # The subject and role of the token must still be those of the row.
 SELECT_BEARER_SESSION = """
-    SELECT id, subject_id, actor_id, role, department, level, kind, expires_at,
+    SELECT id, subject_id, actor_id, role, department, level, kind, expires_at, mandate_id,
            extract(epoch FROM expires_at - now())::float8 AS remaining_s,
            extract(epoch FROM now() - seen_at)::float8 AS unseen_s
       FROM sessions
@@ -261,12 +267,12 @@ async def touch_session(db: Db, region: str, session_id: str, step: timedelta) -
 # The owner is in the WHERE clause: another citizen's session is the same as no session.
 REVOKE_OWN_SESSION = """
     UPDATE sessions SET revoked_at = now()
-     WHERE region = $1 AND id = $2 AND subject_id = $3 AND revoked_at IS NULL AND expires_at > now()
+     WHERE region = $1 AND id = $2 AND (subject_id = $3 OR actor_id = $3) AND revoked_at IS NULL AND expires_at > now()
 """
 
 
 async def revoke_own_session(db: Db, region: str, session_id: str, subject_id: str) -> bool:
-    """End one of the subject's own live sessions; False where there is none of that id."""
+    """End a live session for the subject or in which they act; False where there is none of that id."""
     return await execute(db, REVOKE_OWN_SESSION, region, session_id, subject_id) == 1
 
 
@@ -298,14 +304,61 @@ async def revoke_session(db: Db, region: str, session_id: str) -> SignOutRow | N
     return await one(db, SignOutRow, REVOKE_SESSION, region, session_id)
 
 
-REVOKE_COOKIE = """
-    UPDATE sessions SET revoked_at = now() WHERE region = $1 AND token_hash = $2 AND revoked_at IS NULL
+# Who acts for somebody does so from a session of their own: with that one it ends.
+REVOKE_OPENED_FROM = """
+    UPDATE sessions SET revoked_at = now() WHERE region = $1 AND opened_from = $2 AND revoked_at IS NULL
     RETURNING id
 """
 
 
+async def revoke_opened_from(db: Db, region: str, session_id: str) -> list[str]:
+    """End the sessions that were opened from one to act for others, and return their ids."""
+    return [row["id"] for row in await db.fetch(REVOKE_OPENED_FROM, region, session_id)]
+
+
+REVOKE_UNDER = """
+    UPDATE sessions SET revoked_at = now() WHERE region = $1 AND mandate_id = ANY($2::text[]) AND revoked_at IS NULL
+    RETURNING id
+"""
+
+
+async def revoke_under(db: Db, region: str, mandate_ids: list[str]) -> list[str]:
+    """End every session in which somebody acts under one of these mandates, and return their ids."""
+    return [row["id"] for row in await db.fetch(REVOKE_UNDER, region, mandate_ids)]
+
+
+SELECT_OPENED_FROM = "SELECT opened_from FROM sessions WHERE region = $1 AND id = $2"
+
+
+async def opened_from(db: Db, region: str, session_id: str) -> str | None:
+    """Return the own session of somebody who acts for somebody else; None where they act for themselves."""
+    found: str | None = await value(db, SELECT_OPENED_FROM, region, session_id)
+    return found
+
+
+# The old secret went out of the browser when the acting session's came in: the session gets a new one.
+UPDATE_COOKIE = """
+    UPDATE sessions SET token_hash = $3, seen_at = now()
+     WHERE region = $1 AND id = $2 AND kind = 'cookie' AND revoked_at IS NULL AND expires_at > now()
+"""
+
+
+async def renew_cookie(db: Db, region: str, session_id: str, token_hash: bytes) -> bool:
+    """Give a live browser's session another cookie; False where it has ended."""
+    return await execute(db, UPDATE_COOKIE, region, session_id, token_hash) == 1
+
+
+REVOKE_COOKIE = """
+    UPDATE sessions s SET revoked_at = now()
+      FROM sessions c
+     WHERE c.region = $1 AND c.token_hash = $2 AND s.region = $1 AND s.revoked_at IS NULL
+       AND (s.id = c.id OR s.id = c.opened_from OR s.opened_from IN (c.id, c.opened_from))
+    RETURNING s.id
+"""
+
+
 async def revoke_cookie(db: Db, region: str, token_hash: bytes) -> list[str]:
-    """End the session of a cookie that is about to be replaced, and return its id."""
+    """End the session of a cookie that is about to be replaced, with the one it was opened from or that hang on it."""
     return [row["id"] for row in await db.fetch(REVOKE_COOKIE, region, token_hash)]
 
 
@@ -325,9 +378,10 @@ async def revoked_within(db: Db, region: str, span: timedelta) -> list[str]:
 
 
 SELECT_OWN_SESSIONS = """
-    SELECT id, kind, role, provider, created_at, seen_at, expires_at, device
+    SELECT id, kind, role, provider, created_at, seen_at, expires_at, device, mandate_id
       FROM sessions
-     WHERE region = $1 AND subject_id = $2 AND revoked_at IS NULL AND expires_at > now()
+     WHERE region = $1 AND (subject_id = $2 OR (actor_id = $2 AND mandate_id IS NOT NULL))
+       AND revoked_at IS NULL AND expires_at > now()
        AND (kind = 'bearer' OR seen_at + $3 > now())
      ORDER BY id DESC
      LIMIT 200
@@ -335,7 +389,7 @@ SELECT_OWN_SESSIONS = """
 
 
 async def own_sessions(db: Db, region: str, subject_id: str, idle: timedelta) -> list[OwnSessionRow]:
-    """Return the subject's live sessions, newest first, at most 200."""
+    """Return the live sessions for the subject, and in which they act for others, newest first, at most 200."""
     return await many(db, OwnSessionRow, SELECT_OWN_SESSIONS, region, subject_id, idle)
 
 

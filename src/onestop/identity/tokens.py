@@ -26,6 +26,7 @@ from onestop.http import body
 from onestop.http.errors import BadBody
 from onestop.identity.errors import BadToken
 
+AUDIENCE: Final = "onestop"  # of our own bearer tokens
 MAX_TOKEN: Final = 8 * 1024
 MAX_KEYS: Final = 32
 LEEWAY_S: Final = 30  # how far two clocks may differ

@@ -13,6 +13,7 @@ from onestop.gateway.models import Part
 from onestop.http.models import Context
 from onestop.identity.models import Session
 from onestop.identity.service import Sessions
+from onestop.mandates.service import Mandates
 from onestop.overview.models import AskLookups, Kept, Lookups
 from onestop.overview.service import Overview
 
@@ -27,7 +28,7 @@ class OverviewController(Controller):
         "/lookups",
         operation_id="lookUpMyAffairs",
         status_code=200,
-        opt={"roles": ("citizen",), "fanout": True, "max_body": 4096, "express": True},
+        opt={"roles": ("citizen",), "acting": True, "fanout": True, "max_body": 4096, "express": True},
     )
     async def look_up(
         self,
@@ -36,6 +37,7 @@ class OverviewController(Controller):
         sessions: NamedDependency[Sessions],
         overview: NamedDependency[Overview],
         traces: NamedDependency[TraceLog],
+        mandates: NamedDependency[Mandates],
         data: JSONBody[AskLookups],
     ) -> Response[Lookups]:
         """Ask every department at once; the answer is there within the deadline, with a state for every part.
@@ -44,18 +46,21 @@ class OverviewController(Controller):
         """
         now = asyncio.get_running_loop().time()
         deadline = min(context.deadline, now + data.deadline_ms / 1000)
+        await mandates.check(session, *overview.asked(data.wants))
         subject = await sessions.person(session.subject_id)
+        acting = await mandates.represented(session)
         answer, gathered = await overview.look_up(
             data.wants,
             session.subject_id,
             session.actor_id,
-            Person(subject.number, subject.name, subject.ids),
+            Person(subject.number, subject.name, subject.ids, acting.parties() if acting else {}),
             level=session.level,
             deadline=deadline,
             budget_ms=round((deadline - now) * 1000),
             lang=context.lang,
             trace_id=context.trace_id,
             traceparent=context.traceparent,
+            mandate=session.mandate_id,
         )
         await sessions.learn(subject, gathered.own_ids)
         took_ms = (asyncio.get_running_loop().time() - now) * 1000
@@ -76,7 +81,7 @@ class CompletionController(Controller):
     path = "/v1/completions"
     tags = ("my affairs",)
 
-    @get("/{completion_id:str}", operation_id="readCompletion", opt={"roles": ("citizen",)})
+    @get("/{completion_id:str}", operation_id="readCompletion", opt={"roles": ("citizen",), "acting": True})
     async def read(
         self,
         completion_id: FromPath[str],
@@ -85,7 +90,7 @@ class CompletionController(Controller):
         overview: NamedDependency[Overview],
     ) -> Kept:
         """Return the parts that went out, with those that came later in their place; eventually consistent."""
-        return await overview.kept(completion_id, session.subject_id, context.lang)
+        return await overview.kept(completion_id, session.subject_id, context.lang, session.mandate_id)
 
 
 CONTROLLERS = [OverviewController, CompletionController]

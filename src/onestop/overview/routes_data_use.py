@@ -11,6 +11,7 @@ from onestop.http.idempotency import Keyed
 from onestop.http.models import Context
 from onestop.http.pages import next_page
 from onestop.identity.models import Session
+from onestop.mandates.service import Mandates
 from onestop.overview import service_challenges
 from onestop.overview import service_data_use as service
 from onestop.overview.views_data_use import (
@@ -56,7 +57,7 @@ class DataUseController(Controller):
     ) -> DataUseView:
         """One entry about you."""
         found = await service.own_use(office, session.subject_id, use_id)
-        return service.use_view(office, found, context.lang)
+        return service.use_view(office, found, context.lang, await service.representatives(office, [found]))
 
     @get("/{use_id:str}/proof", operation_id="proveMyDataUse", opt={**_CITIZEN, "refusals": (409,)})
     async def proof(
@@ -96,6 +97,30 @@ class DataUseController(Controller):
     ) -> list[ChallengeView]:
         """What you said against an entry, who answers by when, and what they answered."""
         return await service_challenges.own_challenges(office, session, use_id, context.lang)
+
+
+class MandateUseController(Controller):
+    """What was done under a mandate, for the one who gave it and the one who acts."""
+
+    path = "/v1/me/mandates/{mandate_id:str}/data-use"
+    tags = ("my data", "mandates")
+
+    @get("/", operation_id="listMandateUses", opt=_CITIZEN)
+    async def under(
+        self,
+        office: NamedDependency[Office],
+        mandates: NamedDependency[Mandates],
+        session: NamedDependency[Session],
+        context: NamedDependency[Context],
+        mandate_id: FromPath[str],
+        cursor: FromQuery[str | None] = None,
+        limit: FromQuery[int] = 50,
+    ) -> Response[DataUseList]:
+        """Whose data was read or given under a mandate, by whom, for which case and why; newest first."""
+        found = await service.uses_under(
+            office, mandates, session, mandate_id, context.lang, before=cursor, limit=limit
+        )  # fmt: skip
+        return Response(found, headers=next_page(f"/v1/me/mandates/{mandate_id}/data-use", found.next_cursor, limit))
 
 
 class ChallengeController(Controller):
@@ -147,4 +172,4 @@ class ChallengeController(Controller):
         return reply.response()
 
 
-CONTROLLERS = [DataUseController, ChallengeController]
+CONTROLLERS = [DataUseController, MandateUseController, ChallengeController]

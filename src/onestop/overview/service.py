@@ -20,6 +20,7 @@ from onestop.gateway.service import Gateway
 from onestop.http.models import Context
 from onestop.http.streams import Event
 from onestop.ids import new_id
+from onestop.mandates.models import Asked, Matter
 from onestop.overview import store
 from onestop.overview.errors import NoSuchCompletion, UnknownWant
 from onestop.overview.models import Completion, Kept, Lookups
@@ -63,6 +64,7 @@ class Overview:
         lang: Language,
         trace_id: str,
         traceparent: str,
+        mandate: str | None = None,
     ) -> tuple[Lookups, Gathered]:
         """Ask for every want at once; `deadline` is loop time. A want named twice is asked once.
 
@@ -72,7 +74,7 @@ class Overview:
             UnknownWant: no department on line answers one of them; every such want is named.
         """
         asks = self._asks(wants, level)
-        late = _Late(self, subject, actor, trace_id)
+        late = _Late(self, subject, actor, trace_id, mandate)
         gathered = await gather(
             self._gateway.lines_for(person.number),
             asks,
@@ -84,10 +86,10 @@ class Overview:
             closed=self._gateway.closed,
             admit=self._gateway.admit,
         )
-        await self.note_uses(gathered.parts, subject, actor, trace_id)
+        await self.note_uses(gathered.parts, subject, actor, trace_id, mandate)
         for part in gathered.parts:
             self.mask(part)
-        completion = await self._hold(gathered.parts, asks, subject, late)
+        completion = await self._hold(gathered.parts, asks, subject, mandate, late)
         answer = Lookups(
             complete=gathered.complete,
             budget_ms=budget_ms,
@@ -109,12 +111,21 @@ class Overview:
         asks = [known[want] for want in dict.fromkeys(wants)]
         return asks if level >= 3 else [msgspec.structs.replace(ask, level=level) for ask in asks]
 
+    def asked(self, wants: Sequence[str]) -> list[Asked]:
+        """Return what a mandate has to cover for these questions: each department that is asked."""
+        known = self._gateway.wants
+        adapters = dict.fromkeys(known[want].adapter for want in wants if want in known)
+        matters = [Matter(departments=frozenset({adapter})) for adapter in adapters] or [Matter()]
+        return [Asked(deed="look_up", matter=matter) for matter in matters]
+
     def quota_headers(self, wants: Sequence[str]) -> dict[str, str]:
         """Return what is left of the quotas behind these wants, as RateLimit headers; empty where none is agreed."""
         asks = [ask for want in wants if (ask := self._gateway.wants.get(want)) is not None]
         return self._gateway.quotas.headers((ask.consumer, ask.adapter, ask.operation) for ask in asks)
 
-    async def note_uses(self, parts: Sequence[Part], subject: str, actor: str, trace_id: str) -> None:
+    async def note_uses(
+        self, parts: Sequence[Part], subject: str, actor: str, trace_id: str, mandate: str | None
+    ) -> None:
         """Write whose data was read; before anybody sees it."""
         uses = [
             self._gateway.uses.read(
@@ -123,7 +134,7 @@ class Overview:
             for part in parts
             if part.data is not None or part.found is False
         ]
-        await self._uses.note(uses, subject=subject, actor=actor, trace_id=trace_id)
+        await self._uses.note(uses, subject=subject, actor=actor, trace_id=trace_id, mandate=mandate)
 
     def mask(self, part: Part) -> None:
         """Mask the person numbers in a part: whole numbers are for filling forms, not for showing."""
@@ -131,7 +142,9 @@ class Overview:
         if names and part.data:
             part.data = masked(part.data, names)
 
-    async def _hold(self, parts: list[Part], asks: list[Ask], subject: str, late: "_Late") -> Completion | None:
+    async def _hold(
+        self, parts: list[Part], asks: list[Ask], subject: str, mandate: str | None, late: "_Late"
+    ) -> Completion | None:
         """Make a handle for the parts that are pending; None where none is."""
         expected = [part.want for part in parts if part.state == "pending"]
         if not expected:
@@ -141,21 +154,21 @@ class Overview:
         id_ = new_id("cmp")
         holds_until = clock.real_now() + timedelta(seconds=longest + 5)
         sealed = self._keys.seal(_parts_out.encode(parts), _context(id_))
-        await store.insert_completion(self._pool, self._region, id_, subject, sealed, expected, holds_until)
+        await store.insert_completion(self._pool, self._region, id_, subject, sealed, expected, holds_until, mandate)
         late.open(id_)
         return Completion(
             id=id_, href=f"/v1/completions/{id_}", events=f"/v1/completions/{id_}/events", holds_until=holds_until
         )
 
-    def keep(self, id_: str, part: Part, subject: str, actor: str, trace_id: str) -> None:
+    def keep(self, id_: str, part: Part, subject: str, actor: str, trace_id: str, mandate: str | None) -> None:
         """Write a late part in the background and wake whoever waits for it."""
-        task = asyncio.get_running_loop().create_task(self._keep(id_, part, subject, actor, trace_id))
+        task = asyncio.get_running_loop().create_task(self._keep(id_, part, subject, actor, trace_id, mandate))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _keep(self, id_: str, part: Part, subject: str, actor: str, trace_id: str) -> None:
+    async def _keep(self, id_: str, part: Part, subject: str, actor: str, trace_id: str, mandate: str | None) -> None:
         try:
-            await self.note_uses([part], subject, actor, trace_id)
+            await self.note_uses([part], subject, actor, trace_id, mandate)
             self.mask(part)
             sealed = self._keys.seal(_parts_out.encode(part), _context(id_))
             if await store.insert_part(self._pool, self._region, id_, part.want, sealed):
@@ -169,13 +182,13 @@ class Overview:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5)
 
-    async def kept(self, id_: str, subject: str, lang: Language) -> Kept:
+    async def kept(self, id_: str, subject: str, lang: Language, mandate: str | None = None) -> Kept:
         """Return a handle's parts, with those that came later in their place.
 
         Raises:
-            NoSuchCompletion: not one of this subject's handles.
+            NoSuchCompletion: not one of this subject's handles, or asked for under another mandate.
         """
-        row = await store.own(self._pool, self._region, id_, subject)
+        row = await store.own(self._pool, self._region, id_, subject, mandate)
         if row is None:
             raise NoSuchCompletion(id_)
         parts = _parts_in.decode(self._keys.unseal(row.parts, _context(id_)))
@@ -194,7 +207,8 @@ class Overview:
         Raises:
             NoSuchCompletion: not one of this subject's handles.
         """
-        if await store.own(self._pool, self._region, parameters["id"], context.session.subject_id) is None:
+        session = context.session
+        if await store.own(self._pool, self._region, parameters["id"], session.subject_id, session.mandate_id) is None:
             raise NoSuchCompletion(parameters["id"])
         return topic_of(parameters["id"])
 
@@ -214,8 +228,9 @@ class Overview:
 class _Late:
     """The parts of one answer that come after it: held back until the handle is written."""
 
-    def __init__(self, overview: Overview, subject: str, actor: str, trace_id: str) -> None:
-        self._overview, self._subject, self._actor, self._trace_id = overview, subject, actor, trace_id
+    def __init__(self, overview: Overview, subject: str, actor: str, trace_id: str, mandate: str | None) -> None:
+        self._overview = overview
+        self._whose = (subject, actor, trace_id, mandate)
         self._id: str | None = None
         self._waiting: list[Part] = []
 
@@ -223,7 +238,7 @@ class _Late:
         if self._id is None:
             self._waiting.append(part)
         else:
-            self._overview.keep(self._id, part, self._subject, self._actor, self._trace_id)
+            self._overview.keep(self._id, part, *self._whose)
 
     def open(self, id_: str) -> None:
         self._id = id_

@@ -1,25 +1,54 @@
 """Verbs: show a person who used their data, in their language."""
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
 from onestop.audit import service as audit
 from onestop.audit.errors import DataUseUnknown
 from onestop.audit.models import DataUse, Use
 from onestop.cases.office import Office
+from onestop.identity.models import Session
+from onestop.mandates.service import Mandates
 from onestop.overview.views_data_use import By, DataUseList, DataUseView, Department, UseView
 from onestop.texts import Language, has, text
 
 _MOST = 100
 _ONESTOP = "onestop"  # the actor of what nobody in particular does
-# Outcomes that say an office, or a site of it, saw it.
-_OFFICES = frozenset({"shown", "unmasked", "told", "signed_in", "site_told", "vouched"})
 
 
 async def own_uses(office: Office, subject: str, lang: Language, *, before: str | None, limit: int) -> DataUseList:
     """Return entries about a person, newest first, older than the entry `before`; at most a hundred."""
     size = max(1, min(limit, _MOST))
     found = await audit.own_data_uses(office.pool, office.region, subject, before=before, limit=size + 1)
-    views = [use_view(office, one, lang) for one in found[:size]]
+    return await _listed(office, found, size, lang)
+
+
+async def uses_under(
+    office: Office, mandates: Mandates, session: Session, mandate_id: str, lang: Language, *, before: str | None,
+    limit: int,
+) -> DataUseList:  # fmt: skip
+    """Return entries of what was done under a mandate, for either of its parties, newest first; at most a hundred.
+
+    Raises:
+        MandateUnknown: the session's subject neither gave nor was given it.
+    """
+    mandate = await mandates.own(session, mandate_id)
+    size = max(1, min(limit, _MOST))
+    found = await audit.uses_under(office.pool, office.region, mandate.id, before=before, limit=size + 1)
+    return await _listed(office, found, size, lang)
+
+
+async def _listed(office: Office, found: Sequence[DataUse], size: int, lang: Language) -> DataUseList:
+    names = await representatives(office, found[:size])
+    views = [use_view(office, one, lang, names) for one in found[:size]]
     more = len(found) > size
     return DataUseList(data=views, next_cursor=views[-1].id if more else None, has_more=more)
+
+
+async def representatives(office: Office, entries: Sequence[DataUse]) -> dict[str, str]:
+    """Return the names of those who acted under a mandate in these entries, by subject."""
+    actors = dict.fromkeys(entry.actor for entry in entries if entry.mandate is not None)
+    return {actor: (await office.people(actor)).name for actor in actors}
 
 
 async def own_use(office: Office, subject: str, id_: str) -> DataUse:
@@ -34,13 +63,18 @@ async def own_use(office: Office, subject: str, id_: str) -> DataUse:
     return found
 
 
-def use_view(office: Office, entry: DataUse, lang: Language) -> DataUseView:
+def use_view(
+    office: Office, entry: DataUse, lang: Language, names: Mapping[str, str] = MappingProxyType({})
+) -> DataUseView:
     """Return an entry as its person sees it."""
     here = f"/v1/me/data-use/{entry.id}"
     return DataUseView(
         id=entry.id,
         at=entry.at,
         by=_by(entry),
+        by_name=names.get(entry.actor),
+        mandate=entry.mandate,
+        beneficiary=entry.beneficiary,
         case=entry.object,
         trace_id=entry.trace_id,
         uses=[one_use(office, use, lang) for use in entry.uses],
@@ -51,9 +85,11 @@ def use_view(office: Office, entry: DataUse, lang: Language) -> DataUseView:
 def _by(entry: DataUse) -> By:
     if entry.actor == entry.subject:
         return "you"
+    if entry.mandate is not None:
+        return "representative"
     if entry.actor == _ONESTOP:
         return "onestop"
-    return "office" if any(use.outcome in _OFFICES for use in entry.uses) else "representative"
+    return "office"
 
 
 def one_use(office: Office, use: Use, lang: Language) -> UseView:

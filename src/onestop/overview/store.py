@@ -8,8 +8,8 @@ import msgspec
 from onestop.db import Db, execute, many, one
 
 INSERT_COMPLETION = """
-    INSERT INTO completions (region, id, subject, parts, expected, holds_until)
-    VALUES ($1, $2, $3, $4, $5, $6)
+    INSERT INTO completions (region, id, subject, parts, expected, holds_until, mandate)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
 
 # The handle says which parts are awaited: nothing else is taken, and each only once. It counts them itself, held until
@@ -25,8 +25,11 @@ INSERT_PART = """
         ON CONFLICT DO NOTHING
 """
 
+# What was asked under a mandate is shown under that one alone: another mandate may cover less.
 SELECT_OWN = """
-    SELECT id, parts, expected, holds_until FROM completions WHERE region = $1 AND id = $2 AND subject = $3
+    SELECT id, parts, expected, holds_until
+      FROM completions
+     WHERE region = $1 AND id = $2 AND subject = $3 AND mandate IS NOT DISTINCT FROM $4::text
 """
 
 SELECT_PARTS = """
@@ -69,10 +72,17 @@ class Newest(msgspec.Struct, frozen=True):
 
 
 async def insert_completion(
-    db: Db, region: str, id_: str, subject: str, parts: bytes, expected: Sequence[str], holds_until: datetime
+    db: Db,
+    region: str,
+    id_: str,
+    subject: str,
+    parts: bytes,
+    expected: Sequence[str],
+    holds_until: datetime,
+    mandate: str | None = None,
 ) -> None:
     """Write a handle."""
-    await execute(db, INSERT_COMPLETION, region, id_, subject, parts, list(expected), holds_until)
+    await execute(db, INSERT_COMPLETION, region, id_, subject, parts, list(expected), holds_until, mandate)
 
 
 async def insert_part(db: Db, region: str, id_: str, want: str, part: bytes) -> bool:
@@ -80,9 +90,9 @@ async def insert_part(db: Db, region: str, id_: str, want: str, part: bytes) -> 
     return await execute(db, INSERT_PART, region, id_, want, part) == 1
 
 
-async def own(db: Db, region: str, id_: str, subject: str) -> CompletionRow | None:
-    """Read one of the subject's own handles."""
-    return await one(db, CompletionRow, SELECT_OWN, region, id_, subject)
+async def own(db: Db, region: str, id_: str, subject: str, mandate: str | None) -> CompletionRow | None:
+    """Read one of the subject's own handles, asked for under that mandate or, for None, by themselves."""
+    return await one(db, CompletionRow, SELECT_OWN, region, id_, subject, mandate)
 
 
 async def parts_since(db: Db, region: str, id_: str, after: int) -> list[PartRow]:

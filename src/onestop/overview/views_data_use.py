@@ -35,6 +35,9 @@ class DataUseView(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     at: datetime
     by: By
+    by_name: str | None  # of a representative: who acted for you
+    mandate: str | None  # under which they did
+    beneficiary: str | None  # who gained, where that is not you
     case: str | None
     trace_id: str | None
     uses: list[UseView]

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from onestop.http import assets
 from onestop.http.models import Context
 from onestop.http.problems import LANGUAGE_TAGS
+from onestop.identity.service import Sessions
 from onestop.settings import Settings
 from onestop.texts import LANGUAGES, Language, text
 from onestop.web import words
@@ -50,8 +51,15 @@ def picture(svg: str) -> Markup:
 class Paper:
     """One request's page: language, frame, who is signed in."""
 
-    def __init__(self, request: Request[Any, Any, Any], context: Context, settings: Settings | None) -> None:
+    def __init__(
+        self,
+        request: Request[Any, Any, Any],
+        context: Context,
+        settings: Settings | None,
+        acting_for: str | None = None,
+    ) -> None:
         self.context = context
+        self._acting_for = acting_for  # the name of whom somebody acts for; None: nobody, or not found out
         self.lang: Language = context.lang
         self._request = request
         self._settings = settings
@@ -93,6 +101,8 @@ class Paper:
             "tag": LANGUAGE_TAGS[self.lang],
             "languages": [(lang, LANGUAGE_TAGS[lang], self._address_in(lang)) for lang in LANGUAGES],
             "role": session.role if session is not None else None,
+            "acting": self.context.acting,
+            "acting_for": self._acting_for,
             "here": self.context.path,
             "request_id": self.context.request_id,
             "demo": self._settings is not None and self._settings.profile != "production",
@@ -114,7 +124,11 @@ class Paper:
 
 
 async def provide_paper(
-    request: Request[Any, Any, Any], context: NamedDependency[Context], settings: NamedDependency[Settings]
+    request: Request[Any, Any, Any],
+    context: NamedDependency[Context],
+    settings: NamedDependency[Settings],
+    sessions: NamedDependency[Sessions],
 ) -> Paper:
-    """Hand over the paper for this request's page."""
-    return Paper(request, context, settings)
+    """Hand over the paper for this request's page; where somebody acts for another, every page says for whom."""
+    acting_for = (await sessions.person(context.session.subject_id)).name if context.acting else None
+    return Paper(request, context, settings, acting_for)

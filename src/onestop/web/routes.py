@@ -27,6 +27,7 @@ from onestop.web.routes_cases import CasePages, CorrectionPages
 from onestop.web.routes_desk import DeskPages
 from onestop.web.routes_form import FormPages
 from onestop.web.routes_items import ItemPages
+from onestop.web.routes_mandates import MandatePages
 from onestop.web.routes_sessions import SessionPages
 
 _OPEN = {"public": True}
@@ -111,6 +112,7 @@ def handlers(*also: Any) -> Sequence[Any]:
             FormPages,
             CasePages,
             CorrectionPages,
+            MandatePages,
             DeskPages,
             SessionPages,
             *also,

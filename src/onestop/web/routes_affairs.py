@@ -18,6 +18,7 @@ from onestop.http.models import Context
 from onestop.identity.models import Session
 from onestop.identity.rules import mask_number
 from onestop.identity.service import Sessions
+from onestop.mandates.service import Mandates
 from onestop.overview.service import Overview
 from onestop.web import affairs
 from onestop.web.pages import Paper, picture
@@ -25,7 +26,7 @@ from onestop.web.pages import Paper, picture
 # A page shows what has come by then; the rest follows into it. Longer, and people look at nothing.
 _PATIENCE_S: Final = 1.2
 _CASES: Final = 20
-_CITIZEN = {"roles": ("citizen",)}
+_CITIZEN = {"roles": ("citizen",), "acting": True}
 
 
 class AffairsPages(Controller):
@@ -44,22 +45,29 @@ class AffairsPages(Controller):
         overview: NamedDependency[Overview],
         office: NamedDependency[Office],
         traces: NamedDependency[TraceLog],
+        mandates: NamedDependency[Mandates],
     ) -> Response[bytes]:
         """Ask every department and show what has come."""
         now = asyncio.get_running_loop().time()
         deadline = min(context.deadline, now + _PATIENCE_S)
         subject = await sessions.person(session.subject_id)
+        acting = await mandates.represented(session)
+        adapters = list(dict.fromkeys(ask.adapter for ask in office.gateway.wants.values()))
+        # What departments can be asked by a citizen's word is about people; a company has nothing there.
+        asked = [] if subject.kind == "organisation" else adapters
+        seen = set(await mandates.departments_seen(session, asked))
         answer, gathered = await overview.look_up(
-            tuple(office.gateway.wants),
+            tuple(want for want, ask in office.gateway.wants.items() if ask.adapter in seen),
             session.subject_id,
             session.actor_id,
-            Person(subject.number, subject.name, subject.ids),
+            Person(subject.number, subject.name, subject.ids, acting.parties() if acting else {}),
             level=session.level,
             deadline=deadline,
             budget_ms=round((deadline - now) * 1000),
             lang=context.lang,
             trace_id=context.trace_id,
             traceparent=context.traceparent,
+            mandate=session.mandate_id,
         )
         await sessions.learn(subject, gathered.own_ids)
         took_ms = (asyncio.get_running_loop().time() - now) * 1000
@@ -92,7 +100,7 @@ class AffairsPages(Controller):
     ) -> Response[bytes]:
         """Show the same answer again with what came since; asks no department."""
         subject = await sessions.person(session.subject_id)
-        kept = await overview.kept(completion_id, session.subject_id, paper.lang)
+        kept = await overview.kept(completion_id, session.subject_id, paper.lang, session.mandate_id)
         states = [part.state for part in kept.parts]
         return paper.show(
             "me.html",

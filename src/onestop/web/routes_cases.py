@@ -24,7 +24,7 @@ from onestop.web.keyed import keyed
 from onestop.web.pages import Paper, picture
 from onestop.web.refusals import sign_in_first
 
-_CITIZEN: Final = {"roles": ("citizen",)}
+_CITIZEN: Final = {"roles": ("citizen",), "acting": True}
 _CLOSED: Final = ("decided", "withdrawn")
 _COLOURS: Final = {
     "completed": "green",

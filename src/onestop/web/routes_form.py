@@ -22,7 +22,7 @@ from onestop.web.pages import Paper
 from onestop.web.receivers import receivers
 from onestop.web.refusals import sign_in_first
 
-_CITIZEN: Final = {"roles": ("citizen",)}
+_CITIZEN: Final = {"roles": ("citizen",), "acting": True}
 
 
 class FormPages(Controller):

@@ -50,7 +50,7 @@ class ItemPages(Controller):
             key=new_id("key"),
         )
 
-    @post("/{code:str}", opt={"roles": ("citizen",), "fanout": True, "max_body": 4096})
+    @post("/{code:str}", opt={"roles": ("citizen",), "acting": True, "fanout": True, "max_body": 4096})
     async def start(
         self,
         code: FromPath[str],

@@ -49,19 +49,26 @@ class Shichang:
         self._desk = desk
 
     async def answer(self, request: Request) -> Reply:
-        """Serve the query for a person's businesses."""
+        """Serve the queries for a person's businesses, and for those the person acts for."""
         desk = self._desk
         auth.require(request.headers.get("x-api-key"), desk.secrets["api_key"])
-        _only(request, "/v1/businesses/query")
+        represents = request.path == "/v1/representations/query"
+        _only(request, "/v1/representations/query" if represents else "/v1/businesses/query")
         await desk.pace()
         number = _read(request.body, HolderQuery).holder_id
         found = await desk.consult(request, number, lambda facts: facts.businesses)
-        content = {
+        content: dict[str, Any] = {
             "holder_id": number,
             "name": desk.name(request, number),
             "as_of": desk.as_of(request),
-            "businesses": found,
         }
+        if represents:
+            open_ones = [one for one in found if one.status == "open"]
+            content["organisations"] = [
+                {"uscc": one.uscc, "name": one.name, "role": one.role, "since": one.registered_on} for one in open_ones
+            ]
+        else:
+            content["businesses"] = found
         return json_reply(content)
 
     def refuse(self, refusal: Refusal) -> Reply:

@@ -38,7 +38,7 @@ _REFUSALS: dict[str, tuple[int, str]] = {
 
 
 class HouseholdQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose household register is asked for."""
+    """Whose household register, or whose wards, are asked for."""
 
     citizen_id: IdNumber
 
@@ -65,7 +65,7 @@ class Gongan:
         self._numbers = Numbers([e.facts["citizen_id"] for e in desk.ledger.entries if "citizen_id" in e.facts])
 
     async def answer(self, request: Request) -> Reply:
-        """Serve the token endpoint, the household query, births and their look-up."""
+        """Serve the token endpoint, the queries for households and guardianships, births and their look-up."""
         if (request.method, request.path) == ("POST", "/oauth/token"):
             return self._token(request)
         self._check_token(request)
@@ -73,6 +73,8 @@ class Gongan:
         match request.method, request.path.split("/"):
             case "POST", ["", "api", "v1", "households", "query"]:
                 return await self._household(request)
+            case "POST", ["", "api", "v1", "guardianships", "query"]:
+                return await self._guardianships(request)
             case "POST", ["", "api", "v1", "births"]:
                 return await self._register(request)
             case "GET", ["", "api", "v1", "births", "by-key", key]:
@@ -127,6 +129,22 @@ class Gongan:
         }
         return json_reply(content)
 
+    async def _guardianships(self, request: Request) -> Reply:
+        number = _read(request, HouseholdQuery).citizen_id
+        facts = await self._desk.consult(request, number, lambda facts: facts if facts.household else None)
+        wards = [msgspec.to_builtins(ward) for ward in facts.wards]
+        if facts.household and _is_parent(facts.household, number):
+            born = self._members(facts.household)[len(facts.household.members) :]
+            today = self._desk.now().date().isoformat()
+            wards += [{"id_number": child["id_number"], "name": child["name"], "since": today} for child in born]
+        content = {
+            "citizen_id": number,
+            "name": self._desk.name(request, number),
+            "as_of": self._desk.as_of(request),
+            "wards": wards,
+        }
+        return json_reply(content)
+
     def _members(self, household: Household) -> list[dict[str, Any]]:
         members: list[dict[str, Any]] = [msgspec.to_builtins(m) for m in household.members]
         for entry in self._desk.ledger.entries:
@@ -170,6 +188,10 @@ class Gongan:
             return json_reply(content, 202, effect=effect, headers=replay)
         told = {name: value for name, value in entry.facts.items() if name != "due_on"}
         return json_reply({"status": "registered", **told}, 201, effect=effect, headers=replay)
+
+
+def _is_parent(household: Household, number: str) -> bool:
+    return any(one.id_number == number and one.relation in ("head", "spouse") for one in household.members)
 
 
 def _short(text: str) -> str:

@@ -36,7 +36,7 @@ SEVERITIES: Final[dict[str, Severity]] = {
     # people
     "ADP-070": "warning", "ADP-071": "warning", "ADP-072": "hint", "ADP-073": "warning", "ADP-074": "warning",
     "ADP-075": "hint", "ADP-076": "error", "ADP-077": "error", "ADP-078": "error", "ADP-079": "hint",
-    "ADP-140": "error", "ADP-141": "error", "ADP-142": "warning",
+    "ADP-140": "error", "ADP-141": "error", "ADP-142": "warning", "ADP-143": "error",
     # authentication and protection
     "ADP-080": "error", "ADP-081": "error", "ADP-082": "error", "ADP-083": "warning", "ADP-084": "error",
     "ADP-085": "error", "ADP-086": "warning", "ADP-087": "warning", "ADP-088": "error", "ADP-089": "error",

@@ -103,4 +103,16 @@ def own_ids(s: Subject) -> Iterator[Hit]:
                 yield hit("ADP-142", (*path, "request"), name=operation.id)
 
 
-RULES = (subject_checked, assessed, masked, invented, kept, own_ids)
+def vouched(s: Subject) -> Iterator[Hit]:
+    """A question for whom somebody may act by law whose answer could not be taken for that."""
+    for path, operation in s.operations():
+        if operation.mandate is None:
+            continue
+        told = operation.reply.fields.get("principals")
+        members = told.get("fields") if isinstance(told, dict) and "each" in told else None
+        named = isinstance(members, dict) and {"number", "name"} <= set(members)
+        if operation.kind != "query" or operation.want or operation.reply.subject is None or not named:
+            yield hit("ADP-143", (*path, "mandate"), name=operation.id)
+
+
+RULES = (subject_checked, assessed, masked, invented, kept, own_ids, vouched)

@@ -20,7 +20,7 @@ _CODE: Final = re.compile(r"\|\s*(?:code|strict|encode)\(\s*([\w-]+)")
 _ROOT: Final = re.compile(r"\s*([A-Za-z_][\w-]*)")
 _BODIES: Final = ("json", "form", "xml", "soap", "soap12", "csv", "text", "multipart")
 _ROOTS: Final = frozenset(
-    ("subject", "payload", "case", "key", "reference", "now", "steps", "step_key", "page", "config")
+    ("subject", "payload", "case", "key", "reference", "now", "steps", "step_key", "page", "config", "actor", "mandate")
 )
 _PERSON: Final = re.compile(r"\s*(subject\.number|payload\.(\w+_)?(id_number|id_?card|id_no|citizen_id))\b")
 
