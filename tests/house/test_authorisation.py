@@ -44,6 +44,8 @@ OPEN = {
     ("GET", "/v1/audit/keys"),
     ("GET", "/v1/certificate-keys"),
     ("GET", "/v1/items"),
+    ("GET", "/v1/licence-types"),  # the catalogue, nobody's licence
+    ("GET", "/v1/licence-types/{code}"),
     ("GET", "/v1/items/{code}"),
     ("GET", "/v1/public/status"),  # the same for programs
     ("GET", "/verify"),

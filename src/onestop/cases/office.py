@@ -7,9 +7,12 @@ from typing import Protocol
 import msgspec
 
 from onestop.cases import store_numbers
+from onestop.cases.service_licences import matters
 from onestop.cases.streams import CaseStreams
 from onestop.cases.writer import Writer
+from onestop.certificates.licences import Licences
 from onestop.certificates.service import Issuer
+from onestop.certificates.service_types import load as load_licence_types
 from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.directory.models import Calendar, Department, Directory
@@ -99,6 +102,20 @@ class Office:
         self.gather: Gather = gather or self._gather
         self.serials = Serials(pool)
         self.issuer = Issuer(pool, keys)
+        self.licences = Licences(
+            pool,
+            self.issuer,
+            gateway,
+            load_licence_types([settings.licence_types_dir] if settings.licence_types_dir else []),
+            region=self.region,
+            public_url=settings.public_url,
+            people=people,
+            directory=lambda: self.directory,
+            gather=self.gather,
+            matters=matters(pool, self.region, catalogue),
+            learn=learn,
+            traces=traces,
+        )
         self.writer = Writer(pool, self.region)
         streams = CaseStreams(pool, self.region)
         self.events_since, self.newest, self.authorise_stream = streams.since, streams.newest, streams.authorise

@@ -45,10 +45,14 @@ class Issuer:
         """Read the key, making it at the first start."""
         await self._signing.load()
 
-    def sign(self, body: dict[str, Any]) -> tuple[bytes, str]:
-        """Return the bytes of the body and a JWS over them with the payload left out."""
-        header, payload, signature = self._signing.active.sign(body, _TYPE).split(".")
+    def sign(self, body: dict[str, Any], kind: str = _TYPE) -> tuple[bytes, str]:
+        """Return the bytes of the body and a JWS of that type over them with the payload left out."""
+        header, payload, signature = self.token(body, kind).split(".")
         return _unpadded(payload), f"{header}..{signature}"
+
+    def token(self, body: dict[str, Any], kind: str) -> str:
+        """Return the body as a whole signed compact JWS of a type."""
+        return self._signing.active.sign(body, kind)
 
     def is_genuine(self, body: bytes, signature: str) -> bool:
         """Tell whether one of this installation's published keys signed these bytes."""
