@@ -55,6 +55,7 @@ OPEN = {
     ("POST", "/v1/auth/tokens"),  # refused in production
     ("POST", "/v1/callbacks/{adapter}"),  # signed by the department
     ("POST", "/v1/certificate-checks"),  # with number and code only
+    ("POST", "/v1/licence-checks"),  # what the token itself holds
     ("POST", "/verify"),  # the same as a page
     # A department played to callers who are nobody here; in production only by its own key.
     ("DELETE", "/simulators/{adapter}"),

@@ -1,11 +1,14 @@
 """How certificates and licences can fail.
 
-NotFound   CertificateUnknown, LicenceTypeUnknown, LicenceUnknown
-Conflict   LicenceNotValid, ChangeNotAllowed
-Invalid    BadLicenceType, ChangeUnfounded
+NotFound   CertificateUnknown, LicenceTypeUnknown, LicenceUnknown, UseCodeUnknown
+Forbidden  UseCodeOfAnother
+Conflict   LicenceNotValid, ChangeNotAllowed, UseCodeUsed, UseCodeExpired, UseCodeOtherMatter, ShowExpired
+Invalid    BadLicenceType, ChangeUnfounded, PurposeUnknown, SceneUnknown, MatterUnknown, ShowForged
 """
 
-from onestop.errors import Conflict, Invalid, NotFound
+from typing import ClassVar
+
+from onestop.errors import Conflict, Forbidden, Invalid, NotFound, Stage
 
 
 class CertificateUnknown(NotFound):
@@ -54,3 +57,68 @@ class ChangeUnfounded(Invalid):
 
     code = "licence.change_unfounded"
     who_acts = "department"
+
+
+class PurposeUnknown(Invalid):
+    """Licences of this type are not used for such a purpose."""
+
+    code = "licence.purpose_unknown"
+
+
+class SceneUnknown(Invalid):
+    """Licences of this type are not shown on such an occasion."""
+
+    code = "licence.scene_unknown"
+
+
+class MatterUnknown(Invalid):
+    """A use code needs a case of the holder's own, of the item, and a department with a part in it."""
+
+    code = "licence.matter_unknown"
+    who_acts = "applicant"
+
+
+class UseCodeUnknown(NotFound):
+    """There is no such use code."""
+
+    code = "licence.code_unknown"
+
+
+class UseCodeOfAnother(Forbidden):
+    """The use code was made for another department."""
+
+    code = "licence.code_other_taker"
+    stage: ClassVar[Stage] = "mandate"
+
+
+class UseCodeUsed(Conflict):
+    """The use code was redeemed before."""
+
+    code = "licence.code_used"
+    who_acts = "applicant"
+
+
+class UseCodeExpired(Conflict):
+    """The minutes of the use code are over."""
+
+    code = "licence.code_expired"
+    who_acts = "applicant"
+
+
+class UseCodeOtherMatter(Conflict):
+    """The use code was made for another item or case."""
+
+    code = "licence.code_other_matter"
+
+
+class ShowForged(Invalid):
+    """What is shown was not signed here, or not for showing."""
+
+    code = "licence.show_not_genuine"
+
+
+class ShowExpired(Conflict):
+    """The minute of what is shown is over."""
+
+    code = "licence.show_expired"
+    who_acts = "applicant"

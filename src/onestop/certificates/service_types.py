@@ -96,6 +96,10 @@ class ReadyType:
             state=state, as_of=as_of, valid_from=begins, valid_to=ends,
         )  # fmt: skip
 
+    def has(self, code: str) -> bool:
+        """Tell whether licences of this type say something under a code."""
+        return code in COMMON or code in self.fields
+
     def label(self, code: str, lang: Language) -> str:
         """Return what one of the type's fields, or one that every licence has, is called."""
         return text(f"licence.field.{code}", lang) if code in COMMON else self.fields[code].label.say(lang)
