@@ -62,14 +62,13 @@ CREATE TABLE licence_use_codes (
     UNIQUE (region, code_hash)
 );
 
--- 加注件: copies for one purpose and one taker. The file is with the holder; what it was made for stands here.
+-- 加注件: copies for one purpose and one taker. The file is made anew when it is fetched; what it is for stands here.
 CREATE TABLE licence_copies (
     region     text NOT NULL,
     id         text NOT NULL,
     licence_id text NOT NULL,
     subject    text NOT NULL,
     about      bytea NOT NULL,               -- sealed: purpose and taker, in the holder's words
-    digest     bytea NOT NULL,               -- of the file
     made_at    timestamptz NOT NULL DEFAULT now(),
     expires_on date NOT NULL,
     PRIMARY KEY (region, id)

@@ -45,7 +45,9 @@ class Room:
         self.client, self.office, self.departments, self.pool = client, office, departments, office.pool
 
     async def get(self, who, path, lang="en"):
-        headers = {"accept-language": lang} | ({"authorization": f"Bearer {who}"} if who else {})
+        headers = {"accept-language": lang, "onestop-budget-ms": "10000"} | (
+            {"authorization": f"Bearer {who}"} if who else {}
+        )
         return await self.client.get(path, headers=headers)
 
     async def post(self, who, path, body, lang="en", **headers):

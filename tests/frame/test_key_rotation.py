@@ -55,8 +55,8 @@ ROWS = {
         {"body": "licences.body:lic_1"},
     ),
     "licence_copies": (
-        """INSERT INTO licence_copies (region, id, licence_id, subject, about, digest, expires_on)
-        VALUES ('990100', 'cpy_1', 'lic_1', 's', $1, '', '2026-01-01')""",
+        """INSERT INTO licence_copies (region, id, licence_id, subject, about, expires_on)
+        VALUES ('990100', 'cpy_1', 'lic_1', 's', $1, '2026-01-01')""",
         {"about": "licence_copies.about:cpy_1"},
     ),
     "use_challenges": (

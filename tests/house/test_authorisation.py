@@ -43,6 +43,7 @@ OPEN = {
     ("GET", "/v1/audit/anchors"),  # sizes and hashes, nobody's data
     ("GET", "/v1/audit/keys"),
     ("GET", "/v1/certificate-keys"),
+    ("GET", "/v1/document-certificate"),
     ("GET", "/v1/items"),
     ("GET", "/v1/licence-types"),  # the catalogue, nobody's licence
     ("GET", "/v1/licence-types/{code}"),

@@ -126,9 +126,11 @@ class Office:
     async def start(self) -> None:
         """Load the certificate keys."""
         await self.issuer.load()
+        await self.licences.start()
 
     async def close(self) -> None:
         """Write what was taken."""
+        self.licences.close()
         await self.writer.close()
 
     async def _gather(

@@ -122,3 +122,16 @@ class ShowExpired(Conflict):
 
     code = "licence.show_expired"
     who_acts = "applicant"
+
+
+class Unprintable(Invalid):
+    """The document's font has no glyph for a character; nothing is printed with a gap."""
+
+    code = "licence.unprintable"
+
+
+class CopyUnknown(NotFound):
+    """There is no copy of that id, or it is another person's."""
+
+    code = "licence.copy_unknown"
+    who_acts = "applicant"

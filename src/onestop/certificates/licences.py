@@ -6,7 +6,9 @@ from typing import Protocol
 
 import msgspec
 
+from onestop.certificates.document_seal import DocumentSeal
 from onestop.certificates.models_licences import LicenceRow, Snapshot
+from onestop.certificates.press import Press
 from onestop.certificates.service import Issuer
 from onestop.certificates.service_types import ReadyType, Types
 from onestop.db import Pool
@@ -61,6 +63,16 @@ class Licences:
         self.people, self.directory, self.gather, self.matters = people, directory, gather, matters
         self.learn, self.traces = learn, traces
         self.keys = issuer.keys
+        self.seal = DocumentSeal(pool, self.keys, region)
+        self.press = Press()
+
+    async def start(self) -> None:
+        """Load the key that documents are sealed with."""
+        await self.seal.load()
+
+    def close(self) -> None:
+        """End the thread that makes documents."""
+        self.press.close()
 
     def open(self, row: LicenceRow) -> Snapshot:
         """Return what a licence says."""

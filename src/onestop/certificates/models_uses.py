@@ -13,7 +13,8 @@ Code = Annotated[str, Meta(pattern=r"^[A-Z2-7]{24}$", examples=["JBSWY3DPEHPK3PX
 ItemCode = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{1,39}$", examples=["birth"])]
 CaseId = Annotated[str, Meta(pattern=r"^case_[0-9a-z]{26}$")]
 Department = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{1,39}$")]
-ShowToken = Annotated[str, Meta(min_length=20, max_length=4000, pattern=r"^[\w-]+\.[\w-]+\.[\w-]+$")]
+CopyWords = Annotated[str, Meta(max_length=100, pattern=r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$")]
+ShowToken = Annotated[str, Meta(min_length=1, max_length=4000)]
 
 
 class MakeUseCode(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -116,7 +117,52 @@ class ShowChecked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     purpose: str | None = None  # of a copy: as it must stand on the paper
     taker: str | None = None
     made_at: datetime
-    expires_at: datetime | date
+    expires_at: datetime | None = None  # of a presentation
+    expires_on: date | None = None  # of a copy: its last day
+
+
+class MakeCopy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a copy is for, in the holder's words; it is burned into the document."""
+
+    purpose: CopyWords
+    taker: CopyWords
+    days: Annotated[int, Meta(ge=1, le=90)] = 30  # for how long the copy is good
+
+
+class CopyAbout(msgspec.Struct, frozen=True, kw_only=True):
+    """What is sealed of a copy."""
+
+    purpose: str
+    taker: str
+
+
+class CopyRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy's row."""
+
+    id: str
+    licence_id: str
+    about: bytes  # sealed
+    made_at: datetime
+    expires_on: date
+
+
+class Copy(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy 加注件 of a licence for one purpose and one taker."""
+
+    object: Literal["licence_copy"] = "licence_copy"
+    id: str
+    licence: str  # the licence's id
+    purpose: str
+    taker: str
+    made_at: datetime
+    expires_on: date
+    links: dict[str, str]
+
+
+class CopyList(msgspec.Struct, frozen=True, kw_only=True):
+    """The copies made of one licence, newest first; at most 200."""
+
+    data: list[Copy]
 
 
 Claims = dict[str, Any]

@@ -7,7 +7,7 @@ from litestar import Controller, Response, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from onestop.certificates import service_codes, service_licences, service_showing
+from onestop.certificates import service_codes, service_copies, service_licences, service_showing
 from onestop.certificates.licences import Licences
 from onestop.certificates.models_uses import (
     CheckShow,
@@ -135,11 +135,11 @@ class LicenceCheckController(Controller):
     async def check(
         self, licences: NamedDependency[Licences], context: NamedDependency[Context], data: JSONBody[CheckShow]
     ) -> Response[ShowChecked]:
-        """Check a licence's QR. Refused by name where it is not genuine, too old, or the licence no longer valid.
+        """Check the QR of a licence or of a copy; refused by name where it is forged, too old, or no longer valid.
 
         Without this route: the token is a JWS that the keys of `/v1/certificate-keys` verify.
         """
-        found = await service_showing.check(licences, data, context.lang)
+        found = await service_copies.check_shown(licences, data, context.lang)
         return Response(found, headers=_UNSTORED)
 
 

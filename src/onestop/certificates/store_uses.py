@@ -1,9 +1,9 @@
 """SQL of use codes and copies."""
 
-from datetime import datetime
+from datetime import date, datetime
 
-from onestop.certificates.models_uses import UseCodeRow
-from onestop.db import Connection, Db, execute, one, value
+from onestop.certificates.models_uses import CopyRow, UseCodeRow
+from onestop.db import Connection, Db, execute, many, one, value
 
 INSERT_CODE = """
     INSERT INTO licence_use_codes (region, id, code_hash, licence_id, subject, item, case_id, purpose, taker,
@@ -45,3 +45,57 @@ REDEEM_CODE = """
 async def redeem(db: Connection, region: str, id: str, taker: str, by_whom: str) -> bool:
     """Use up a code; False where it is used or has ended."""
     return await execute(db, REDEEM_CODE, region, id, taker, by_whom) == 1
+
+
+INSERT_COPY = """
+    INSERT INTO licence_copies (region, id, licence_id, subject, about, expires_on)
+    VALUES ($1, $2, $3, $4, $5, $6)
+    RETURNING made_at
+"""
+
+
+async def insert_copy(
+    db: Connection, region: str, id: str, licence_id: str, subject: str, about: bytes, expires_on: date
+) -> datetime:
+    """Write what a copy is for; return when."""
+    made_at: datetime = await value(db, INSERT_COPY, region, id, licence_id, subject, about, expires_on)
+    return made_at
+
+
+SELECT_OWN_COPY = """
+    SELECT id, licence_id, about, made_at, expires_on
+      FROM licence_copies
+     WHERE region = $1 AND id = $2 AND subject = $3
+"""
+
+
+async def own_copy(db: Db, region: str, id: str, subject: str) -> CopyRow | None:
+    """Read one of a subject's own copies."""
+    return await one(db, CopyRow, SELECT_OWN_COPY, region, id, subject)
+
+
+# Open to whoever holds a token that names the copy, which was signed here.
+SELECT_COPY = """
+    SELECT id, licence_id, about, made_at, expires_on
+      FROM licence_copies
+     WHERE region = $1 AND id = $2
+"""
+
+
+async def copy(db: Db, region: str, id: str) -> CopyRow | None:
+    """Read a copy by its id."""
+    return await one(db, CopyRow, SELECT_COPY, region, id)
+
+
+SELECT_OWN_COPIES = """
+    SELECT id, licence_id, about, made_at, expires_on
+      FROM licence_copies
+     WHERE region = $1 AND licence_id = $2 AND subject = $3
+     ORDER BY id DESC
+     LIMIT 200
+"""
+
+
+async def own_copies(db: Db, region: str, licence_id: str, subject: str) -> list[CopyRow]:
+    """Read the copies made of one of a subject's own licences, newest first."""
+    return await many(db, CopyRow, SELECT_OWN_COPIES, region, licence_id, subject)
