@@ -6,7 +6,7 @@ import pytest
 from tests.certificates.conftest import MARRIAGE
 
 from onestop import clock
-from onestop.certificates.service_intake import take_in
+from onestop.certificates.service_intake import issue_decided, take_in
 from onestop.db import Pool
 from onestop.http.desk import FrontDesk
 from onestop.identity.models import Identified
@@ -102,6 +102,46 @@ async def test_a_qr_is_renewed_and_anybody_checks_it_without_learning_more(
     assert ended.status_code == 422
     assert "已失效" in ended.text
     assert "林晓舟" not in ended.text
+
+
+async def test_a_form_takes_a_licence_by_choice_and_says_where_one_is_had(
+    as_person: SignedIn, portal: FrontDesk, pool: Pool
+) -> None:
+    await pool.execute("TRUNCATE licences, licence_events")
+    lin = await as_person()
+    form = (await opened_draft(lin))[1]
+    assert "您名下还没有这种证照" in form
+    office = await portal.app.dependencies["office"].dependency()  # type: ignore[attr-defined]
+    who = Identified(number_type="citizen_id", number=LIN, name="林晓舟")
+    subject = await portal._sessions.know(who)  # type: ignore[union-attr]
+    values = {
+        "answers": {"baby": {"name": "周沐禾", "born_on": "2025-11-18"}, "birth": {}, "mother": {}},
+        "results": {"issue_birth_certificate": {"certificate_no": "Y990000123"}},
+    }
+    types = [office.licences.types.get("birth_certificate")]
+    async with pool.acquire() as db, db.transaction():
+        await issue_decided(office.licences, db, types, values=values, subject=subject, case_id="case_1", trace_id=None)
+    licence = str(await pool.fetchval("SELECT id FROM licences"))
+    case, form = await opened_draft(lin)
+    assert f'value="{licence}"' in form
+    told = {"child.certificate": licence, "contact.phone": "15400000001", "guidance.station": "liuan", "then": "check"}
+    version = re.search(r'name="version" value="(\d+)"', form)
+    assert version is not None
+    saved = await lin.post(f"{case}/form", told | {"version": version[1]})
+    assert saved.headers.get("location") == f"{case}/check", saved.text
+    check = await lin.get(f"{case}/check")
+    assert "出生医学证明 · 1.2.156.3005.2." in check.text
+    assert "本人电子证照" in check.text
+
+
+async def opened_draft(lin: Browser) -> tuple[str, str]:
+    """Open a draft of the item that takes a licence, or go back to it; return its address and its form."""
+    guide = await lin.get("/items/child-guidance")
+    key = re.search(r'name="key" value="([^"]*)"', guide.text)
+    assert key is not None
+    started = await lin.post("/items/child-guidance", {"key": key[1]})
+    case = str(started.headers["location"]).removesuffix("/form")
+    return case, (await lin.get(f"{case}/form")).text
 
 
 async def test_the_check_is_open_and_asks_for_the_code(visitor: Browser) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from onestop.cases import store_numbers
-from onestop.cases.service_licences import matters
+from onestop.cases.service_licences import check_items, matters
 from onestop.cases.streams import CaseStreams
 from onestop.cases.writer import Writer
 from onestop.certificates.licences import Licences
@@ -102,11 +102,13 @@ class Office:
         self.gather: Gather = gather or self._gather
         self.serials = Serials(pool)
         self.issuer = Issuer(pool, keys)
+        types = load_licence_types([settings.licence_types_dir] if settings.licence_types_dir else [])
+        check_items(catalogue, types)
         self.licences = Licences(
             pool,
             self.issuer,
             gateway,
-            load_licence_types([settings.licence_types_dir] if settings.licence_types_dir else []),
+            types,
             region=self.region,
             public_url=settings.public_url,
             people=people,

@@ -6,10 +6,24 @@ from onestop.cases import rules_form, sealing, store
 from onestop.cases.models import Case, Step
 from onestop.certificates.licences import Licences, Matters
 from onestop.certificates.service_intake import issue_decided
+from onestop.certificates.service_types import Types
 from onestop.crypto import Keys
 from onestop.db import Connection, Pool
-from onestop.items.errors import ItemUnknown
+from onestop.items.errors import BadItem, ItemUnknown
 from onestop.items.service import Catalogue
+
+
+def check_items(catalogue: Catalogue, types: Types) -> None:
+    """Check that the licences items ask for are in the catalogue of types, with the purposes they ask for them.
+
+    Raises:
+        BadItem: an item asks for a licence of a type or for a purpose that is not there.
+    """
+    for ready in catalogue.items.values():
+        for field in ready.licences:
+            known = types.ready.get(field.licence or "")
+            if known is None or field.purpose not in known.purposes:
+                raise BadItem(f"{ready.spec.code}: no licence {field.licence} for the purpose {field.purpose}")
 
 
 def matters(pool: Pool, region: str, catalogue: Catalogue) -> Matters:

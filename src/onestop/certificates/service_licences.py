@@ -29,6 +29,7 @@ from onestop.certificates.models_licences import (
 from onestop.certificates.models_types import COMMON
 from onestop.certificates.service_intake import as_of, take_in
 from onestop.certificates.service_types import ReadyType
+from onestop.db import Connection
 from onestop.gateway.models import Part
 from onestop.http.models import Context
 from onestop.identity.models import Session
@@ -131,6 +132,18 @@ async def _own(licences: Licences, subject: str, licence_id: str) -> LicenceRow:
     if row is None:
         raise LicenceUnknown(licence_id)
     return row
+
+
+async def held(licences: Licences, subject: str, type_: str) -> list[Standing]:
+    """Return a subject's licences of one type, newest first, as they stand by what is known here; asks nobody."""
+    rows = await store.own_of_type(licences.pool, licences.region, subject, type_)
+    return [standing(licences, row) for row in rows]
+
+
+async def own_standing(licences: Licences, db: Connection, subject: str, licence_id: str) -> Standing | None:
+    """Return how a subject's own licence stands, in the caller's transaction; None where there is none."""
+    row = await store.own_one(db, licences.region, licence_id, subject)
+    return None if row is None else standing(licences, row)
 
 
 def _is_stale(type_: ReadyType, row: LicenceRow) -> bool:
