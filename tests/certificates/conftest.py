@@ -1,4 +1,4 @@
-"""The licence room over the case room's office: issuers are stand-ins, two citizens and two departments come to it."""
+"""The licence room over a case room's office, one for a module: issuers are stand-ins, two citizens come to it."""
 
 from collections.abc import AsyncIterator
 
@@ -7,16 +7,21 @@ import pytest
 from litestar.di import Provide
 
 from onestop.cases import routes as case_routes
+from onestop.cases.office import Office
 from onestop.certificates import routes
+from onestop.db import open_pool
+from onestop.gateway import manifest as manifests
+from onestop.gateway.service import Gateway
 from onestop.http.app_parts import build
 from onestop.identity.access import provide_session
+from onestop.identity.models import Subject
 from onestop.ids import new_id
-from tests.cases.conftest import FILL, Sessions, citizen, effects_of, settle
-from tests.cases.conftest import chen as chen
-from tests.cases.conftest import departments as departments
-from tests.cases.conftest import lin as lin
-from tests.cases.conftest import office as office
+from onestop.items.service import load
+from onestop.resources import shipped
+from onestop.settings import Settings
+from tests.cases.conftest import BIRTH, FILL, ITEMS, LIN, Departments, Sessions, citizen, effects_of, settle
 
+PEOPLE = {"sub_lin": (LIN, "林晓舟"), "sub_chen": ("990103198506300175", "陈立")}
 MARRIAGE = {
     "id_number": "990102199203140221",
     "name": "林晓舟",
@@ -90,12 +95,21 @@ class Room:
         return case_id
 
 
-@pytest.fixture
-async def room(office, departments, lin, chen, pool, settings) -> AsyncIterator[Room]:
-    await pool.execute("TRUNCATE licences, licence_events, licence_use_codes, licence_copies")
-    departments.data["marriage"] = dict(MARRIAGE)
-    departments.data["business"] = None
-    known = {"lin": lin.session, "chen": chen.session}
+async def person(subject_id):
+    number, name = PEOPLE[subject_id]
+    return Subject(id=subject_id, kind="person", number_type="citizen_id", number=number, name=name)
+
+
+@pytest.fixture(scope="module")
+async def hall(dsn, keys, tmp_path_factory) -> AsyncIterator[Room]:
+    """What is slow to make, once for a module: the office, the front desk, and who comes to it."""
+    folder = tmp_path_factory.mktemp("state")
+    settings = Settings(profile="demo", state_dir=folder, database_url=dsn)
+    pool = await open_pool(dsn, size=8, name="onestop test")
+    gateway = Gateway(manifests.load(shipped("adapters")), {})
+    office = Office(settings, keys, pool, gateway, load([ITEMS]), person, gather=Departments(gateway))
+    await office.start()
+    known = {name: citizen(office, f"sub_{name}").session for name in ("lin", "chen")}
     for name in ("minzheng", "weijian", "gongan"):
         known[name] = citizen(office, f"sub_{name}", "department", name).session
     app = build(
@@ -106,6 +120,33 @@ async def room(office, departments, lin, chen, pool, settings) -> AsyncIterator[
         shared={"office": office, "pool": pool, "settings": settings},
         dependencies={"session": Provide(provide_session)},
     )
-    transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        yield Room(client, office, departments)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
+        yield Room(client, office, office.gather)
+    await office.close()
+    await pool.close()
+
+
+@pytest.fixture
+async def room(hall) -> Room:
+    """The room as it is in the morning: nobody holds a licence, and every issuer is there."""
+    await hall.pool.execute("TRUNCATE licences, licence_events, licence_use_codes, licence_copies")
+    hall.departments.data = {**BIRTH, "marriage": dict(MARRIAGE), "business": None}
+    hall.departments.away.clear()
+    hall.departments.asked.clear()
+    return hall
+
+
+@pytest.fixture
+def office(hall) -> Office:
+    return hall.office
+
+
+@pytest.fixture
+def lin(office):
+    return citizen(office, "sub_lin")
+
+
+@pytest.fixture
+def chen(office):
+    """Another citizen, always in the room."""
+    return citizen(office, "sub_chen")

@@ -131,17 +131,13 @@ async def test_a_copy_says_over_the_page_what_it_is_for_and_others_read_and_veri
     assert [line.split()[-5:-2] for line in fonts] == [["yes", "yes", "yes"]], "embedded, a subset, with its text"
 
 
-@poppler
-async def test_the_holders_own_document_in_english_and_of_what_ended_with_its_state(room, licence, tmp_path):
-    path = f"/v1/me/licences/{licence['id']}/document"
-    assert "Marriage certificate" in run("pdftotext", (await room.get("lin", path)).content, tmp_path)
+async def test_a_changed_document_fails_and_the_published_certificate_proves_the_whole_one(room, licence, tmp_path):
     await room.change("minzheng", "revoke", "cancelled", identifier=licence["identifier"])
-    said = run("pdftotext", (await room.get("lin", path)).content, tmp_path, "-raw")
-    assert said.count("No longer valid") == 5
-
-
-async def test_a_changed_document_fails_and_the_published_certificate_proves_the_whole_one(room, licence):
     got = (await room.get("lin", f"/v1/me/licences/{licence['id']}/document")).content
+    if shutil.which("pdftotext"):
+        said = run("pdftotext", got, tmp_path, "-raw")
+        assert "Marriage certificate" in said
+        assert said.count("No longer valid") == 5, "four times over the page, once as its state"
     published = (await room.get("", "/v1/document-certificate")).text
     assert published == room.office.licences.seal.pem()
     trusted = ValidationContext(trust_roots=[x509.Certificate.load(pem.unarmor(published.encode())[2])])

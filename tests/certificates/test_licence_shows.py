@@ -119,7 +119,10 @@ async def test_hostile_tokens_are_refused_all_with_the_same_words(room, licence,
 
 async def test_a_show_is_on_record_without_what_it_showed(room, licence):
     await show(room, licence)
-    row = await room.pool.fetchrow("SELECT subject, detail FROM audit_entries WHERE action = 'licence.shown'")
+    row = await room.pool.fetchrow(
+        "SELECT subject, detail FROM audit_entries WHERE action = 'licence.shown' AND object = $1",
+        licence["identifier"],
+    )
     assert (row["subject"], row["detail"]) == ("sub_lin", {"scene": "married"})
 
 

@@ -10,6 +10,7 @@ from joserfc.jwk import KeySet
 from onestop.audit import service as audit
 from onestop.certificates import store_uses
 from onestop.crypto import digest
+from onestop.overview.service_data_use import one_use
 from tests.certificates.conftest import MARRIAGE
 
 pytestmark = pytest.mark.anyio
@@ -136,6 +137,8 @@ async def test_the_use_stands_in_the_holders_ledger_with_taker_purpose_and_case(
     [one] = newest.uses
     assert (newest.actor, newest.object) == ("department:gongan", use.case_id)
     assert (one.adapter, one.outcome, one.purpose) == ("gongan", "told", "核验家庭关系")
+    said = one_use(use.room.office, one, "en")
+    assert (said.purpose, said.basis) == ("To verify the family relation", "Regulations on Marriage Registration")
     assert "spouse_id" in one.fields
     assert MARRIAGE["spouse_id"] not in str(newest)
     assert await audit.own_data_uses(use.room.pool, use.room.office.region, "sub_nobody") == []

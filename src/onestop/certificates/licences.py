@@ -6,8 +6,10 @@ from typing import Protocol
 
 import msgspec
 
+from onestop.audit.models import Use
 from onestop.certificates.document_seal import DocumentSeal
 from onestop.certificates.models_licences import LicenceRow, Snapshot
+from onestop.certificates.models_types import Text
 from onestop.certificates.press import Press
 from onestop.certificates.service import Issuer
 from onestop.certificates.service_types import ReadyType, Types
@@ -93,6 +95,14 @@ class Licences:
     def number_indices(self, type_: str, number: str) -> list[bytes]:
         """Return what `number_index` gives under each suite."""
         return self.keys.blind_indices(f"{type_}\0{number}", _NUMBER)
+
+    def terms(self, use: Use) -> tuple[Text, Text] | None:
+        """Return purpose and basis of a licence's use in both languages; None where it is none, or its type is gone."""
+        type_ = self.types.ready.get(use.operation.removeprefix("licence."))
+        if type_ is None or not use.operation.startswith("licence."):
+            return None
+        purpose = next((one.name for one in type_.spec.purposes if one.name.zh == use.purpose), None)
+        return None if purpose is None else (purpose, type_.spec.basis)
 
     def issuer_code(self, adapter: str) -> str | None:
         """Return the credit code of the department that issues; None where it is not on line here."""
