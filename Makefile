@@ -85,6 +85,11 @@ test: $(STAMP) lint ## every test; the browser journey brings Debian's chromium 
 	  echo "test: axe-core, which looks at the pages' accessibility"
 	  $(BIN)/python tests/journeys/axe.py || echo "test: it could not be fetched; its two tests are skipped"
 	fi
+	if ! command -v pdfsig >/dev/null 2>&1 && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+	  echo "test: installing Debian's poppler-utils, which reads and verifies the documents that onestop seals"
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends poppler-utils; } >/dev/null 2>&1 ||
+	    echo "test: it could not be installed; two tests of documents are skipped"
+	fi
 	if ! command -v chromium >/dev/null 2>&1; then
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
 	    echo "test: installing Debian's chromium and fonts-noto-cjk for the browser journey"

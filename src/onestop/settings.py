@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     region: str = "990100"  # division code that owns the rows written here
     adapters_dir: Path | None = None  # None: the adapters shipped with onestop
     items_dir: Path | None = None  # items of this installation, beside those shipped with onestop
+    licence_types_dir: Path | None = None  # licence types of this installation, beside those shipped with onestop
     environment_file: Path | None = None  # where each adapter's system is, and the secrets for it
     files_dir: Path | None = None  # where effects go out and answers come in as files; None: no department does so
     outbound_allow: tuple[str, ...] = ()  # CIDR[:ports] that may be called; empty: nothing

@@ -132,3 +132,17 @@ async def test_a_certificate_of_the_other_suite_is_genuine_and_an_altered_one_is
     await pool.execute("UPDATE certificates SET signature = $2 WHERE id = $1", certificate_id, f"{header}..{forged}")
     assert not (await check(pool, sm, other, "K7M4-2Q9P")).valid
     assert all("d" not in key for key in sm.jwks()["keys"])
+
+
+async def test_a_token_is_opened_as_of_its_type_only_and_under_either_suite(pool, issuer, keys):
+    sm = service.Issuer(pool, Keys(keys._folder, "sm"))
+    old = issuer.token({"a": 1}, "licence-show+jws")
+    await sm.load()
+    new = sm.token({"a": 2}, "licence-show+jws")
+    assert msgspec.json.decode(base64.urlsafe_b64decode(new.split(".")[0] + "=="))["alg"] == "SGD_SM3_SM2"
+    for token, body in ((old, {"a": 1}), (new, {"a": 2})):
+        assert sm.opened(token, "licence-show+jws") == body
+        assert sm.opened(token, "licence+jws") is None
+        head, payload, signature = token.split(".")
+        assert sm.opened(f"{head}.{payload}A.{signature}", "licence-show+jws") is None
+        assert sm.opened(f"{head}.{payload}.{signature[:-8]}AAAAAAAA", "licence-show+jws") is None

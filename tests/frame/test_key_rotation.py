@@ -53,6 +53,17 @@ ROWS = {
         VALUES ('990100', 'mdt_1', 'agent', 's', 't', 'offered', '{}', 2, now(), $1)""",
         {"told": "mandates.told:mdt_1"},
     ),
+    "licences": (
+        """INSERT INTO licences (region, id, identifier, type, serial, version, number_index, department, subject,
+            state, body, digest, signature, as_of, asked_at, valid_from)
+        VALUES ('990100', 'lic_1', '1', 't', '1', 1, '', 'd', 's', 'valid', $1, '', '', now(), now(), '2026-01-01')""",
+        {"body": "licences.body:lic_1"},
+    ),
+    "licence_copies": (
+        """INSERT INTO licence_copies (region, id, licence_id, subject, about, expires_on)
+        VALUES ('990100', 'cpy_1', 'lic_1', 's', $1, '2026-01-01')""",
+        {"about": "licence_copies.about:cpy_1"},
+    ),
     "use_challenges": (
         """INSERT INTO use_challenges (region, id, use_id, subject, department, state, due_on, reason, answer)
         VALUES ('990100', 'chl_1', 'use_1', 's', 'd', 'upheld', '2026-01-01', $1, $2)""",
@@ -74,7 +85,7 @@ async def seeded(pool, keys):
     """One row of everything that is sealed for years; returns how to look whether all of it can be read."""
     await pool.execute(
         "TRUNCATE subjects, subject_department_ids, cases, case_steps, effects, adapter_secrets, certificates, "
-        "signing_keys, use_challenges, mandates"
+        "signing_keys, use_challenges, licences, licence_copies, mandates"
     )
     subjects = Subjects(pool, keys, REGION)
     await subjects.learn(await subjects.read(await subjects.know(LIN)), {"gongan": "P-4711"})
@@ -106,8 +117,8 @@ def test_every_table_with_a_row_here_is_sealed_anew():
 OTHER_BYTES = {
     "authorization_codes", "authorization_requests", "clients", "refresh_tokens", "used_proofs",
     "adapter_moves", "adapter_versions", "audit_entries", "audit_leaves", "audit_nodes", "completion_parts",
-    "completions", "conformance_runs", "data_uses", "idempotency_keys", "machine_keys", "refresh_families",
-    "sessions", "sign_in_flows", "sign_in_tries", "trace_shares", "window_visits",
+    "completions", "conformance_runs", "data_uses", "idempotency_keys", "licence_use_codes", "machine_keys",
+    "refresh_families", "sessions", "sign_in_flows", "sign_in_tries", "trace_shares", "window_visits",
 }  # fmt: skip
 
 

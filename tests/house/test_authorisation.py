@@ -50,10 +50,14 @@ OPEN = {
     ("GET", "/v1/audit/anchors"),  # sizes and hashes, nobody's data
     ("GET", "/v1/audit/keys"),
     ("GET", "/v1/certificate-keys"),
+    ("GET", "/v1/document-certificate"),
     ("GET", "/v1/items"),
+    ("GET", "/v1/licence-types"),  # the catalogue, nobody's licence
+    ("GET", "/v1/licence-types/{code}"),
     ("GET", "/v1/items/{code}"),
     ("GET", "/v1/public/status"),  # the same for programs
     ("GET", "/verify"),
+    ("GET", "/verify/licence"),
     ("POST", "/auth/sign-out"),  # ends whatever session there is
     ("POST", "/cases/{case_id}/form"),  # keeps what was typed after a session ran out, then asks to sign in
     ("POST", "/cases/{case_id}/steps/{code}"),  # the same
@@ -68,7 +72,9 @@ OPEN = {
     ("POST", "/v1/callbacks/{adapter}"),  # signed by the department
     ("POST", "/v1/callbacks/{adapter}/{told}"),  # likewise
     ("POST", "/v1/certificate-checks"),  # with number and code only
+    ("POST", "/v1/licence-checks"),  # what the token itself holds
     ("POST", "/verify"),  # the same as a page
+    ("POST", "/verify/licence"),  # as /v1/licence-checks
     # A department played to callers who are nobody here; in production only by its own key.
     ("DELETE", "/simulators/{adapter}"),
     ("DELETE", "/simulators/{adapter}/{rest}"),

@@ -7,6 +7,7 @@ import pytest
 
 from house.pages import DOCS, ROOT, rows, section
 from onestop.cases import models as cases
+from onestop.certificates import rules_licences as licences
 from onestop.gateway import models as gateway
 from onestop.mandates import models as mandates
 from onestop.onboarding import models as onboarding
@@ -24,6 +25,7 @@ STATES = {
     "Version states": onboarding.VersionState,
     "Run states": onboarding.RunState,
     "Agreement states": onboarding.AgreementState,
+    "Licence states": licences.LicenceState,
     "Challenge states": views_data_use.ChallengeState,
     "Mandate states": mandates.MandateState,
 }

@@ -17,7 +17,7 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
         yield city
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chromium(city: City) -> Iterator[Browser]:
     with browsing() as browser:
         yield browser

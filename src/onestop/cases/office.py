@@ -7,9 +7,12 @@ from typing import Protocol
 import msgspec
 
 from onestop.cases import store_numbers
+from onestop.cases.service_licences import check_items, matters
 from onestop.cases.streams import CaseStreams
 from onestop.cases.writer import Writer
+from onestop.certificates.licences import Licences
 from onestop.certificates.service import Issuer
+from onestop.certificates.service_types import load as load_licence_types
 from onestop.crypto import Keys
 from onestop.db import Connection, Pool
 from onestop.directory.models import Calendar, Department, Directory
@@ -105,6 +108,22 @@ class Office:
         self.gather: Gather = gather or self._gather
         self.serials = Serials(pool)
         self.issuer = Issuer(pool, keys)
+        types = load_licence_types([settings.licence_types_dir] if settings.licence_types_dir else [])
+        check_items(catalogue, types)
+        self.licences = Licences(
+            pool,
+            self.issuer,
+            gateway,
+            types,
+            region=self.region,
+            public_url=settings.public_url,
+            people=people,
+            directory=lambda: self.directory,
+            gather=self.gather,
+            matters=matters(pool, self.region, catalogue),
+            learn=learn,
+            traces=traces,
+        )
         self.writer = Writer(pool, self.region)
         streams = CaseStreams(pool, self.region, self.sees)
         self.events_since, self.newest, self.authorise_stream = streams.since, streams.newest, streams.authorise
@@ -115,9 +134,11 @@ class Office:
     async def start(self) -> None:
         """Load the certificate keys."""
         await self.issuer.load()
+        await self.licences.start()
 
     async def close(self) -> None:
         """Write what was taken."""
+        self.licences.close()
         await self.writer.close()
 
     async def _gather(

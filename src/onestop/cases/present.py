@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UNSET
 
 from onestop import clock
-from onestop.cases import rules, rules_form
+from onestop.cases import rules, rules_form, service_materials
 from onestop.cases.models import APPLICANT, Answer, Case, Event, Form, Result, Step
 from onestop.cases.office import Office
 from onestop.cases.views import (
@@ -51,6 +51,8 @@ def answers_view(
         else:
             who = office.authority(answer.origin, lang)
             value = mask_number(answer.value) if field.type in _NUMBERS else answer.value
+            if field.type == "licence":
+                value = service_materials.shown(office, value, lang)
             editable = rules_form.is_editable(field, answer)
             view = AnswerView(value, label, who.source, answer.as_of, who.basis, editable)
         tree.setdefault(group, {})[name] = view

@@ -9,6 +9,7 @@ from typing import Any
 from onestop.cases.models import APPLICANT, Answer
 from onestop.errors import FieldError
 from onestop.identity.numbers import normalise_number, number_fault
+from onestop.ids import is_id
 from onestop.items.models import Component, Field
 from onestop.items.ready import ReadyItem
 from onestop.settings import Profile
@@ -64,6 +65,9 @@ def clean(field: Field, value: object, today: date, profile: Profile) -> Any:
             if fault is not None:
                 raise Refused(fault)
             return normalise_number(text)
+        case "licence":
+            if not is_id("lic", text):
+                raise Refused("licence.not_here")
         case "phone":
             text = text.replace(" ", "").replace("-", "")
             if not _PHONE.fullmatch(text):
@@ -118,6 +122,8 @@ def is_editable(field: Field, answer: Answer | None) -> bool:
 
     Rule: R-027, what an authority vouches for is not typed over; the applicant disputes it at its source.
     """
+    if field.type == "licence":
+        return True  # another of one's own may be taken instead
     return field.type != "record" and (field.editable or answer is None or answer.origin == APPLICANT)
 
 

@@ -3,6 +3,7 @@
 from onestop.cases.office import Office as Office
 from onestop.cases.service_desk import answer as answer_task
 from onestop.cases.service_desk import task, tasks
+from onestop.cases.service_materials import choices as licence_choices
 from onestop.cases.service_open import open_case
 from onestop.cases.service_outcomes import outcome_handler, record_outcome
 from onestop.cases.service_read import (
@@ -24,6 +25,7 @@ __all__ = (
     "certificate",
     "change_answers",
     "escalate",
+    "licence_choices",
     "open_case",
     "operation",
     "orphans",

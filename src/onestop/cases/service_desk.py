@@ -5,7 +5,7 @@ import msgspec
 from onestop import clock
 from onestop.audit import service as audit
 from onestop.audit.models import Use
-from onestop.cases import present, sealing, store, store_desk
+from onestop.cases import present, sealing, service_materials, store, store_desk
 from onestop.cases.errors import NothingToSend, NotTheDesk, TaskAnswered, TaskUnknown
 from onestop.cases.models import Step, Task
 from onestop.cases.office import Office
@@ -126,6 +126,8 @@ async def task(office: Office, session: Session, context: Context, task_id: str)
         field = ready.by_code[code]
         if answer is not None:
             value = mask_number(answer.value) if field.type == "id_number" else answer.value
+            if field.type == "licence":
+                value = service_materials.told(office, value, context.lang)
             payload[field.label.say(context.lang)] = value
     return msgspec.structs.replace(_view(office, found, context.lang), payload=payload)
 

@@ -13,11 +13,12 @@ import structlog
 
 from onestop import clock
 from onestop.audit import service as audit
-from onestop.cases import present, rules, rules_form, sealing, store, store_desk
+from onestop.cases import present, rules, rules_form, sealing, service_materials, store, store_desk
 from onestop.cases.errors import DeclarationMissing, FormInvalid
 from onestop.cases.models import Answer, Case, Event, Form, NewEvent, Step
 from onestop.cases.office import Office
 from onestop.cases.service_begin import Owed, Whose, begin, merged, plan
+from onestop.cases.service_materials import Taken
 from onestop.cases.store_opening import Opening
 from onestop.cases.views import OpenCase, Parts
 from onestop.errors import FieldError, Internal, OnestopError
@@ -69,6 +70,7 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
     gains = None if office.mandates is None else await office.mandates.beneficiary(session, wanted.beneficiary)
     subject = await office.people(session.subject_id)
     acting = await office.represented(session)
+    taken = await service_materials.take(office, session, context, ready, wanted.answers, opening=True)
     parts: list[Part] = []
     complete = True
     if ready.wants:
@@ -89,7 +91,7 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
                 context.trace_id, context.principal, "POST /v1/cases", outcome, took, gathered.records
             )  # fmt: skip
     now = clock.now()
-    answers = _answers(office, ready, wanted, subject, parts, now)
+    answers = _answers(office, ready, wanted, subject, parts, now, taken)
     if wanted.submit:
         check_complete(ready, answers, wanted.declarations)
         check_level(office, session, ready, _codes(ready, answers), f"/items/{wanted.item}")
@@ -97,7 +99,9 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
         part.data = None  # what was said stands in the form, once, with its source
     seen = Parts(complete, context.budget_ms, parts)
     form = Form(answers=answers, number=subject.number, name=subject.name, acting=acting)
-    opening, reply = await _prepare(office, session, context, keyed, ready, form, gains, seen, wanted.submit, now)
+    opening, reply = await _prepare(
+        office, session, context, keyed, ready, form, gains, seen, wanted.submit, now, taken.uses
+    )
     if await _written(office, session, ready, opening):
         return reply
     kept = await idempotency.find(office.pool, office.keys, keyed)
@@ -164,9 +168,15 @@ def check_complete(ready: ReadyItem, answers: Mapping[str, Answer], declared: Se
 
 
 def _answers(
-    office: Office, ready: ReadyItem, wanted: OpenCase, subject: Subject, parts: Sequence[Part], now: datetime
+    office: Office,
+    ready: ReadyItem,
+    wanted: OpenCase,
+    subject: Subject,
+    parts: Sequence[Part],
+    now: datetime,
+    taken: Taken,
 ) -> dict[str, Answer]:
-    """Fill the form: what departments said, then the situation's questions, then what the applicant gave.
+    """Fill the form: what departments said, then the situation's questions, what the applicant gave, and licences.
 
     Raises:
         FormInvalid: values the applicant gave cannot be taken.
@@ -179,14 +189,14 @@ def _answers(
         if told is not None and question.fills not in answers:
             group, _, name = question.fills.partition(".")
             given.setdefault(group, {}).setdefault(name, told)
-    if not given:
-        return answers
-    answers, faults = rules_form.change(
-        ready, answers, given, today=today, now=said_at, profile=office.profile
-    )  # fmt: skip
-    if faults:
-        raise FormInvalid(errors=faults, count=len(faults))
-    return answers
+    if given:
+        answers, faults = rules_form.change(
+            ready, answers, given, today=today, now=said_at, profile=office.profile
+        )  # fmt: skip
+        faults += taken.faults
+        if faults:
+            raise FormInvalid(errors=faults, count=len(faults))
+    return answers | taken.answers
 
 
 def prefill(
@@ -234,6 +244,7 @@ async def _prepare(
     seen: Parts,
     submit: bool,
     now: datetime,
+    used_licences: Sequence[str],
 ) -> tuple[Opening, Reply]:
     """Return the case as rows, and the answer that is kept under the key."""
     case_id = new_id("case")
@@ -281,7 +292,7 @@ async def _prepare(
         made_id=case_id,
         headers={"location": f"/v1/cases/{case_id}", "etag": '"v1"', "content-language": LANGUAGE_TAGS[context.lang]},
     )
-    return _opening(office, case, keyed, reply, seen.parts, steps, owed, events), reply
+    return _opening(office, case, keyed, reply, seen.parts, steps, owed, events, used_licences), reply
 
 
 def _opening(
@@ -293,6 +304,7 @@ def _opening(
     steps: Sequence[Step],
     owed: Owed,
     events: Sequence[NewEvent],
+    used_licences: Sequence[str],
 ) -> Opening:
     effect_rows = [effects.row(office.keys, office.gateway, effect) for effect in owed.effects]
     given = [effects.given(office.gateway, *pair) for pair in zip(owed.effects, effect_rows, strict=True)]
@@ -302,7 +314,7 @@ def _opening(
     }  # fmt: skip
     action = "case.opened" if case.state == "draft" else "case.submitted"
     act = audit.entry_row(office.region, f'{{"item":"{case.item}"}}', action=action, **whose)
-    uses = [*used(office, parts), *given]
+    uses = [*used(office, parts), *used_licences, *given]
     use = audit.use_row(office.region, uses, **whose) if uses else None
     return Opening(
         id=case.id,

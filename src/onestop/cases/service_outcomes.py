@@ -19,6 +19,7 @@ from onestop.cases.office import Office
 from onestop.cases.service_begin import ONESTOP, Owed, Whose, begin, desk_task, forecast, merged
 from onestop.cases.service_cancel import called_off
 from onestop.cases.service_certify import certify
+from onestop.cases.service_licences import issue_licences
 from onestop.cases.service_submit import correction_due, write_owed
 from onestop.db import Connection
 from onestop.gateway.effects import Handler
@@ -126,6 +127,8 @@ async def settle(
     now_steps = merged(steps, [settled])
     if not closed:
         now_steps = await _advance(office, db, case, now_steps, owed)
+    if target == "completed":
+        await issue_licences(office.licences, office.keys, db, case, now_steps, step.code)
     changed = await _conclude(office, db, case, now_steps, owed, closed=closed)
     given = await write_owed(db, office, case, owed)
     await audit.data_used(

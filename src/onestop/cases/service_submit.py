@@ -9,13 +9,14 @@ import msgspec
 
 from onestop import clock
 from onestop.audit import service as audit
-from onestop.cases import present, rules, rules_form, sealing, store, store_desk
+from onestop.cases import present, rules, rules_form, sealing, service_materials, store, store_desk
 from onestop.cases.errors import CaseClosed, CaseUnknown, FormInvalid, NotCorrecting, NotDraft, VersionStale
 from onestop.cases.models import Case, Form, NewEvent, Step
 from onestop.cases.office import Office
 from onestop.cases.repetition import once
 from onestop.cases.service_begin import Owed, Whose, begin, merged, plan
 from onestop.cases.service_cancel import cancellations
+from onestop.cases.service_materials import Taken
 from onestop.cases.service_open import APPLICANT_BY, SUBMITTED, check_complete, check_level
 from onestop.cases.service_read import permit, view_of
 from onestop.cases.views import Answers, CaseView, Operation, Resubmit, Submit
@@ -46,6 +47,7 @@ async def change_answers(
         FormInvalid: values cannot be taken; every one is named and none is kept.
     """
     await permit(office, session, "fill", case_id)
+    taken = await _taken(office, session, context, case_id, given)
     async with office.pool.acquire() as db, db.transaction():
         case = await _own(db, office, session, case_id, expected)
         if case.state != "draft":
@@ -56,14 +58,29 @@ async def change_answers(
         answers, faults = rules_form.change(
             ready, form.answers, given, today=clock.today(), now=now, profile=office.profile
         )
+        faults += taken.faults
         if faults:
             raise FormInvalid(errors=faults, count=len(faults))
-        form = msgspec.structs.replace(form, answers=answers)
+        form = msgspec.structs.replace(form, answers=answers | taken.answers)
         sealed = sealing.seal_form(office.keys, case.id, form)
         await store.update_answers(db, office.region, case.id, sealed)
+        await audit.data_used(
+            db, office.region, taken.uses, subject=case.subject, actor=session.actor_id, object=case.id,
+            trace_id=context.trace_id,
+        )  # fmt: skip
         changed = msgspec.structs.replace(case, answers=sealed, version=case.version + 1)
         events = await store.events(db, office.region, case.id)
     return present.case_view(office, ready, changed, form, [], {}, events, context.lang)
+
+
+async def _taken(office: Office, session: Session, context: Context, case_id: str, given: Answers) -> Taken:
+    """Take the licences that answers name, before the transaction that writes them; none of another's case."""
+    if not service_materials.names_licence(given):
+        return Taken()
+    case = await store.own_case(office.pool, office.region, case_id, session.subject_id)
+    if case is None:
+        return Taken()
+    return await service_materials.take(office, session, context, office.catalogue.get(case.item), given)
 
 
 async def _own(
@@ -109,6 +126,7 @@ async def submit(
         if confirm is not None:
             await confirm(db, case)
         await office.spend(db, session, ready.spec)
+        await service_materials.check_still_valid(office, db, case.subject, ready, form)
         today = clock.today()
         planned = plan(office, ready, form.answers, today)
         check_level(office, session, ready, [step.code for step in planned], f"/cases/{case.id}/check")
@@ -239,6 +257,7 @@ async def resubmit(
     """
 
     acting = await office.represented(session)
+    taken = await _taken(office, session, context, case_id, given.answers)
 
     async def write(db: Connection) -> Reply:
         case = await _own(db, office, session, case_id)
@@ -248,7 +267,7 @@ async def resubmit(
         step = next((one for one in steps if one.code == code and one.state == "correcting"), None)
         if step is None:
             raise NotCorrecting(step=code[:40])
-        case = await _corrected(db, office, case, step, given.answers)
+        case = await _corrected(db, office, case, step, given.answers, taken)
         ready = office.catalogue.get(case.item)
         check_level(office, session, ready, [code], f"/cases/{case.id}/steps/{code}")
         form = await _acted_by(db, office, case, sealing.open_form(office.keys, case), acting)
@@ -263,7 +282,7 @@ async def resubmit(
         state = rules.case_state([one.state for one in now_steps])
         await store.update_state(db, office.region, case.id, state, None)
         away = await write_owed(db, office, case, owed)
-        await _record(db, office, session, context, case, "case.corrected", away)
+        await _record(db, office, session, context, case, "case.corrected", [*taken.uses, *away])
         changed = msgspec.structs.replace(case, state=state, version=case.version + 1)
         return _accepted(present.operation_view(office, ready, changed, now_steps, context.lang))
 
@@ -274,7 +293,12 @@ async def resubmit(
 
 
 async def _corrected(
-    db: Connection, office: Office, case: Case, step: Step, given: Mapping[str, Mapping[str, object]]
+    db: Connection,
+    office: Office,
+    case: Case,
+    step: Step,
+    given: Mapping[str, Mapping[str, object]],
+    taken: Taken,
 ) -> Case:
     """Write corrected values into the form and return the case with it.
 
@@ -299,6 +323,8 @@ async def _corrected(
         now=clock.now().isoformat(timespec="seconds"),
         profile=office.profile,
     )
+    more += taken.faults
+    answers |= taken.answers
     faults += [fault for fault in more if fault.pointer not in {one.pointer for one in faults}]
     missing = [field.code for field in rules_form.missing(ready, answers)]
     faults += [FieldError(pointer=rules_form.pointer(one), code="form.required") for one in missing]

@@ -1,4 +1,5 @@
-"""Certificates (证照, 办结凭证): made at a case's end, signed, shown to their holder, checked by anyone.
+"""Certificates (办结凭证), made at a case's end, and e-licences (电子证照), which refer to their issuers' records.
 
-It decides no case; it writes down what was decided, so that it can be proved.
+Both are signed, shown to their holder, and checked by anyone. The room decides no case and no licence: it writes down
+what was decided, and asks the issuer again before it passes an old word on.
 """

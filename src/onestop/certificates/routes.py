@@ -7,7 +7,7 @@ from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import JSONBody
 
-from onestop.certificates import service
+from onestop.certificates import routes_documents, routes_licence_uses, routes_licences, service
 from onestop.certificates.models import CheckCertificate, CheckResult
 from onestop.certificates.service import Issuer
 from onestop.db import Pool
@@ -46,4 +46,9 @@ class CertificateController(Controller):
         return Response(issuer.jwks(), headers={"cache-control": "public, max-age=300"})
 
 
-CONTROLLERS = [CertificateController]
+CONTROLLERS = [
+    CertificateController,
+    *routes_licences.CONTROLLERS,
+    *routes_licence_uses.CONTROLLERS,
+    *routes_documents.CONTROLLERS,
+]

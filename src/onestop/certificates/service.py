@@ -45,10 +45,30 @@ class Issuer:
         """Read the key, making it at the first start."""
         await self._signing.load()
 
-    def sign(self, body: dict[str, Any]) -> tuple[bytes, str]:
-        """Return the bytes of the body and a JWS over them with the payload left out."""
-        header, payload, signature = self._signing.active.sign(body, _TYPE).split(".")
+    def sign(self, body: dict[str, Any], kind: str = _TYPE) -> tuple[bytes, str]:
+        """Return the bytes of the body and a JWS of that type over them with the payload left out."""
+        header, payload, signature = self.token(body, kind).split(".")
         return _unpadded(payload), f"{header}..{signature}"
+
+    def token(self, body: dict[str, Any], kind: str) -> str:
+        """Return the body as a whole signed compact JWS of a type."""
+        return self._signing.active.sign(body, kind)
+
+    def opened(self, token: str, kind: str) -> dict[str, Any] | None:
+        """Return the body of a token that one of this installation's published keys signed as of this type, or None.
+
+        Nothing in the token chooses the key or the algorithm; a header with anything but the usual members is refused.
+        """
+        try:
+            parts = [_canonical(part) for part in token.split(".")]
+            header = _header.decode(parts[0])
+        except (ValueError, msgspec.DecodeError, RecursionError):
+            return None
+        keys = [key for key in self._signing.jwks()["keys"] if (key["kid"], key["alg"]) == (header.kid, header.alg)]
+        if len(parts) != 3 or header.typ != kind or not any(_verifies(token, key) for key in keys):
+            return None
+        body: dict[str, Any] = msgspec.json.decode(parts[1])
+        return body
 
     def is_genuine(self, body: bytes, signature: str) -> bool:
         """Tell whether one of this installation's published keys signed these bytes."""
@@ -73,6 +93,25 @@ def _verifies(token: str, key: dict[str, Any]) -> bool:
 
 def _base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The header of a token of ours; one with more members is none."""
+
+    alg: str
+    kid: str
+    typ: str
+
+
+_header = msgspec.json.Decoder(_Header)
+
+
+def _canonical(part: str) -> bytes:
+    """Decode base64url that is the only spelling of its bytes; ValueError for any other."""
+    data = _unpadded(part)
+    if _base64url(data) != part:
+        raise ValueError("another spelling")
+    return data
 
 
 def _unpadded(text_: str) -> bytes:

@@ -9,7 +9,7 @@ from onestop.identity.models import Level
 
 Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{1,39}$", examples=["birth"])]
 FieldCode = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,29}\.[a-z][a-z0-9_]{0,29}$")]
-FieldType = Literal["text", "boolean", "date", "integer", "choice", "id_number", "phone", "record"]
+FieldType = Literal["text", "boolean", "date", "integer", "choice", "id_number", "phone", "record", "licence"]
 Days = Annotated[int, Meta(ge=0, le=365)]  # working days
 
 
@@ -45,7 +45,11 @@ class Field(Strict, frozen=True, kw_only=True):
     """One question of the form."""
 
     code: FieldCode
-    type: FieldType  # record: whatever the department says, shown and kept as it is; never typed by hand
+    # record: whatever the department says, shown and kept as it is; never typed by hand.
+    # licence: one of the applicant's own licences, taken by reference.
+    type: FieldType
+    licence: str | None = None  # of which type; only where the field is one
+    purpose: str | None = None  # what it is used for: those of its fields are given
     label: Words
     hint: Words | None = None
     required: bool = True
@@ -168,6 +172,7 @@ class FieldView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sources: list[Named] = []
     choices: list[dict[str, str]] = []
     when: str | None = None
+    licence: str | None = None  # the type of licence that is taken by reference
 
 
 class ComponentView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

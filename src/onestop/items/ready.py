@@ -27,7 +27,7 @@ class ReadyComponent:
 class ReadyItem:
     """An item with its prefill compiled: wants in the order they are first named."""
 
-    __slots__ = ("by_code", "components", "fields", "spec", "wants")
+    __slots__ = ("by_code", "components", "fields", "licences", "spec", "wants")
 
     def __init__(self, spec: Item) -> None:
         self.spec = spec
@@ -35,6 +35,7 @@ class ReadyItem:
             (field, [(source.want, expression(source.path)) for source in field.sources]) for field in spec.fields
         ]
         self.by_code: dict[str, Field] = {field.code: field for field in spec.fields}
+        self.licences = tuple(field for field in spec.fields if field.type == "licence")
         self.components = {component.code: ReadyComponent(component) for component in spec.components}
         named = [source.want for field in spec.fields for source in field.sources]
         self.wants: tuple[str, ...] = tuple(dict.fromkeys(want for want in named if want != IDENTITY))

@@ -24,6 +24,9 @@ def fault(item: Item) -> str | None:
     for field in item.fields:
         if field.type == "choice" and not field.choices:
             return f"{field.code}: a choice needs choices"
+        is_licence = field.licence is not None and field.purpose is not None and not field.sources
+        if is_licence != (field.type == "licence") or (field.type != "licence" and (field.licence or field.purpose)):
+            return f"{field.code}: a licence, and nothing else, names a type and a purpose, and no sources"
         if field.type == "record" and (field.required or not field.sources):
             return f"{field.code}: a record comes from a department and cannot be required"
     earlier: set[str] = set()

@@ -154,6 +154,7 @@ def _field(field: Field, directory: Directory, lang: str, wants: dict[str, str])
         sources=sources,
         choices=[{"code": choice.code, "label": choice.say(lang)} for choice in field.choices],
         when=field.when,
+        licence=field.licence,
     )
 
 

@@ -95,7 +95,7 @@ def _by(entry: DataUse) -> By:
 def one_use(office: Office, use: Use, lang: Language) -> UseView:
     """Return what one department was asked for or given, in words."""
     purpose, basis = use.purpose, use.basis
-    terms = office.gateway.uses.terms(use)
+    terms = office.gateway.uses.terms(use) or office.licences.terms(use)
     # What was recorded stands in Chinese; other words are only shown where they translate exactly that.
     if terms is not None and lang == "en":
         purpose = terms[0].en if terms[0].zh == purpose else purpose

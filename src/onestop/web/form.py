@@ -84,8 +84,12 @@ def sections(
     typed: Typed | None = None,
     errors: Mapping[str, str] | None = None,
     only: Iterable[str] | None = None,
+    held: Mapping[str, list[tuple[str, str]]] | None = None,
 ) -> list[Section]:
-    """Return the form in groups; `typed` stands in the inputs before what is saved, `only` leaves other fields out."""
+    """Return the form in groups; `typed` stands in the inputs before what is saved, `only` leaves other fields out.
+
+    `held` are the licences that may be chosen for fields that ask for one: id and words.
+    """
     wanted = None if only is None else set(only)
     rows: dict[str, list[Row]] = {}
     for field in item.fields:
@@ -93,7 +97,7 @@ def sections(
         left_out = wanted is not None and field.code not in wanted
         if view is None or left_out or not _is_asked(field, answers):
             continue
-        row = _row(field, view, lang, typed, (errors or {}).get(field.code))
+        row = _row(field, view, lang, typed, (errors or {}).get(field.code), (held or {}).get(field.code))
         rows.setdefault(field.code.partition(".")[0], []).append(row)
     return [_section(group, members, lang) for group, members in rows.items()]
 
@@ -131,8 +135,15 @@ def _by_source(rows: Iterable[Row]) -> list[Known]:
     return [Known(*source, members) for source, members in found.items()]
 
 
-def _row(field: Field, view: AnswerView, lang: Language, typed: Typed | None, error: str | None) -> Row:
-    choices = [(choice.code, choice.say(lang)) for choice in field.choices]
+def _row(
+    field: Field,
+    view: AnswerView,
+    lang: Language,
+    typed: Typed | None,
+    error: str | None,
+    held: list[tuple[str, str]] | None,
+) -> Row:
+    choices = held or [(choice.code, choice.say(lang)) for choice in field.choices]
     shown = None if view.value is None else in_words(field, view.value, lang)
     return Row(
         code=field.code,
@@ -157,6 +168,8 @@ def _saved(field: Field, value: Any) -> str:
     """Return what a saved value looks like in an input; a person number is never sent back."""
     if value is None or field.type == "id_number":
         return ""
+    if field.type == "licence":
+        return str(value["licence"])
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
@@ -167,6 +180,8 @@ def in_words(field: Field, value: Any, lang: Language) -> str:
     for choice in field.choices:
         if choice.code == value:
             return choice.say(lang)
+    if field.type == "licence":
+        return f"{value['name']} · {value['identifier']}"
     if isinstance(value, list | dict):
         return text("web.form.record", lang)
     return words.value(field.code.partition(".")[2], value, lang)

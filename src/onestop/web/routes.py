@@ -27,6 +27,7 @@ from onestop.web.routes_cases import CasePages, CorrectionPages
 from onestop.web.routes_desk import DeskPages
 from onestop.web.routes_form import FormPages
 from onestop.web.routes_items import ItemPages
+from onestop.web.routes_licences import LicenceCheckPages, LicenceCopyPages, LicencePages
 from onestop.web.routes_mandates import MandatePages
 from onestop.web.routes_sessions import SessionPages
 
@@ -114,6 +115,9 @@ def handlers(*also: Any) -> Sequence[Any]:
             CorrectionPages,
             MandatePages,
             DeskPages,
+            LicencePages,
+            LicenceCopyPages,
+            LicenceCheckPages,
             SessionPages,
             *also,
         ],

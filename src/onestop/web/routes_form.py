@@ -46,7 +46,8 @@ class FormPages(Controller):
         if view.state != "draft":
             return paper.go(f"/cases/{case_id}")
         typed = kept.take(paper, keys, f"/cases/{case_id}/form", request)
-        return _form_page(paper, office, view, typed=typed, notice="kept" if typed is not None else None)
+        notice = "kept" if typed is not None else None
+        return await _form_page(paper, office, session, view, typed=typed, notice=notice)
 
     # Open, because the session may have ended while the person was typing: then what was typed is sealed into the
     # browser's own cookie and nothing else happens. Everything further asks for the citizen.
@@ -79,14 +80,14 @@ class FormPages(Controller):
             except FormInvalid as refused:
                 errors = form.missing(item, view.answers, paper.lang, data)
                 errors |= form.complaints(refused.errors, paper.lang)
-                return _form_page(paper, office, view, typed=data, errors=errors, status=422)
+                return await _form_page(paper, office, session, view, typed=data, errors=errors, status=422)
             except VersionStale:
-                return _form_page(paper, office, view, typed=data, notice="stale", status=412)
+                return await _form_page(paper, office, session, view, typed=data, notice="stale", status=412)
         if form.first(data, "then") == "leave":
             return paper.go("/me")
         errors = form.missing(item, view.answers, paper.lang)
         if errors:
-            return _form_page(paper, office, view, errors=errors, status=422)
+            return await _form_page(paper, office, session, view, errors=errors, status=422)
         return paper.go(f"/cases/{case_id}/check")
 
     @get("/{case_id:str}/check", opt=_CITIZEN)
@@ -127,7 +128,7 @@ class FormPages(Controller):
             return _check_page(paper, office, session, view, stale=True, status=412)
         except FormInvalid as refused:
             errors = form.complaints(refused.errors, paper.lang)
-            return _form_page(paper, office, view, errors=errors, status=422)
+            return await _form_page(paper, office, session, view, errors=errors, status=422)
         return paper.go(f"/cases/{case_id}")
 
 
@@ -141,9 +142,10 @@ def _version(data: Mapping[str, Any], view: CaseView) -> int:
     return int(told) if told.isdecimal() and len(told) < 10 else view.version - 1
 
 
-def _form_page(
+async def _form_page(
     paper: Paper,
     office: Office,
+    session: Session,
     view: CaseView,
     *,
     typed: form.Typed | None = None,
@@ -152,7 +154,8 @@ def _form_page(
     status: int = 200,
 ) -> Response[bytes]:
     item = office.catalogue.get(view.item.code).spec
-    sections = form.sections(item, view.answers, paper.lang, typed=typed, errors=errors)
+    held = await cases.licence_choices(office, session.subject_id, item, paper.lang)
+    sections = form.sections(item, view.answers, paper.lang, typed=typed, errors=errors, held=held)
     return paper.show(
         "form.html",
         status=status,

@@ -49,3 +49,15 @@ for (const button of document.querySelectorAll("button[data-once]")) {
 addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("button[data-once]")) button.disabled = false;
 });
+
+// A QR is renewed before its minute is over.
+const renewed = document.querySelector("[data-renew]");
+if (renewed !== null) setInterval(() => refresh(location.href).catch(() => {}), Number(renewed.dataset.renew) * 1000);
+
+// What a scanned QR holds stands behind #, which no server is sent: it is handed over in the form, and leaves the address.
+const handed = document.querySelector("[data-from-address]");
+if (handed !== null && location.hash.length > 1) {
+  handed.value = location.hash.slice(1);
+  history.replaceState(null, "", location.pathname);
+  handed.form.submit();
+}
