@@ -99,9 +99,9 @@ async def test_no_copy_is_made_or_given_of_what_ended_and_its_code_says_so(room,
     await room.pool.execute("UPDATE licence_copies SET expires_on = '2099-01-01' WHERE id = $1", made["id"])
     await room.change("minzheng", "revoke", "cancelled", identifier=licence["identifier"])
     ended = await room.post("", "/v1/licence-checks", {"presentation": token})
-    assert ended.json()["code"] == "licence.not_valid"
-    assert (await copy(room, licence)).json()["code"] == "licence.not_valid"
-    assert (await room.get("lin", made["links"]["document"])).json()["code"] == "licence.not_valid"
+    assert ended.json()["code"] == "licence.revoked"
+    assert (await copy(room, licence)).json()["code"] == "licence.revoked"
+    assert (await room.get("lin", made["links"]["document"])).json()["code"] == "licence.revoked"
     forged = office.issuer.token({"jti": "lcp_none", "licence": licence["identifier"]}, "licence-copy+jws")
     assert (await room.post("", "/v1/licence-checks", {"presentation": forged})).json()["code"] == (
         "licence.show_not_genuine"

@@ -109,10 +109,13 @@ ROW = LicenceRow(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("state", ["suspended", "expired", "revoked", "superseded"])
+NAMED = ["licence.suspended", "licence.expired", "licence.revoked", "licence.superseded"]
+
+
+@pytest.mark.parametrize("state", [code.partition(".")[2] for code in NAMED])
 def test_what_is_not_valid_is_neither_shown_nor_used(state):
     with pytest.raises(LicenceNotValid) as refused:
         check_usable(standing(state))
-    assert refused.value.params["state"] == state
+    assert refused.value.code == f"licence.{state}"
     check_usable(standing("valid"))
     check_usable(standing("unknown"))

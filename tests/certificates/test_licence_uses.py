@@ -78,8 +78,8 @@ async def test_a_code_whose_minutes_are_over_is_refused(use):
 async def test_a_licence_that_ended_meanwhile_is_not_given_and_the_code_is_not_used_up(use):
     name = use.licence["identifier"]
     await use.room.change("minzheng", "suspend", "investigation", identifier=name)
-    assert refusal(await use.redeem()) == (409, "licence.not_valid")
-    assert refusal(await use.make()) == (409, "licence.not_valid")
+    assert refusal(await use.redeem()) == (409, "licence.suspended")
+    assert refusal(await use.make()) == (409, "licence.suspended")
     await use.room.change("minzheng", "restore", "resolved", identifier=name)
     assert (await use.redeem()).status_code == 200
 

@@ -2,7 +2,8 @@
 
 NotFound   CertificateUnknown, LicenceTypeUnknown, LicenceUnknown, UseCodeUnknown
 Forbidden  UseCodeOfAnother
-Conflict   LicenceNotValid, ChangeNotAllowed, UseCodeUsed, UseCodeExpired, UseCodeOtherMatter, ShowExpired
+Conflict   LicenceNotValid (…Suspended, …Expired, …Revoked, …Superseded), ChangeNotAllowed,
+           UseCodeUsed, UseCodeExpired, UseCodeOtherMatter, ShowExpired
 Invalid    BadLicenceType, ChangeUnfounded, PurposeUnknown, SceneUnknown, MatterUnknown, ShowForged
 """
 
@@ -39,10 +40,33 @@ class LicenceUnknown(NotFound):
 
 
 class LicenceNotValid(Conflict):
-    """The licence is suspended, expired, revoked or superseded; it is neither shown nor used."""
+    """The licence is not valid: it is neither shown nor used. One of the four below says how; why is the holder's."""
 
-    code = "licence.not_valid"
     who_acts = "applicant"
+
+
+class LicenceSuspended(LicenceNotValid):
+    """Its issuer suspended the licence, and may restore it."""
+
+    code = "licence.suspended"
+
+
+class LicenceExpired(LicenceNotValid):
+    """The last day of the licence is over."""
+
+    code = "licence.expired"
+
+
+class LicenceRevoked(LicenceNotValid):
+    """Its issuer ended the licence."""
+
+    code = "licence.revoked"
+
+
+class LicenceSuperseded(LicenceNotValid):
+    """Another version stands in the place of the licence."""
+
+    code = "licence.superseded"
 
 
 class ChangeNotAllowed(Conflict):

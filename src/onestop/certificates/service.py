@@ -55,20 +55,8 @@ class Issuer:
         return self._signing.active.sign(body, kind)
 
     def opened(self, token: str, kind: str) -> dict[str, Any] | None:
-        """Return the body of a token that one of this installation's published keys signed as of this type, or None.
-
-        Nothing in the token chooses the key or the algorithm; a header with anything but the usual members is refused.
-        """
-        try:
-            parts = [_canonical(part) for part in token.split(".")]
-            header = _header.decode(parts[0])
-        except (ValueError, msgspec.DecodeError, RecursionError):
-            return None
-        keys = [key for key in self._signing.jwks()["keys"] if (key["kid"], key["alg"]) == (header.kid, header.alg)]
-        if len(parts) != 3 or header.typ != kind or not any(_verifies(token, key) for key in keys):
-            return None
-        body: dict[str, Any] = msgspec.json.decode(parts[1])
-        return body
+        """Return the body of a token that one of this installation's published keys signed as of this type, or None."""
+        return opened(token, kind, self._signing.jwks())
 
     def is_genuine(self, body: bytes, signature: str) -> bool:
         """Tell whether one of this installation's published keys signed these bytes."""
@@ -79,6 +67,23 @@ class Issuer:
     def jwks(self) -> dict[str, Any]:
         """Return the public keys certificates are checked with."""
         return self._signing.jwks()
+
+
+def opened(token: str, kind: str, jwks: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the body of a compact JWS that one of the keys signed as of this type, or None; asks nobody.
+
+    Nothing in the token chooses the key or the algorithm; a header with anything but the usual members is refused.
+    """
+    try:
+        parts = [_canonical(part) for part in token.split(".")]
+        header = _header.decode(parts[0])
+    except (ValueError, msgspec.DecodeError, RecursionError):
+        return None
+    keys = [key for key in jwks["keys"] if (key["kid"], key["alg"]) == (header.kid, header.alg)]
+    if len(parts) != 3 or header.typ != kind or not any(_verifies(token, key) for key in keys):
+        return None
+    body: dict[str, Any] = msgspec.json.decode(parts[1])
+    return body
 
 
 def _verifies(token: str, key: dict[str, Any]) -> bool:

@@ -5,6 +5,7 @@ be is asked again; where it cannot be asked, the state is unknown and said to be
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -12,7 +13,14 @@ from onestop import clock
 from onestop.audit import service as audit
 from onestop.certificates import rules_licences as rules
 from onestop.certificates import store_licences as store
-from onestop.certificates.errors import LicenceNotValid, LicenceUnknown
+from onestop.certificates.errors import (
+    LicenceExpired,
+    LicenceNotValid,
+    LicenceRevoked,
+    LicenceSuperseded,
+    LicenceSuspended,
+    LicenceUnknown,
+)
 from onestop.certificates.licences import Licences
 from onestop.certificates.models_licences import (
     Fetched,
@@ -37,6 +45,12 @@ from onestop.identity.rules import mask_number
 from onestop.texts import Language, text
 
 _MOST = 200
+_REFUSALS: Final[dict[rules.LicenceState, type[LicenceNotValid]]] = {
+    "suspended": LicenceSuspended,
+    "expired": LicenceExpired,
+    "revoked": LicenceRevoked,
+    "superseded": LicenceSuperseded,
+}
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -166,10 +180,11 @@ def check_usable(found: Standing) -> None:
     """Let a licence be used that is valid, or whose state is unknown and said to be.
 
     Raises:
-        LicenceNotValid: it is suspended, expired, revoked or superseded.
+        LicenceSuspended, LicenceExpired, LicenceRevoked, LicenceSuperseded: by name how it is not.
     """
-    if found.last_known != "valid":
-        raise LicenceNotValid(state=found.last_known, reason=found.row.reason or "-")
+    refusal = _REFUSALS.get(found.last_known)
+    if refusal is not None:
+        raise refusal
 
 
 # ---- as it is shown

@@ -1,12 +1,12 @@
-"""`onestop licence`: the catalogue of licence types, as this installation knows it."""
+"""`onestop licence`: the catalogue of licence types; and a shown licence checked with the published keys alone."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from onestop.cli.place import json_option, settings_of, state_option
-from onestop.cli.speech import Speaker
+from onestop.cli.speech import Exit, Halt, Speaker
 
 if TYPE_CHECKING:
     from onestop.certificates.service_types import Types
@@ -53,6 +53,38 @@ def type_(speaker: Speaker, code: str, state: Path | None, as_json: bool) -> Non
     for seen, key in ((shown.scenes, "scene"), (shown.purposes, "purpose")):
         for one in seen:
             speaker.tell(f"licence.{key}", name=one.name, code=one.code, fields=", ".join(one.fields))
+
+
+@licence.command("check")
+@click.argument("file", type=click.File("r"), default="-")
+@click.option("--keys", type=click.Path(path_type=Path, dir_okay=False, exists=True), required=True)
+@json_option
+@click.pass_obj
+def check(speaker: Speaker, file: TextIO, keys: Path, as_json: bool) -> int:
+    import json
+    import time
+
+    from onestop.certificates.service import opened
+    from onestop.certificates.service_showing import LIFE_S, SHOW_TYPE
+
+    token = file.read(8192).strip().rpartition("#")[2]
+    try:
+        jwks = json.loads(keys.read_text("utf-8"))
+        claims = opened(token, SHOW_TYPE, jwks)
+    except (ValueError, KeyError, TypeError) as fault:
+        raise Halt("not_keys", Exit.USAGE, file=keys) from fault
+    if claims is None:
+        raise Halt("show_not_genuine")
+    over_s = int(time.time() - claims["exp"])
+    if over_s >= 0:
+        raise Halt("show_expired", Exit.FINDINGS, seconds=over_s, life=LIFE_S)
+    if as_json:
+        speaker.show(claims)
+        return Exit.OK
+    speaker.tell("licence.genuine", licence=claims["licence"], seconds=-over_s)
+    for code, value in claims["fields"].items():
+        speaker.line(f"  {code}  {value}")
+    return Exit.OK
 
 
 def _catalogue(state: Path | None) -> "tuple[Types, Directory]":

@@ -178,11 +178,8 @@ class LicenceCheckPages(Controller):
 
 def _said(refused: ShowForged | ShowExpired | LicenceNotValid, paper: Paper) -> dict[str, str]:
     """Return why what is shown is not taken, in the words of its problem."""
-    state = str(refused.params.get("state", ""))
-    said = text(f"problem.{refused.code}.title", paper.lang)
-    if state:
-        said += f"{text('web.colon', paper.lang)}{text(f'licence.state.{state}', paper.lang)}"
-    return {"says": said, "fix": text(f"problem.{refused.code}.fix", paper.lang)}
+    title, fix = (text(f"problem.{refused.code}.{part}", paper.lang) for part in ("title", "fix"))
+    return {"says": title, "fix": fix}
 
 
 def _slips(typed: dict[str, str], paper: Paper) -> list[Slip]:
