@@ -30,6 +30,7 @@ from onestop.exchange.service import Exchange
 from onestop.gateway import facts, routes_ops, routes_pull, store_shares, store_traces
 from onestop.gateway import routes as gateway_routes
 from onestop.gateway import store as gateway_store
+from onestop.gateway.auth import vouching
 from onestop.gateway.effects import Dispatcher
 from onestop.gateway.explain import TraceLog
 from onestop.gateway.files import FileDrop
@@ -76,6 +77,7 @@ from onestop.overview.status import StatusBoard
 from onestop.provider import routes as provider_routes
 from onestop.provider import routes_clients
 from onestop.provider import store as provider_store
+from onestop.provider.issuer import Issuer
 from onestop.provider.service import Provider
 from onestop.provider.service_exchange import Agreed, Terms
 from onestop.provider.service_logout import logouts
@@ -130,6 +132,7 @@ async def parts_on(settings: Settings, dsn: str, pool: Pool) -> AsyncIterator[Pa
         stack.push_async_callback(gateway.close)
         parts = Parts(settings, dsn, pool, Keys.load(settings.state_dir, settings.crypto_suite), gateway)
         await stack.enter_async_context(key_rotation.following(parts.keys))
+        vouching.provide(asyncio.get_running_loop(), Issuer(pool, parts.keys, settings))
         registry = Registry(gateway, pool, dsn, parts.keys, settings)
         stack.push_async_callback(registry.close)
         await registry.start()

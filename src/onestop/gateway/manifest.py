@@ -24,6 +24,7 @@ from onestop.gateway.manifest_auth import (
     Login,
     MessageAlgorithm,
     NoAuth,
+    OnestopToken,
     Params,
     Protection,
     SelfSigned,
@@ -61,9 +62,9 @@ from onestop.gateway.manifest_operations import (
 __all__ = (
     "Always", "ApiKey", "Auth", "BadManifest", "Basic", "Callback", "ClientCredentials", "Department", "Each",
     "ErrorCase", "Example", "Files", "HttpSignature", "Jose", "Limits", "Login", "Lookup", "Manifest", "NoAuth",
-    "Operation", "OutcomeMap", "Paging", "Params", "Poll", "Probe", "Protection", "Reply", "Request", "SelfSigned",
-    "Sensitivity", "Signed", "Sm4", "Step", "Strict", "System", "Tls", "Tree", "Window", "Words", "WsSecurity",
-    "load", "parse",
+    "OnestopToken", "Operation", "OutcomeMap", "Paging", "Params", "Poll", "Probe", "Protection", "Reply", "Request",
+    "SelfSigned", "Sensitivity", "Signed", "Sm4", "Step", "Strict", "System", "Tls", "Tree", "Window", "Words",
+    "WsSecurity", "load", "parse",
 )  # fmt: skip
 
 
