@@ -62,6 +62,7 @@ OPEN = {
     ("POST", "/oauth/par"),
     ("POST", "/oauth/revoke"),
     ("POST", "/oauth/token"),
+    ("POST", "/oauth/userinfo"),
     ("POST", "/v1/auth/tokens"),  # refused in production
     ("POST", "/v1/callbacks/{adapter}"),  # signed by the department
     ("POST", "/v1/certificate-checks"),  # with number and code only

@@ -32,6 +32,12 @@ HERE = Path(__file__).parent / "peer"
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 
 
+AGREEMENT = """
+    INSERT INTO agreements (id, adapter, consumer, operation, purpose_zh, purpose_en, begins, state, asked_by)
+    VALUES ('agr_peer', 'gongan', 'department:renshe', '*', '核对户籍', 'To check households', now(), 'active', 'test')
+"""
+
+
 async def registered(pool, settings, client_id: str, back: str, **changed: Any) -> dict[str, Any]:
     told = {
         "id": client_id,
@@ -61,6 +67,7 @@ async def found(pool, settings) -> AsyncIterator[dict[str, Any]]:
         "open": await registered(pool, settings, "peer-open", back, auth_method="none"),
     }
     clients["keyed"]["jwk"] = {n: v for n, v in key.as_dict(private=True).items() if n in ("kty", "crv", "x", "y", "d")}
+    await pool.execute(AGREEMENT)
     async with open_portal(settings) as desk:
         config = uvicorn.Config(desk, host=HOST, port=port, log_level="critical", access_log=False, lifespan="off")
         server = uvicorn.Server(config)
@@ -108,6 +115,16 @@ async def test_openid_client_signs_in_refreshes_and_revokes(found, walk, kind):
 @needs_npm
 async def test_oauth4webapi_does_every_step_and_checks_the_token_offline(found):
     assert found["steps"] == {"name": LIN.name, "type": "dpop", "nonces": True, "client": True, "same": True}
+
+
+@needs_npm
+async def test_a_site_gets_a_token_for_the_department_it_has_an_agreement_with_and_for_no_other(found):
+    assert found["exchange"] == {
+        "act": "renshe",
+        "agreement": "agr_peer",
+        "number": LIN.number,
+        "elsewhere": "invalid_target",
+    }
 
 
 class Metadata(OpenIDProviderMetadata):
