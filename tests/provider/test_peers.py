@@ -24,6 +24,8 @@ from onestop.identity.models import SESSION_COOKIE
 from onestop.identity.service import Sessions
 from onestop.provider import metadata, service_clients
 from onestop.provider.models import NewClient
+from onestop.provider.service_clients import Clients
+from onestop.provider.service_notices import Notices
 from tests.ports import HOST, free_port
 from tests.provider.conftest import PURPOSE
 
@@ -75,7 +77,10 @@ async def found(pool, settings) -> AsyncIterator[dict[str, Any]]:
         while not server.started:  # noqa: ASYNC110 - uvicorn has no event to wait for
             await asyncio.sleep(0.01)
         sessions = Sessions(pool, Keys.load(settings.state_dir), settings)
-        cookie, _ = await sessions.open_cookie(LIN, provider="demo")
+        cookie, session = await sessions.open_cookie(LIN, provider="demo")
+        for name in ("peer-basic", "peer-keyed", "peer-open"):  # the notice is a page for people: see `test_notice`
+            client = await Clients(pool).find(name)
+            await Notices(pool, settings.region).note(session.subject_id, client, client.purposes)
         told = {"issuer": url, "cookie": f"{SESSION_COOKIE}={cookie}", "back": back, "clients": clients}
         folder = await asyncio.to_thread(subprocess.check_output, [HERE / "install"], text=True)
         node = await asyncio.create_subprocess_exec(

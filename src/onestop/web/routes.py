@@ -26,6 +26,7 @@ from onestop.web.routes_cases import CasePages, CorrectionPages
 from onestop.web.routes_desk import DeskPages
 from onestop.web.routes_form import FormPages
 from onestop.web.routes_items import ItemPages
+from onestop.web.routes_sites import SitePages
 
 _OPEN = {"public": True}
 
@@ -105,6 +106,7 @@ def handlers(*also: Any) -> Sequence[Any]:
             CasePages,
             CorrectionPages,
             DeskPages,
+            SitePages,
             *also,
         ],
         dependencies={"paper": Provide(provide_paper)},
