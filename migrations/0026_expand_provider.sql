@@ -113,3 +113,14 @@ CREATE TABLE logout_notices (
     PRIMARY KEY (region, client, session_id)
 );
 CREATE INDEX logout_notices_due ON logout_notices (region, next_at) WHERE state = 'due';
+
+-- What somebody was shown before a site learnt anything of them, and went on from: the notice of PIPL 17 and 35.
+CREATE TABLE client_notices (
+    region     text NOT NULL,
+    subject_id text NOT NULL,
+    client     text NOT NULL,
+    purpose    text NOT NULL,                      -- the purpose's code
+    version    text NOT NULL,                      -- of what was shown: its words, basis and claims
+    noticed_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (region, subject_id, client, purpose, version)
+);

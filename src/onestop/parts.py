@@ -9,12 +9,14 @@ from onestop import embedded, key_rotation, migrate
 from onestop.cases.office import Office, departments_of
 from onestop.crypto import Keys
 from onestop.db import Pool, open_pool
+from onestop.gateway.auth import vouching
 from onestop.gateway.explain import TraceLog
 from onestop.gateway.registry import Registry
 from onestop.gateway.service import Gateway
 from onestop.identity.service import Sessions
 from onestop.items.service import load as load_items
 from onestop.mandates.service import Mandates
+from onestop.provider.issuer import Issuer
 from onestop.resources import shipped
 from onestop.settings import Settings
 
@@ -61,6 +63,7 @@ async def parts_on(settings: Settings, dsn: str, pool: Pool) -> AsyncIterator[Pa
         stack.push_async_callback(gateway.close)
         parts = Parts(settings, dsn, pool, Keys.load(settings.state_dir, settings.crypto_suite), gateway)
         await stack.enter_async_context(key_rotation.following(parts.keys))
+        vouching.provide(asyncio.get_running_loop(), Issuer(pool, parts.keys, settings))
         registry = Registry(gateway, pool, dsn, parts.keys, settings)
         stack.push_async_callback(registry.close)
         await registry.start()

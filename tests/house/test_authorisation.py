@@ -68,6 +68,7 @@ OPEN = {
     ("POST", "/oauth/revoke"),
     ("POST", "/oauth/token"),
     ("POST", "/v1/auth/refreshes"),  # by a refresh token alone
+    ("POST", "/oauth/userinfo"),
     ("POST", "/v1/auth/tokens"),  # refused in production
     ("POST", "/v1/callbacks/{adapter}"),  # signed by the department
     ("POST", "/v1/callbacks/{adapter}/{told}"),  # likewise

@@ -282,7 +282,7 @@ async def test_after_a_rotation_old_tokens_hold_and_other_instances_learn_the_ne
     assert old.token.split(".")[0] != new.token.split(".")[0]
     assert await first.resolve(bearer(old.token), None)
     assert await second.resolve(bearer(new.token), None) is None  # read a moment ago: not asked again at once
-    second.signing._loaded_at -= 6
+    second.signing.loaded_at -= 6
     assert await second.resolve(bearer(new.token), None)
 
 

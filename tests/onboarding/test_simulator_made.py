@@ -14,6 +14,7 @@ from onestop.onboarding.simulator_bodies import from_schema
 from onestop.onboarding.simulator_people import TRIGGERS
 from onestop.onboarding.simulator_requests import Request
 from onestop.onboarding.simulator_scenario import Ordered, parse_faults
+from tests.gateway.keys import ec_key, pem
 from tests.onboarding.playing import LIN, ZHOU, manifest_of, played
 
 pytestmark = pytest.mark.anyio
@@ -177,6 +178,7 @@ AUTHS = {
     'base = "{timestamp}{secret.token}{nonce}{timestamp}"\n'
     'headers = { X-T = "{timestamp}", X-N = "{nonce}", X-S = "{signature}" }',
     "own jwt": 'kind = "self_signed_jwt"\nalgorithm = "HS256"',
+    "token of the portal": 'kind = "onestop_token"',
     "rfc 9421": 'kind = "http_signature"\nalgorithm = "hmac-sha256"',
 }  # fmt: skip
 
@@ -187,6 +189,7 @@ async def test_credentials_of_every_kind_are_believed_and_wrong_ones_are_not(kin
     more = {"key_id": "k1", "jwt_key": "x" * 40, "app_secret": "s" * 40}
     for wrong in (False, True):
         spoilt = dict.fromkeys(("api_key", "password", "client_secret", "app_secret", "jwt_key", "token"), "other" * 9)
+        spoilt["onestop_key"] = pem(ec_key("another"))
         async with played(manifest, secrets=more, **(spoilt if wrong else {})) as player:
             try:
                 told = (await ask(player)).kind

@@ -62,6 +62,7 @@ KINDS = {
         f"jwt {name}": (JWT.replace("ALGORITHM", name), {"issuer", "kid", "jwt_key"}, {"office"})
         for name in ("HS512", "RS256", "PS256", "ES256", "ES384", "EdDSA")
     },
+    "token of the portal": ('[auth]\nkind = "onestop_token"\n', set(), set()),
     **{
         f"oauth {name}": (OAUTH.replace("ALGORITHM", name), {"client_id", "client_key"}, set())
         for name in ("ES256", "RS256")
@@ -111,7 +112,10 @@ async def test_and_whatever_the_way_in_which_callbacks_are_signed(callback):
     await Line(manifest, place, LOOPBACK).close()
 
 
-@pytest.mark.parametrize("kind", ["login", "signed hmac-sha256", "signed sha256", "signed rsa-sha256", "jwt ES256"])
+AGREE = ["login", "signed hmac-sha256", "signed sha256", "signed rsa-sha256", "jwt ES256", "token of the portal"]
+
+
+@pytest.mark.parametrize("kind", AGREE)
 async def test_a_manifest_with_secrets_and_constants_of_its_own_agrees_with_its_simulator(kind):
     manifest = made(KINDS[kind][0] + ALWAYS)
     simulator = Simulator(manifest)

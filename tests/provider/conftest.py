@@ -244,6 +244,12 @@ def settings(tmp_path_factory: pytest.TempPathFactory, dsn: str) -> Settings:
 
 
 @pytest.fixture(scope="module")
+def keys(settings: Settings) -> Keys:
+    """The keys that a whole portal of these settings would load."""
+    return Keys.load(settings.state_dir)
+
+
+@pytest.fixture(scope="module")
 async def open_instance(pool: Pool, keys: Keys, settings: Settings) -> AsyncIterator[Callable[..., Any]]:
     async def opener(**changed: Any) -> Instance:
         instance = Instance(pool, keys, msgspec.structs.replace(settings, **changed))
@@ -267,6 +273,14 @@ async def elsewhere(open_instance: Callable[..., Any]) -> Instance:
     """Another process of the same installation."""
     found: Instance = await open_instance()
     return found
+
+
+async def noticed(instance: Instance, client_id: str, *people: Identified) -> None:
+    """Have people read a client's notice already: what comes before that is `test_notice`'s."""
+    client = await instance.provider.clients.find(client_id)
+    assert client is not None
+    for who in people:
+        await instance.provider.notices.note(await instance.sessions.know(who), client, client.purposes)
 
 
 Register = Callable[..., Any]
@@ -293,6 +307,7 @@ def register(onestop: Instance) -> Register:
         new = msgspec.convert(told | changed, NewClient)
         async with onestop.pool.acquire() as db, db.transaction():
             made = await service_clients.register(db, onestop.settings, new, by="test")
+        await noticed(onestop, made.id, LIN, CHEN)
         return Site(onestop, made.id, made.secret, key)
 
     return registering

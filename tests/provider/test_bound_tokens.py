@@ -77,6 +77,14 @@ async def test_a_stolen_token_with_any_other_proof_is_refused(register, lin, cha
     assert refused.json()["error_description"] == reason
 
 
+async def test_userinfo_is_answered_by_post_as_well(register, lin):
+    site = await register()
+    token = (await site.signs_in(lin))["access_token"]
+    async with site.instance.http(authorization=f"Bearer {token}") as http:
+        answer = await http.post("/oauth/userinfo")
+    assert (answer.status_code, answer.json()["name"]) == (200, "林晓舟")
+
+
 async def test_the_address_is_compared_without_query_and_case_of_the_host(register, lin):
     site = await register()
     tokens = await site.signs_in(lin, dpop=True)

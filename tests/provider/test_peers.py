@@ -24,12 +24,20 @@ from onestop.identity.models import SESSION_COOKIE
 from onestop.identity.service import Sessions
 from onestop.provider import metadata, service_clients
 from onestop.provider.models import NewClient
+from onestop.provider.service_clients import Clients
+from onestop.provider.service_notices import Notices
 from tests.ports import HOST, free_port
 from tests.provider.conftest import PURPOSE
 
 pytestmark = pytest.mark.anyio
 HERE = Path(__file__).parent / "peer"
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+
+
+AGREEMENT = """
+    INSERT INTO agreements (id, adapter, consumer, operation, purpose_zh, purpose_en, begins, state, asked_by)
+    VALUES ('agr_peer', 'gongan', 'department:renshe', '*', '核对户籍', 'To check households', now(), 'active', 'test')
+"""
 
 
 async def registered(pool, settings, client_id: str, back: str, **changed: Any) -> dict[str, Any]:
@@ -61,6 +69,7 @@ async def found(pool, settings) -> AsyncIterator[dict[str, Any]]:
         "open": await registered(pool, settings, "peer-open", back, auth_method="none"),
     }
     clients["keyed"]["jwk"] = {n: v for n, v in key.as_dict(private=True).items() if n in ("kty", "crv", "x", "y", "d")}
+    await pool.execute(AGREEMENT)
     async with open_portal(settings) as desk:
         config = uvicorn.Config(desk, host=HOST, port=port, log_level="critical", access_log=False, lifespan="off")
         server = uvicorn.Server(config)
@@ -68,7 +77,10 @@ async def found(pool, settings) -> AsyncIterator[dict[str, Any]]:
         while not server.started:  # noqa: ASYNC110 - uvicorn has no event to wait for
             await asyncio.sleep(0.01)
         sessions = Sessions(pool, Keys.load(settings.state_dir), settings)
-        cookie, _ = await sessions.open_cookie(LIN, provider="demo")
+        cookie, session = await sessions.open_cookie(LIN, provider="demo")
+        for name in ("peer-basic", "peer-keyed", "peer-open"):  # the notice is a page for people: see `test_notice`
+            client = await Clients(pool).find(name)
+            await Notices(pool, settings.region).note(session.subject_id, client, client.purposes)
         told = {"issuer": url, "cookie": f"{SESSION_COOKIE}={cookie}", "back": back, "clients": clients}
         folder = await asyncio.to_thread(subprocess.check_output, [HERE / "install"], text=True)
         node = await asyncio.create_subprocess_exec(
@@ -108,6 +120,16 @@ async def test_openid_client_signs_in_refreshes_and_revokes(found, walk, kind):
 @needs_npm
 async def test_oauth4webapi_does_every_step_and_checks_the_token_offline(found):
     assert found["steps"] == {"name": LIN.name, "type": "dpop", "nonces": True, "client": True, "same": True}
+
+
+@needs_npm
+async def test_a_site_gets_a_token_for_the_department_it_has_an_agreement_with_and_for_no_other(found):
+    assert found["exchange"] == {
+        "act": "renshe",
+        "agreement": "agr_peer",
+        "number": LIN.number,
+        "elsewhere": "invalid_target",
+    }
 
 
 class Metadata(OpenIDProviderMetadata):

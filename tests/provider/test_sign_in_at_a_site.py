@@ -381,6 +381,9 @@ async def test_what_is_over_is_forgotten(register, lin, pool, onestop):
     site = await register()
     await site.signs_in(lin)
     await store.delete_old(pool, onestop.settings.region)
+    await pool.execute("UPDATE used_proofs SET expires_at = now()")
+    await store.delete_old_proofs(pool, onestop.settings.region)
+    assert await pool.fetchval("SELECT count(*) FROM used_proofs") == 0
     for table in ("authorization_codes", "refresh_tokens", "client_grants"):
         await pool.execute(f"UPDATE {table} SET expires_at = expires_at - $1::interval", timedelta(days=9))
     assert await store.delete_old(pool, onestop.settings.region) >= 3

@@ -6,7 +6,17 @@ import shlex
 from typing import Any
 
 from onestop.gateway.bodies import codecs
-from onestop.gateway.manifest import ApiKey, Basic, ClientCredentials, Login, Manifest, Operation, SelfSigned, Signed
+from onestop.gateway.manifest import (
+    ApiKey,
+    Basic,
+    ClientCredentials,
+    Login,
+    Manifest,
+    OnestopToken,
+    Operation,
+    SelfSigned,
+    Signed,
+)
 
 _PLACE = re.compile(r"\{([^{}]*)\}")
 _XML_PLACE = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
@@ -72,7 +82,7 @@ def _auth(manifest: Manifest) -> list[tuple[str, str]]:
             return [*always, (auth.name, f"{auth.prefix}<api_key>")]
         case ClientCredentials():
             return [*always, ("Authorization", "Bearer <access token>")]
-        case SelfSigned():
+        case SelfSigned() | OnestopToken():
             return [*always, (auth.header, f"{auth.prefix}<our signed token>")]
         case Signed() | Login():
             return [*always, *((name, _filled(value)) for name, value in auth.headers.items())]

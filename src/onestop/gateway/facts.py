@@ -34,7 +34,7 @@ from onestop.outbound.models import Reply
 _MOST: Final = 160
 _SKEW_S: Final = 30
 _NAME: Final = re.compile(r"(?!.*\d{5})[^\W\d][\w.-]{0,39}")
-_SIGNING: Final = ("signed", "http_signature", "self_signed_jwt", "ws_security")
+_SIGNING: Final = ("signed", "http_signature", "self_signed_jwt", "ws_security", "onestop_token")
 
 
 class Fact(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -244,7 +244,9 @@ class Line:
             if course is not None:
                 path, query = course.target or (path, query)
                 course.asked = f"{path}?{query}" if query else path
-            out = Outgoing(prepared.spec.method, replica.origin, path, query, headers, body)
+            out = Outgoing(
+                prepared.spec.method, replica.origin, path, query, headers, body, prepared.spec, call.values
+            )  # fmt: skip
             if self._always is not None:
                 self._always(out)
             if prepared.spec.authenticate:

@@ -22,6 +22,7 @@ from onestop.gateway.manifest_auth import (
     Jose,
     Login,
     NoAuth,
+    OnestopToken,
     Params,
     Protection,
     SelfSigned,
@@ -62,9 +63,9 @@ if TYPE_CHECKING:
 __all__ = (
     "Always", "ApiKey", "Auth", "BadManifest", "Basic", "Callback", "CallbackReply", "ClientCredentials", "Department",
     "Each", "ErrorCase", "Example", "Files", "HttpSignature", "Jose", "Limits", "Login", "Lookup", "Manifest", "NoAuth",
-    "Operation", "OutcomeMap", "Paging", "Params", "Poll", "Probe", "Protection", "Reply", "Request", "SelfSigned",
-    "Sensitivity", "Signed", "Sm4", "Step", "Strict", "System", "Tls", "ToldBy", "Tree", "Window", "Words",
-    "WsSecurity", "load", "parse", "parse_serving",
+    "OnestopToken", "Operation", "OutcomeMap", "Paging", "Params", "Poll", "Probe", "Protection", "Reply", "Request",
+    "SelfSigned", "Sensitivity", "Signed", "Sm4", "Step", "Strict", "System", "Tls", "ToldBy", "Tree", "Window",
+    "Words", "WsSecurity", "load", "parse", "parse_serving",
 )  # fmt: skip
 
 

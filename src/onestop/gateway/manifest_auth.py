@@ -135,6 +135,18 @@ class WsSecurity(Strict, frozen=True, kw_only=True, tag_field="kind", tag="ws_se
     timestamp: bool = True
 
 
+class OnestopToken(Strict, frozen=True, kw_only=True, tag_field="kind", tag="onestop_token"):
+    """A token of the portal's own for each call, which the department checks with the portal's JWKS; no secret.
+
+    It names issuer, audience, the person by a name only this department sees, operation, purpose and case (RFC 9068).
+    """
+
+    subject: Literal["pairwise", "number"] = "pairwise"  # number: the person's number as well, as `id_number`
+    life_s: Annotated[int, Meta(ge=120, le=300)] = 180
+    header: str = "Authorization"
+    prefix: str = "Bearer "
+
+
 Auth = (
     NoAuth
     | ApiKey
@@ -145,6 +157,7 @@ Auth = (
     | Signed
     | HttpSignature
     | WsSecurity
+    | OnestopToken
 )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ class SigningKeys:
         self._active: tokens.SigningKey | Sm2SigningKey | None = None
         self._public: dict[str, Any] = {"keys": []}
         self.ring = tokens.Keyring([])
-        self._loaded_at = float("-inf")
+        self.loaded_at = float("-inf")  # by `clock.monotonic`
 
     async def load(self) -> None:
         """Read the keys, making the first one, or another where the algorithm is no longer the one wanted.
@@ -61,11 +61,11 @@ class SigningKeys:
         self._active = kind.load(chosen.kid, private)
         self._public = {"keys": [row.public_jwk for row in rows]}
         self.ring = tokens.Keyring.read(self._public)
-        self._loaded_at = clock.monotonic()
+        self.loaded_at = clock.monotonic()
 
     async def reload(self) -> bool:
         """Read the keys again after a token named an unknown one; False where that was done a moment ago."""
-        if clock.monotonic() - self._loaded_at < _RELOAD_STEP_S:
+        if clock.monotonic() - self.loaded_at < _RELOAD_STEP_S:
             return False
         await self.load()
         return True

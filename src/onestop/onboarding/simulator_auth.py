@@ -14,8 +14,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
 
 from onestop.gateway.auth.digests import signer
+from onestop.gateway.auth.vouching import KEY
 from onestop.gateway.manifest import (
     ApiKey,
     Basic,
@@ -24,16 +27,22 @@ from onestop.gateway.manifest import (
     Login,
     Manifest,
     NoAuth,
+    OnestopToken,
     SelfSigned,
     Signed,
     WsSecurity,
 )
 from onestop.gateway.manifest_base import BadManifest
+from onestop.identity import tokens
+from onestop.identity.errors import BadToken
 from onestop.onboarding.simulator_requests import Difference, Request
 from onestop.onboarding.simulator_shown import basic_pair, grow, members, params_text, unb64url, ws_digest
+from onestop.provider.service_exchange import audience_of
 
 _PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _SKEW_S = 300
+_OF_ACCESS: frozenset[str | None] = frozenset(("at+jwt",))
+_LONGEST_S = 300  # of a token of the portal
 TOKEN_LIFE_S = 600
 _MOST_TOKENS = 1000
 _SHARED = frozenset(("hmac-sha256", "hmac-sha1", "hmac-sha512", "hmac-md5", "hmac-sm3"))
@@ -66,6 +75,7 @@ class Guard:
             Signed: self._signed,
             HttpSignature: self._message,
             WsSecurity: self._ws_security,
+            OnestopToken: self._vouched,
         }
         if isinstance(auth, NoAuth):
             return []
@@ -209,6 +219,22 @@ class Guard:
                 good = hmac.compare_digest(mac, unb64url(parts[2]))
             good = good and self._told_in(head, auth.headers) and self._told_in(claims, auth.claims)
         except (ValueError, AttributeError, TypeError, msgspec.DecodeError):
+            good = False
+        return (
+            [] if good else [Difference(where=where, sent=None if sent is None else "another value", expected=expected)]
+        )
+
+    def _vouched(self, auth: OnestopToken, request: Request) -> list[Difference]:
+        """Check a token of the portal as a department does: with a published key, type, audience and times."""
+        where, sent = f"header.{auth.header.lower()}", request.headers.get(auth.header.lower())
+        expected = f"<{auth.prefix}a token of the portal for {audience_of(self._manifest.id)}, not yet over>"
+        try:
+            key = ECKey.import_key(self._told[KEY]).as_dict(private=False)
+            ring = tokens.Keyring.read({"keys": [key]})
+            claims = tokens.open_signed((sent or "").removeprefix(auth.prefix), ring, _OF_ACCESS)
+            tokens.check_lifetime(claims)
+            good = claims["aud"] == audience_of(self._manifest.id) and claims["exp"] - claims["iat"] <= _LONGEST_S
+        except (BadToken, JoseError, KeyError, TypeError, ValueError):
             good = False
         return (
             [] if good else [Difference(where=where, sent=None if sent is None else "another value", expected=expected)]

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from onestop.gateway.auth.needs import needs
+from onestop.gateway.auth.vouching import KEY
 from onestop.gateway.line import Where
-from onestop.gateway.manifest import ClientCredentials, HttpSignature, Jose, Manifest, SelfSigned, Signed
+from onestop.gateway.manifest import ClientCredentials, HttpSignature, Jose, Manifest, OnestopToken, SelfSigned, Signed
 
 _NAMES: Final = (
     *("api_key", "username", "password", "client_id", "client_secret", "app_key", "app_secret", "callback_secret"),
@@ -43,6 +44,8 @@ def sandbox_secrets(manifest: Manifest) -> dict[str, str]:
     """
     kinds = _kinds(manifest)
     names = {*_NAMES, *needs(manifest).secrets} - _OF_TLS
+    if isinstance(manifest.auth, OnestopToken):
+        names.add(KEY)  # nobody needs to be told it, but a simulator stands without a portal
     return {name: _secret(manifest, name, kinds.get(name)) for name in sorted(names)}
 
 
@@ -72,6 +75,8 @@ def _kinds(manifest: Manifest) -> dict[str, str]:
             found |= {"sign_key": digest, "sign_public_key": digest}
         case HttpSignature(algorithm=algorithm):
             found["sign_key"] = algorithm
+        case OnestopToken():
+            found[KEY] = "ES256"
     if (rules := manifest.callback) is not None:
         found["callback_key"] = rules.algorithm if rules.kind == "http_signature" else rules.digest
         if rules.kind == "standard_webhooks":

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from onestop import clock
 from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.identity import tokens
@@ -60,6 +61,19 @@ class Issuer:
     def pairwise(self, subject_id: str, sector: str) -> str:
         """Return what a sector's clients know a subject by (OpenID Connect Core, 8.1); it tells nothing and stays."""
         return _b64(hmac.digest(self._pairwise, f"{sector}\0{subject_id}".encode(), "sha256"))
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the keys were looked at within the time a new one is published before it signs."""
+        return clock.monotonic() - self.signing.loaded_at < PUBLIC_S
+
+    async def load(self) -> None:
+        """Look at the keys: another process may have made a new one."""
+        await self.signing.load()
+
+    def for_department(self, number: str, adapter: str) -> str:
+        """Return what a department knows a person by in tokens for it, however they came to be made."""
+        return self.pairwise(f"number {number}", f"department:{adapter}")
 
     def sid(self, session_id: str, client_id: str) -> str:
         """Return what a client knows a session by; two clients cannot compare."""

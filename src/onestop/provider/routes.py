@@ -107,6 +107,15 @@ class ProviderController(Controller):
         told = await provider.telling.userinfo(shown, context.trace_id)
         return Response(told, headers=_headers(provider, shown))
 
+    @post("/userinfo", operation_id="getUserinfoByPost", status_code=200, opt=_OPEN)
+    async def userinfo_by_post(
+        self, request: Request[Any, Any, Any], context: NamedDependency[Context], provider: NamedDependency[Provider]
+    ) -> Response[dict[str, Any]]:
+        """The same by POST (OpenID Connect Core, 5.3); the token is in the header there too."""
+        shown = _shown(request, provider, {})
+        told = await provider.telling.userinfo(shown, context.trace_id)
+        return Response(told, headers=_headers(provider, shown))
+
     @post("/introspect", operation_id="introspectToken", status_code=200, opt=_ENDPOINT)
     async def introspect(
         self,

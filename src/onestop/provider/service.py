@@ -16,6 +16,7 @@ from onestop.provider.service_claims import Telling
 from onestop.provider.service_clients import Clients
 from onestop.provider.service_exchange import Agreed, Exchanging, nothing_agreed
 from onestop.provider.service_logout import Leaving
+from onestop.provider.service_notices import Notices
 from onestop.provider.service_tokens import Tokens
 from onestop.rounds import repeat
 from onestop.settings import Settings
@@ -38,7 +39,8 @@ class Provider:
         self.callers = Callers(self.clients, self.proofs, self.issuer.name)
         exchanging = Exchanging(pool, region, self.callers, self.issuer, self.clients, sessions, agreed)
         self.tokens = Tokens(pool, region, self.callers, self.issuer, exchanging)
-        self.authorizing = Authorizing(pool, keys, region, self.clients, self.issuer, sessions)
+        self.notices = Notices(pool, region)
+        self.authorizing = Authorizing(pool, keys, region, self.clients, self.issuer, sessions, self.notices)
         self.telling = Telling(
             pool, region, self.clients, self.callers, self.proofs, self.issuer, self.tokens, sessions
         )  # fmt: skip

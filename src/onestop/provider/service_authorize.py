@@ -24,8 +24,9 @@ from onestop.ids import new_id
 from onestop.provider import rules, store
 from onestop.provider.errors import RequestRefused, RequestUnusable
 from onestop.provider.issuer import Issuer
-from onestop.provider.models import Asked, Client, Pushed
+from onestop.provider.models import Asked, Client, Purpose, Pushed
 from onestop.provider.service_clients import Clients
+from onestop.provider.service_notices import Notices
 
 
 class _Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,9 +41,10 @@ class Authorizing:
     """The authorization endpoint of one process."""
 
     def __init__(
-        self, pool: Pool, keys: Keys, region: str, clients: Clients, issuer: Issuer, sessions: Sessions
+        self, pool: Pool, keys: Keys, region: str, clients: Clients, issuer: Issuer, sessions: Sessions,
+        notices: Notices,
     ) -> None:  # fmt: skip
-        self._pool, self._keys, self._region = pool, keys, region
+        self._pool, self._keys, self._region, self._notices = pool, keys, region, notices
         self._clients, self._issuer, self._sessions = clients, issuer, sessions
 
     async def push(self, client: Client, form: Mapping[str, str], jkt: str | None) -> Pushed:
@@ -100,6 +102,10 @@ class Authorizing:
         assert session is not None
         assert span is not None
         self._check_hint(asked, session, client)
+        if await self._notices.missing(session.subject_id, client, rules.purposes_of(client, asked.scope)):
+            if asked.silent:
+                raise RequestRefused("interaction_required", "notice")
+            return await self._held(kept, "/oauth/notice")
         grant = store.GrantRow(
             id=new_id("grt"),
             client=client.id,
@@ -138,13 +144,56 @@ class Authorizing:
         return code
 
     async def _send_to_sign_in(self, kept: _Kept) -> str:
+        back = await self._held(kept, "/oauth/authorize")
+        return f"/sign-in?return_to={quote(back, safe='')}&why=needed"
+
+    async def _held(self, kept: _Kept, path: str) -> str:
+        """Keep a request while its person is elsewhere, and return the address that goes on with it."""
         reference = kept.reference
         if reference is None:
             reference = await self._keep(kept.asked, pushed=False)
         else:
             await store.begin_request(self._pool, self._region, rules.hash_of(reference), rules.SIGN_IN_LIFE)
-        back = "/oauth/authorize?" + urlencode({"client_id": kept.asked.client, "request_uri": reference})
-        return f"/sign-in?return_to={quote(back, safe='')}&why=needed"
+        return f"{path}?" + urlencode({"client_id": kept.asked.client, "request_uri": reference})
+
+    # ---- the notice
+
+    async def notice(self, query: Mapping[str, Any]) -> tuple[Client, list[Purpose]]:
+        """Return which site will learn what for which purposes, for the page that says so.
+
+        Raises:
+            RequestUnusable: there is no such request under way.
+        """
+        kept, client = await self._under_way(query)
+        return client, rules.purposes_of(client, kept.asked.scope)
+
+    async def go_on(self, form: Mapping[str, Any], session: Session) -> str:
+        """Note that a person read the notice, and return the address at which the sign-in goes on.
+
+        Raises:
+            RequestUnusable: there is no such request under way.
+        """
+        kept, client = await self._under_way(form)
+        await self._notices.note(session.subject_id, client, rules.purposes_of(client, kept.asked.scope))
+        return await self._held(kept, "/oauth/authorize")
+
+    async def turn_back(self, form: Mapping[str, Any]) -> str:
+        """End a request whose person does not want to go on, and return where the site hears of it.
+
+        Raises:
+            RequestUnusable: there is no such request under way.
+        """
+        kept, _ = await self._under_way(form)
+        await store.take_request(self._pool, self._region, rules.hash_of(kept.reference or ""))
+        told = {"error": "access_denied", "error_description": "notice"}
+        return self._back(kept.asked.redirect_uri, told, kept.asked.state)
+
+    async def _under_way(self, told: Mapping[str, Any]) -> tuple[_Kept, Client]:
+        named, client = await self._asker(told)
+        kept = await self._kept(named.get("request_uri", ""), client)
+        if kept.asked.redirect_uri not in client.redirect_uris:
+            raise RequestUnusable("redirect_uri")
+        return kept, client
 
     # ---- reading
 

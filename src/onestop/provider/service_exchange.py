@@ -95,9 +95,10 @@ class Exchanging:
         terms = self._agreed(caller.department, wish.adapter, wish.operation)
         if terms is None:
             raise RequestRefused("invalid_target", "agreement")
+        person = await self._sessions.person(grant.subject_id)
         claims = self._claims(wish, caller, client, grant, terms) | confirmation(bound_to)
+        claims["sub"] = self._issuer.for_department(person.number, wish.adapter)
         if "id_number" in purpose.claims:
-            person = await self._sessions.person(grant.subject_id)
             claims["id_number"] = {"type": person.number_type, "number": person.number}
         await self._record(wish, caller, grant, purpose, terms)
         return TokenAnswer(
@@ -139,7 +140,6 @@ class Exchanging:
         return {
             "iss": self._issuer.name,
             "aud": audience_of(wish.adapter),
-            "sub": self._issuer.pairwise(grant.subject_id, f"department:{wish.adapter}"),
             "client_id": client.id,
             "act": {"sub": caller.actor, "department": caller.department},
             "iat": now,

@@ -3,6 +3,7 @@
 A notice is kept until its site has taken it, at most a day; tokens hold no longer in any case, as the session is over.
 """
 
+import asyncio
 import secrets
 import time
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from onestop.provider.errors import RequestRefused, RequestUnusable
 from onestop.provider.issuer import Issuer
 from onestop.provider.models import Client
 from onestop.provider.service_clients import Clients
+from onestop.provider.store import delete_old_proofs
 from onestop.rounds import attempt, repeat
 from onestop.settings import Settings
 
@@ -31,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 _EVERY_S: Final = 2.0
+_FORGET_EVERY_S: Final = 60.0
 _TOKEN_LIFE_S: Final = 120
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "*/*"}
 
@@ -139,6 +142,12 @@ class Telling:
 
 
 async def logouts(pool: Pool, keys: Keys, settings: Settings, http: Http) -> NoReturn:
-    """Tell sites who signed out, every two seconds, for as long as the worker lives."""
+    """Tell sites who signed out, and forget proofs that are too old, for as long as the worker lives."""
     telling = Telling(pool, settings.region, Issuer(pool, keys, settings), http)
-    await repeat("logouts", telling.round, _EVERY_S)
+    proofs = asyncio.create_task(
+        repeat("used_proofs", partial(delete_old_proofs, pool, settings.region), _FORGET_EVERY_S)
+    )  # fmt: skip
+    try:
+        await repeat("logouts", telling.round, _EVERY_S)
+    finally:
+        proofs.cancel()

@@ -236,6 +236,7 @@ async def use_proof(db: Db, region: str, proof_hash: bytes, kept: timedelta) -> 
     return await execute(db, INSERT_PROOF, region, proof_hash, kept) == 1
 
 
+MOST_AT_ONCE = 10_000  # rows of one statement that forgets
 DELETE_OLD_PROOFS = """
     DELETE FROM used_proofs WHERE region = $1 AND proof_hash IN (
         SELECT proof_hash FROM used_proofs WHERE region = $1 AND expires_at < now() ORDER BY expires_at LIMIT 10000)
@@ -268,10 +269,17 @@ DELETE_OLD_GRANTS = """
 """
 
 
+async def delete_old_proofs(db: Db, region: str) -> int:
+    """Forget names of proofs that would be too old by now, so that the table is as large as the window; how many."""
+    count = 0
+    while (gone := await execute(db, DELETE_OLD_PROOFS, region)) == MOST_AT_ONCE:
+        count += gone
+    return count + gone
+
+
 async def delete_old(db: Db, region: str) -> int:
     """Forget what nobody can use any more, up to 10,000 rows of each table; return how many."""
     statements = (
-        DELETE_OLD_PROOFS,
         DELETE_OLD_REQUESTS,
         DELETE_OLD_CODES,
         DELETE_OLD_REFRESH,

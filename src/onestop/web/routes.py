@@ -30,6 +30,7 @@ from onestop.web.routes_items import ItemPages
 from onestop.web.routes_licences import LicenceCheckPages, LicenceCopyPages, LicencePages
 from onestop.web.routes_mandates import MandatePages
 from onestop.web.routes_sessions import SessionPages
+from onestop.web.routes_sites import SitePages
 
 _OPEN = {"public": True}
 
@@ -119,6 +120,7 @@ def handlers(*also: Any) -> Sequence[Any]:
             LicenceCopyPages,
             LicenceCheckPages,
             SessionPages,
+            SitePages,
             *also,
         ],
         dependencies={"paper": Provide(provide_paper)},

@@ -103,6 +103,26 @@ async function steps({ id, jwk }) {
   return { name: info.name, type: next.token_type, nonces: nonces > 0, client: claims.client_id === id, same: claims.sub === sub }
 }
 
+// A site gets a token for a department's system (RFC 8693), and the department checks it offline with the JWKS.
+async function exchange(who) {
+  const config = await configured(who)
+  const pkceCodeVerifier = client.randomPKCECodeVerifier()
+  const url = client.buildAuthorizationUrl(config, {
+    redirect_uri: settings.back, scope: 'openid insurance', code_challenge_method: 'S256',
+    code_challenge: await client.calculatePKCECodeChallenge(pkceCodeVerifier),
+  })
+  const tokens = await client.authorizationCodeGrant(config, await browse(url), { pkceCodeVerifier })
+  const type = 'urn:ietf:params:oauth:token-type:access_token'
+  const asked = { subject_token: tokens.access_token, subject_token_type: type, audience: 'gongan', purpose: 'insurance', case: '2026-SB-1' }
+  const ask = (more) => client.genericGrantRequest(config, 'urn:ietf:params:oauth:grant-type:token-exchange', { ...asked, ...more })
+  const given = await ask({})
+  const as = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, insecure))
+  const request = new Request('https://gongan.example/household', { headers: { authorization: `Bearer ${given.access_token}` } })
+  const claims = await oauth.validateJwtAccessToken(as, request, 'urn:onestop:department:gongan', insecure)
+  const elsewhere = await ask({ audience: 'minzheng' }).then(() => 'given', (fault) => fault.error)
+  return { act: claims.act.department, agreement: claims.agreement, number: claims.id_number.number, elsewhere }
+}
+
 const found = {}
 for (const [name, how] of Object.entries({
   code: () => walk(settings.clients.basic),
@@ -112,6 +132,7 @@ for (const [name, how] of Object.entries({
   bound: () => walk(settings.clients.keyed, { par: true, dpop: true }),
   open_bound: () => walk(settings.clients.open, { dpop: true }),
   steps: () => steps(settings.clients.keyed),
+  exchange: () => exchange(settings.clients.keyed),
 })) {
   found[name] = await how().catch((fault) => ({ failed: `${fault.code ?? fault.name}: ${fault.error ?? fault.message} ${fault.error_description ?? ''} ${fault.cause?.message ?? ''}` }))
 }

@@ -14,6 +14,7 @@ from onestop.gateway.auth.keys import Secrets, naming, secret
 from onestop.gateway.auth.recipes import Attempt, Headers, Kitchen, Outgoing
 from onestop.gateway.auth.signed import Signing
 from onestop.gateway.auth.tokens import LoginTokens, OAuthTokens, basic
+from onestop.gateway.auth.vouching import Vouching
 from onestop.gateway.auth.ws_security import UsernameToken
 from onestop.gateway.manifest import Manifest
 from onestop.gateway.manifest_auth import (
@@ -22,6 +23,7 @@ from onestop.gateway.manifest_auth import (
     ClientCredentials,
     HttpSignature,
     Login,
+    OnestopToken,
     SelfSigned,
     Signed,
     WsSecurity,
@@ -89,6 +91,8 @@ def _made(manifest: Manifest, kitchen: Kitchen, exchange: Exchange, address: str
             return MessageSigning(auth, kitchen)
         case WsSecurity():
             return UsernameToken(auth, kitchen)
+        case OnestopToken():
+            return Vouching(auth, manifest.id, told)
     return Credentials()
 
 

@@ -14,10 +14,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import formatdate
 from functools import partial
+from typing import Any
 
 from onestop.gateway.auth.digests import sm3
 from onestop.gateway.auth.keys import Secrets, secret
 from onestop.gateway.manifest_base import BadManifest
+from onestop.gateway.manifest_operations import Operation
 
 Headers = list[tuple[str, str]]
 
@@ -31,11 +33,22 @@ _SHORT = {"app_key": "app_key", "secret": "app_secret"}
 class Outgoing:
     """A request before it is written: what credentials may add to, each attempt anew."""
 
-    __slots__ = ("body", "headers", "method", "origin", "path", "query")
+    __slots__ = ("body", "headers", "method", "operation", "origin", "path", "query", "values")
 
-    def __init__(self, method: str, origin: str, path: str, query: str, headers: Headers, body: bytes) -> None:
+    def __init__(
+        self,
+        method: str,
+        origin: str,
+        path: str,
+        query: str,
+        headers: Headers,
+        body: bytes,
+        operation: Operation | None = None,
+        values: Mapping[str, Any] = {},
+    ) -> None:
         self.method, self.origin, self.path, self.query = method, origin, path, query  # origin: scheme and host
         self.headers, self.body = headers, body
+        self.operation, self.values = operation, values  # whose call it is; None: no operation's, such as a login
 
     @property
     def host(self) -> str:
