@@ -27,6 +27,7 @@ from onestop.web.routes_desk import DeskPages
 from onestop.web.routes_form import FormPages
 from onestop.web.routes_items import ItemPages
 from onestop.web.routes_mandates import MandatePages
+from onestop.web.routes_window import ConfirmationPages, WindowPages
 
 _OPEN = {"public": True}
 
@@ -106,6 +107,8 @@ def handlers(*also: Any) -> Sequence[Any]:
             CasePages,
             CorrectionPages,
             MandatePages,
+            WindowPages,
+            ConfirmationPages,
             DeskPages,
             *also,
         ],
