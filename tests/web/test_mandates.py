@@ -57,9 +57,11 @@ async def test_who_accepts_acts_and_every_page_says_for_whom_until_they_stop(as_
         assert "您正在替林晓舟办理" in (await chen.get(path)).text, path
     case = await open_draft(chen)
     assert "您正在替林晓舟办理" in (await chen.get(f"{case}/form")).text
-    refused = await chen.get("/desk")
+    refused = await chen.post("/mandates/checks", {})
     assert refused.status_code == 403
-    assert "您正在替他人办理" in refused.text
+    assert "先点“结束代办”" in refused.text
+    assert "您正在替" in refused.text
+    assert "/v1/" not in refused.text
     assert (await lin.get(f"{case}/form")).status_code == 200
     assert (await chen.post("/mandates/acting/end", {})).headers["location"] == "/mandates"
     page = (await chen.get("/mandates")).text
