@@ -7,7 +7,7 @@ from pathlib import Path
 
 from onestop.demo.visitor import Visitor
 
-PATIENCE_S = 120
+PATIENCE_S = 240  # only a hang takes so long
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",

@@ -92,7 +92,8 @@ HEAD = """# Who may enter where
 
 Written from the app by `WRITE_DOCS=1 .venv/bin/pytest tests/house/test_authorisation.py`; the same test compares it.
 Roles: `citizen` 群众, `clerk` 窗口人员, `department` 部门, `governance` 数据治理, `operator` 运维; "signed in" means
-any of them. A route that says nothing of itself is closed. This table says who may enter; whose things they see there
+any of them. A route that says nothing of itself is closed. "for others": open also to whoever acts under a mandate
+([mandates.md](mandates.md)), who is let in nowhere else. This table says who may enter; whose things they see there
 is in the WHERE of the statement: another person's case reads as absent.
 
 | method | route | who |
@@ -120,7 +121,10 @@ def who(roles: tuple[str, ...] | frozenset[str] | None, public: bool = False) ->
 
 def page(app: Litestar) -> str:
     streams: tuple[EventStream, ...] = app.state["streams"]
-    found = [(rule.path, rule.method, who(rule.roles, rule.public)) for rule in matrix(app)]
+    found = [
+        (rule.path, rule.method, who(rule.roles, rule.public) + (", for others" if rule.acting else ""))
+        for rule in matrix(app)
+    ]
     found += [(stream.template, "GET", who(stream.roles)) for stream in streams]
     return HEAD + "".join(f"| {method} | `{path}` | {roles} |\n" for path, method, roles in sorted(set(found)))
 
@@ -130,6 +134,13 @@ async def test_the_page_says_what_the_app_does(app: Litestar) -> None:
     if os.environ.get("WRITE_DOCS"):
         PAGE.write_text(told, "utf-8")
     assert PAGE.read_text("utf-8") == told, "run: WRITE_DOCS=1 .venv/bin/pytest tests/house/test_authorisation.py"
+
+
+async def test_whoever_acts_for_somebody_enters_only_routes_for_citizens(app: Litestar) -> None:
+    acting = [rule for rule in matrix(app) if rule.acting]
+    assert acting
+    assert {rule.roles for rule in acting if rule.path != "/v1/me"} == {("citizen",)}
+    assert not [rule for rule in acting if rule.public]
 
 
 async def test_only_the_listed_routes_are_open(app: Litestar) -> None:

@@ -241,6 +241,20 @@ async def test_who_signs_in_anew_in_a_browser_that_acts_leaves_nothing_behind(wo
     assert await world.sessions.resolve(None, fresh) is not None
 
 
+async def test_both_parties_read_what_became_of_it_and_nobody_else(world):
+    mandate = await world.given("wang", "ben")
+    await world.move("ben", mandate, "end")
+    path = f"/v1/me/mandates/{mandate}/moves"
+    for who in ("wang", "ben"):
+        told = (await world.get(who, path)).json()["data"]
+        assert [(one["move"], one["by"], one["level"]) for one in told] == [
+            ("offer", "giver", 3),
+            ("accept", "receiver", 3),
+            ("end", "receiver", 3),
+        ]
+    assert code(await world.get("chen", path)) == (404, "mandate.unknown")
+
+
 async def test_ones_own_affairs_are_closed_to_who_acts_for_another(world):
     _, ben = await world.as_agent("wang", "ben")
     for method, path in (

@@ -65,13 +65,14 @@ def keys(state_dir: Path) -> Keys:
     return Keys.load(state_dir)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def settings(state_dir: Path, dsn: str) -> Settings:
     return Settings(profile="demo", state_dir=state_dir, database_url=dsn, log_level="error")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def portal(settings: Settings) -> AsyncIterator[FrontDesk]:
+    """One portal for a module's tests: opening it costs more than most of them."""
     async with open_portal(settings) as desk:
         yield desk
 

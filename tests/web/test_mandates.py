@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 from web.conftest import CHEN, Browser, SignedIn
-from web.test_pages import hidden, open_draft
+from web.test_pages import fill, hidden, open_draft, send
 
 pytestmark = pytest.mark.anyio
 ZHOU = "990102199008210351"
@@ -57,15 +57,19 @@ async def test_who_accepts_acts_and_every_page_says_for_whom_until_they_stop(as_
         assert "您正在替林晓舟办理" in (await chen.get(path)).text, path
     case = await open_draft(chen)
     assert "您正在替林晓舟办理" in (await chen.get(f"{case}/form")).text
-    refused = await chen.get("/desk")
+    refused = await chen.post("/mandates/checks", {})
     assert refused.status_code == 403
-    assert "您正在替他人办理" in refused.text
-    assert (await lin.get(f"{case}/form")).status_code == 200
+    assert "先点“结束代办”" in refused.text
+    assert "您正在替" in refused.text
+    assert "/v1/" not in refused.text
+    await fill(chen, case)
+    await send(chen, case)
+    assert f'href="/mandates#{mandate}">由受托人办理' in (await lin.get(case)).text
     assert (await chen.post("/mandates/acting/end", {})).headers["location"] == "/mandates"
     page = (await chen.get("/mandates")).text
     assert "您正在替" not in page
     assert "陈立" not in page.split("<main")[0]
-    assert (await chen.get(f"{case}/form")).status_code == 404
+    assert (await chen.get(case)).status_code == 404
     # The old cookie is good for nothing, and neither is the acting one.
     chen.cookies = own
     assert (await chen.get("/cases/case_00000000000000000000000000")).status_code in (303, 404)

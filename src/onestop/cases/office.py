@@ -198,7 +198,7 @@ class Office:
         """
         if self.mandates is None:
             return
-        if item is None:
+        if item is None or session.mandate_id is None:  # for oneself age alone decides, whatever the item
             await self.mandates.check(session, Asked(deed=deed))
             return
         fee_fen = self.catalogue.get(item).spec.fee_fen if deed == "submit" else 0

@@ -37,6 +37,7 @@ class AccessRule(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     roles: tuple[str, ...]  # sorted; empty with `public` false: anyone who is signed in
     public: bool
+    acting: bool = False  # also to whoever acts for somebody else
 
 
 def facts_of(handler: HTTPRouteHandler) -> RouteFacts:
@@ -88,7 +89,8 @@ def matrix(app: Litestar) -> list[AccessRule]:
             continue
         for method in sorted(handler.http_methods - {"OPTIONS"}):
             roles = tuple(sorted(facts.roles or ()))
-            rules.append(AccessRule(method=str(method), path=path or "/", roles=roles, public=facts.public))
+            public, acting = facts.public, facts.acting
+            rules.append(AccessRule(method=str(method), path=path or "/", roles=roles, public=public, acting=acting))
     return sorted(rules, key=lambda rule: (rule.path, rule.method))
 
 

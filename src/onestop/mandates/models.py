@@ -204,6 +204,22 @@ class MandateView(msgspec.Struct, frozen=True, kw_only=True):
     links: dict[str, str]
 
 
+class MoveView(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that became of a mandate."""
+
+    version: int
+    at: datetime
+    move: Literal["offer", "accept", "confirm", "refuse", "end"]
+    by: Literal["giver", "receiver", "department", "above"]  # above: with the mandate it was handed on from
+    level: int | None  # real-name level of who did it; None: a department
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a mandate, oldest first; at most 50."""
+
+    data: list[MoveView]
+
+
 class MandateList(msgspec.Struct, frozen=True, kw_only=True):
     """Mandates given and received, newest first; at most 200 of each."""
 

@@ -12,6 +12,7 @@ from onestop.mandates import service_legal
 from onestop.mandates.models import (
     Acting,
     Direction,
+    History,
     LegalMandates,
     Mandate,
     MandateList,
@@ -90,6 +91,13 @@ class MandateController(Controller):
         """One mandate: what it covers, how it stands, what you can do with it."""
         found = await mandates.own(session, mandate_id)
         return await view(mandates, found, direction_of(found, session), context.lang)
+
+    @get("/{mandate_id:str}/moves", operation_id="listMandateMoves", opt={**_CITIZEN, "acting": True})
+    async def history(
+        self, mandates: NamedDependency[Mandates], session: NamedDependency[Session], mandate_id: FromPath[str]
+    ) -> History:
+        """What became of a mandate: who offered, accepted, confirmed, refused or ended it, when, at which level."""
+        return await mandates.history(session, mandate_id)
 
     @post(
         "/{mandate_id:str}/moves",

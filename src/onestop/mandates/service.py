@@ -27,6 +27,7 @@ from onestop.mandates.models import (
     Asked,
     Deed,
     EndedBy,
+    History,
     KindRule,
     Mandate,
     Matter,
@@ -340,6 +341,20 @@ class Mandates:
             raise errors.MandateUnknown(id_[:40])
         return found
 
+    async def history(self, session: Session, id_: str) -> History:
+        """Return what became of a mandate the session's subject gave or received.
+
+        Raises:
+            MandateUnknown: it is somebody else's, or is not there.
+        """
+        mandate = await self.own(session, id_)
+        rows = await store.moves(self.pool, self.region, mandate.id)
+        told = [
+            {"version": row.version, "at": row.at, "move": row.move, "by": _mover(mandate, row), "level": row.level}
+            for row in rows
+        ]
+        return msgspec.convert({"data": told}, History)
+
     async def every_own(self, session: Session) -> tuple[list[Mandate], list[Mandate]]:
         """Return what the session's subject gave and received, newest first, at most 200 of each."""
         if session.mandate_id is None:
@@ -348,6 +363,15 @@ class Mandates:
         officer = (await self._of(session)).kind == "officer"
         below = None if officer else session.mandate_id
         return await store.given(self.pool, self.region, session.subject_id, below), []
+
+
+def _mover(mandate: Mandate, row: store.MoveRow) -> str:
+    """Return who moved a mandate: whoever is not its receiver acted for its giver."""
+    if row.by_whom == "above":
+        return "above"
+    if row.level is None:
+        return "department"
+    return "receiver" if row.by_whom == mandate.actor else "giver"
 
 
 def _kind(principal: Subject, parent: Mandate | None) -> KindRule:

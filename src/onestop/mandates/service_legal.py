@@ -30,6 +30,7 @@ from onestop.mandates.service import Mandates
 log = structlog.get_logger(__name__)
 
 CONSUMER: Final = "mandates"
+_ONESTOP: Final = "onestop"  # the actor of what nobody in particular does
 _MOST: Final = 500  # people or organisations that one person acts for by law
 
 
@@ -64,6 +65,8 @@ async def ask(
     if not asks:
         return []
     person = await desk.sessions.person(subject_id)
+    # Where staff begin to act, it is asked about their officer: nobody but onestop looks at that answer.
+    by = subject_id if context.session.actor_id == subject_id else _ONESTOP
     gathered = await gather(
         desk.gateway.lines_for(person.number),
         [ask for ask, _ in asks],
@@ -77,9 +80,7 @@ async def ask(
     ended: list[str] = []
     async with desk.pool.acquire() as db, db.transaction():
         uses = [_use(spec, part) for (_, spec), part in zip(asks, gathered.parts, strict=True) if _answered(part)]
-        await audit.data_used(
-            db, desk.region, uses, subject=subject_id, actor=context.session.actor_id, trace_id=context.trace_id
-        )
+        await audit.data_used(db, desk.region, uses, subject=subject_id, actor=by, trace_id=context.trace_id)
         for (_, spec), part in zip(asks, gathered.parts, strict=True):
             told = _read(desk, spec, part)
             if told is not None:

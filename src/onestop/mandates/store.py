@@ -191,6 +191,30 @@ async def insert_move(
     await execute(db, INSERT_MOVE, region, id_, version, move, by_whom, level)
 
 
+SELECT_MOVES = """
+    SELECT version, at, move, by_whom, level
+      FROM mandate_moves
+     WHERE region = $1 AND mandate_id = $2
+     ORDER BY version
+     LIMIT 50
+"""
+
+
+class MoveRow(msgspec.Struct, frozen=True):
+    """How a mandate came to a version."""
+
+    version: int
+    at: datetime
+    move: str
+    by_whom: str
+    level: int | None
+
+
+async def moves(db: Db, region: str, id_: str) -> list[MoveRow]:
+    """Return what became of a mandate, oldest first, at most 50."""
+    return await many(db, MoveRow, SELECT_MOVES, region, id_)
+
+
 # The limits are in the WHERE clause, under the row's lock: of two submissions at once the last one left takes it.
 SPEND = """
     UPDATE mandates

@@ -46,13 +46,19 @@ def page(paper: Paper, error: OnestopError) -> Response[bytes]:
         problem=told,
         cause=text(f"problem.{error.code}.cause", context.lang),
         fix=_said(f"web.fix.{error.code}", f"problem.{error.code}.fix", context.lang),
-        who_acts=_said(f"web.actor.{error.who_acts}", f"http.actor.{error.who_acts}", context.lang),
+        who_acts=_said(f"web.actor.{_actor(error, paper)}", f"http.actor.{error.who_acts}", context.lang),
         signing_in=signing_in,
     )
     for name in ("retry-after", "allow"):
         if name in headers:
             shown.headers[name] = headers[name]
     return shown
+
+
+def _actor(error: OnestopError, paper: Paper) -> str:
+    """Return who acts, as the page's reader knows them: of a mandate they act under it is the giver."""
+    lacks = paper.context.acting and error.stage == "mandate" and error.who_acts == "applicant"
+    return "giver" if lacks else error.who_acts
 
 
 def _said(own: str, common: str, lang: Language) -> str:

@@ -31,6 +31,7 @@ from onestop.web.routes_licences import LicenceCheckPages, LicenceCopyPages, Lic
 from onestop.web.routes_mandates import MandatePages
 from onestop.web.routes_sessions import SessionPages
 from onestop.web.routes_sites import SitePages
+from onestop.web.routes_window import ConfirmationPages, WindowPages
 
 _OPEN = {"public": True}
 
@@ -115,6 +116,8 @@ def handlers(*also: Any) -> Sequence[Any]:
             CasePages,
             CorrectionPages,
             MandatePages,
+            WindowPages,
+            ConfirmationPages,
             DeskPages,
             LicencePages,
             LicenceCopyPages,

@@ -47,7 +47,7 @@ class FormPages(Controller):
             return paper.go(f"/cases/{case_id}")
         typed = kept.take(paper, keys, f"/cases/{case_id}/form", request)
         notice = "kept" if typed is not None else None
-        return await _form_page(paper, office, session, view, typed=typed, notice=notice)
+        return await form_page(paper, office, session, view, typed=typed, notice=notice)
 
     # Open, because the session may have ended while the person was typing: then what was typed is sealed into the
     # browser's own cookie and nothing else happens. Everything further asks for the citizen.
@@ -74,20 +74,20 @@ class FormPages(Controller):
         item = office.catalogue.get(view.item.code).spec
         given = form.read(item, view.answers, data)
         if given:
-            version = _version(data, view)
+            version = version_of(data, view)
             try:
                 view = await cases.change_answers(office, session, context, case_id, [version], given)
             except FormInvalid as refused:
                 errors = form.missing(item, view.answers, paper.lang, data)
                 errors |= form.complaints(refused.errors, paper.lang)
-                return await _form_page(paper, office, session, view, typed=data, errors=errors, status=422)
+                return await form_page(paper, office, session, view, typed=data, errors=errors, status=422)
             except VersionStale:
-                return await _form_page(paper, office, session, view, typed=data, notice="stale", status=412)
+                return await form_page(paper, office, session, view, typed=data, notice="stale", status=412)
         if form.first(data, "then") == "leave":
             return paper.go("/me")
         errors = form.missing(item, view.answers, paper.lang)
         if errors:
-            return await _form_page(paper, office, session, view, errors=errors, status=422)
+            return await form_page(paper, office, session, view, errors=errors, status=422)
         return paper.go(f"/cases/{case_id}/check")
 
     @get("/{case_id:str}/check", opt=_CITIZEN)
@@ -102,7 +102,7 @@ class FormPages(Controller):
         view = await _draft(office, session, case_id, paper)
         if view.state != "draft":
             return paper.go(f"/cases/{case_id}")
-        return _check_page(paper, office, session, view)
+        return check_page(paper, office, session, view)
 
     @post("/{case_id:str}/check", opt={**_CITIZEN, "max_body": 4096})
     async def send(
@@ -121,14 +121,14 @@ class FormPages(Controller):
         declared = Submit(declarations=("all_true",) if form.first(data, "all_true") == "yes" else ())
         once = keyed(office, context, data, "POST")
         try:
-            await cases.submit(office, session, context, once, case_id, [_version(data, view)], declared)
+            await cases.submit(office, session, context, once, case_id, [version_of(data, view)], declared)
         except DeclarationMissing:
-            return _check_page(paper, office, session, view, error=paper.say("check.declare_first"), status=422)
+            return check_page(paper, office, session, view, error=paper.say("check.declare_first"), status=422)
         except VersionStale:
-            return _check_page(paper, office, session, view, stale=True, status=412)
+            return check_page(paper, office, session, view, stale=True, status=412)
         except FormInvalid as refused:
             errors = form.complaints(refused.errors, paper.lang)
-            return await _form_page(paper, office, session, view, errors=errors, status=422)
+            return await form_page(paper, office, session, view, errors=errors, status=422)
         return paper.go(f"/cases/{case_id}")
 
 
@@ -136,13 +136,13 @@ async def _draft(office: Office, session: Session, case_id: str, paper: Paper) -
     return await cases.show(office, await cases.own_case(office, session, case_id), paper.lang)
 
 
-def _version(data: Mapping[str, Any], view: CaseView) -> int:
+def version_of(data: Mapping[str, Any], view: CaseView) -> int:
     """Return the version the page was drawn from; a page without one can only have been drawn from none."""
     told = form.first(data, "version")
     return int(told) if told.isdecimal() and len(told) < 10 else view.version - 1
 
 
-async def _form_page(
+async def form_page(
     paper: Paper,
     office: Office,
     session: Session,
@@ -152,9 +152,12 @@ async def _form_page(
     errors: Mapping[str, str] | None = None,
     notice: str | None = None,
     status: int = 200,
+    action: str | None = None,
 ) -> Response[bytes]:
+    """Return the page of a draft's form; `action` is where it is sent, None: to the applicant's own page."""
     item = office.catalogue.get(view.item.code).spec
-    held = await cases.licence_choices(office, session.subject_id, item, paper.lang)
+    own = session.role == "citizen"  # a clerk at the window chooses none of somebody's licences
+    held = await cases.licence_choices(office, session.subject_id, item, paper.lang) if own else {}
     sections = form.sections(item, view.answers, paper.lang, typed=typed, errors=errors, held=held)
     return paper.show(
         "form.html",
@@ -164,11 +167,11 @@ async def _form_page(
         slips=form.slips(sections, paper.lang),
         notice=notice,
         version=view.version,
-        action=f"/cases/{view.id}/form",
+        action=action or f"/cases/{view.id}/form",
     )
 
 
-def _check_page(
+def check_page(
     paper: Paper,
     office: Office,
     session: Session,
@@ -177,7 +180,10 @@ def _check_page(
     error: str | None = None,
     stale: bool = False,
     status: int = 200,
+    with_code: bool = False,
+    wrong_code: str | None = None,
 ) -> Response[bytes]:
+    """Return everything that is sent once more; `with_code` asks for the code told at a window."""
     ready = office.catalogue.get(view.item.code)
     item, needs = ready.spec, office.min_level(ready, ready.components)
     return paper.show(
@@ -191,5 +197,8 @@ def _check_page(
         error=error,
         stale=stale,
         step_up=needs if session.level < needs else 0,  # told before the button is pressed and not only after
+        with_code=with_code,
+        wrong_code=wrong_code,
+        from_window=bool(view.timeline) and view.timeline[0].by == "clerk",
         key=new_id("key"),
     )
