@@ -50,14 +50,16 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
         ItemUnknown: no item of that code is offered.
         FormInvalid: values cannot be taken or, with `submit`, are missing; every one is named.
         DeclarationMissing: with `submit`, the item asks for a declaration that was not made.
-        StepUpRequired: with `submit`, the applicant has not signed in surely enough; a draft may be opened.
+        StepUpRequired: nobody knows who the applicant is; with `submit`, they have not signed in surely enough.
         KeyReused: the key came before with another body.
         Unavailable: too many cases are being opened.
     """
     ready = office.catalogue.get(wanted.item)
     _check_situation(ready, wanted)
+    back = f"/items/{wanted.item}"
+    identity_rules.check_level(session.level, rules.LEAST_LEVEL, back)
     if wanted.submit:
-        check_level(office, session, ready, (), f"/items/{wanted.item}")
+        check_level(office, session, ready, (), back)
     subject = await office.people(session.subject_id)
     parts: list[Part] = []
     complete = True
@@ -82,7 +84,7 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
     answers = _answers(office, ready, wanted, subject, parts, now)
     if wanted.submit:
         check_complete(ready, answers, wanted.declarations)
-        check_level(office, session, ready, _codes(ready, answers), f"/items/{wanted.item}")
+        check_level(office, session, ready, _codes(ready, answers), back)
     for part in parts:
         part.data = None  # what was said stands in the form, once, with its source
     seen = Parts(complete, context.budget_ms, parts)
