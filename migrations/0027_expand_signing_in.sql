@@ -23,3 +23,16 @@ CREATE TABLE sign_in_tries (
     PRIMARY KEY (region, kind, who)
 );
 CREATE INDEX sign_in_tries_by_end ON sign_in_tries (region, ends_at);
+
+-- A pseudonymous account of a provider (国家网络身份认证 网号) is a person's from the moment they proved their number: once.
+CREATE TABLE subject_links (
+    region     text NOT NULL,
+    account_id text NOT NULL,               -- the subject of kind account, which a provider's pseudonym names
+    subject_id text NOT NULL,               -- whose it is
+    provider   text NOT NULL,               -- where the pseudonym is from
+    proved_by  text NOT NULL,               -- where the number was proved
+    level      smallint NOT NULL CHECK (level BETWEEN 1 AND 3),  -- how surely; no later sign-in counts for more
+    bound_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (region, account_id),
+    UNIQUE (region, subject_id, provider)   -- one pseudonym of each provider
+);

@@ -97,3 +97,15 @@ async def test_the_problem_says_which_level_and_where_to_sign_in_at_it(lin, lang
     assert told.headers["www-authenticate"] == (
         'Bearer realm="onestop", error="insufficient_user_authentication", acr_values="level2"'
     )
+
+
+async def test_below_level_one_nobody_is_an_applicant_and_no_department_is_asked(lin, departments, office, pool):
+    before = await pool.fetchval("SELECT count(*) FROM cases")
+    with pytest.raises(StepUpRequired) as refused:
+        await at(lin, 0).open()
+    assert (refused.value.level, refused.value.back) == (1, "/items/birth")
+    assert departments.asked == []
+    assert await pool.fetchval("SELECT count(*) FROM cases") == before
+    ask = office.gateway.wants["household"]
+    held, _ = office.gateway.admit(msgspec.structs.replace(ask, level=0))
+    assert held.code == "auth.level_too_low"

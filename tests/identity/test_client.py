@@ -180,12 +180,13 @@ async def test_another_instance_finishes_what_one_began(open_portal: Open, fake)
             assert (await same.get(back)).status_code == 303
 
 
-@pytest.mark.parametrize("missing", [None, "http://idp.test/par"])
-async def test_a_provider_without_a_place_for_pushed_requests_is_refused(portal, fake, missing):
-    fake.metadata["pushed_authorization_request_endpoint"] = missing
+async def test_a_provider_without_a_place_for_pushed_requests_is_refused(portal, fake):
     async with portal.browser() as browser:
-        refused = await browser.get("/auth/sign-in")
-        assert (refused.status_code, refused.json()["code"]) == (502, "identity.provider_failed")
+        for missing in (None, "http://idp.test/par"):
+            fake.metadata["pushed_authorization_request_endpoint"] = missing
+            portal.sign_in._providers.get(None)._metadata = None
+            refused = await browser.get("/auth/sign-in")
+            assert (refused.status_code, refused.json()["code"]) == (502, "identity.provider_failed"), missing
 
 
 async def test_only_public_halves_are_published(portal):

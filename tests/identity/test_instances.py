@@ -63,7 +63,12 @@ async def instances(dsn, keys, settings):
         yield found
 
 
-async def test_one_or_all_others_are_refused_on_every_instance(instances):
+async def test_what_is_ended_or_used_at_one_instance_is_so_at_all_four(instances):
+    await one_or_all_others_are_refused_on_every_instance(instances)
+    await a_refresh_token_shown_at_four_instances_at_once_has_one_successor(instances)
+
+
+async def one_or_all_others_are_refused_on_every_instance(instances):
     apps = [portal.apps for portal in instances.portals]
     mine = [await app.open(LIN, provider="demo", device=f"phone {n}") for n, app in enumerate(apps)]
     theirs = await apps[0].open(CHEN, provider="demo")
@@ -97,7 +102,7 @@ async def test_one_or_all_others_are_refused_on_every_instance(instances):
         assert refused.status_code == 401
 
 
-async def test_a_refresh_token_shown_at_four_instances_at_once_has_one_successor(instances):
+async def a_refresh_token_shown_at_four_instances_at_once_has_one_successor(instances):
     told = await instances.portals[0].apps.open(LIN, provider="demo")
 
     async def refresh(client, token):

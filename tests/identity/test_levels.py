@@ -68,10 +68,10 @@ class TestSigningIn:
             assert raised["acr_values"] == "urn:counter"
         assert [choice.name for choice in portal.sign_in.choices(2)] == ["fake"]
 
-    @pytest.mark.parametrize(("level", "status"), [("4", 403), ("99999999999999999999", 403), ("high", 400)])
-    async def test_a_level_that_is_none_is_refused(self, portal, level, status):
+    async def test_a_level_that_is_none_is_refused(self, portal):
         async with portal.browser() as browser:
-            assert (await browser.get(f"/auth/sign-in?level={level}")).status_code == status
+            for level, status in (("4", 403), ("99999999999999999999", 403), ("high", 400)):
+                assert (await browser.get(f"/auth/sign-in?level={level}")).status_code == status, level
 
     async def test_a_provider_that_cannot_vouch_for_the_level_is_refused_at_once(self, portal):
         async with portal.browser() as browser:
@@ -90,21 +90,21 @@ class TestSigningIn:
             portal.sessions._held.clear()
             assert await portal.sessions.resolve(None, before) is None
 
-    @pytest.mark.parametrize("acr", ["urn:phone", "urn:invented", None, ""])
-    async def test_a_proof_below_the_one_asked_for_raises_nobody_and_leaves_the_session(self, portal, fake, acr):
+    async def test_a_proof_below_the_one_asked_for_raises_nobody_and_leaves_the_session(self, portal, fake):
         async with portal.browser() as browser:
             await self.sign_in(portal, fake, browser, "urn:phone")
-            refused = await self.sign_in(portal, fake, browser, acr, "2")
-            assert (refused.status_code, refused.json()["code"]) == (403, "identity.level_not_reached")
-            assert "set-cookie" not in refused.headers
-            assert (await browser.get("/v1/me")).json()["level"] == 1
+            for acr in ("urn:phone", "urn:invented", None, ""):
+                refused = await self.sign_in(portal, fake, browser, acr, "2")
+                assert (refused.status_code, refused.json()["code"]) == (403, "identity.level_not_reached"), acr
+                assert "set-cookie" not in refused.headers
+                assert (await browser.get("/v1/me")).json()["level"] == 1
 
-    @pytest.mark.parametrize("moved_s", [None, -3600, 3600])
-    async def test_an_old_or_unsaid_proof_is_no_step_up(self, portal, fake, moved_s):
-        auth_time = None if moved_s is None else int(time.time()) + moved_s
+    async def test_an_old_or_unsaid_proof_is_no_step_up(self, portal, fake):
         async with portal.browser() as browser:
-            refused = await self.sign_in(portal, fake, browser, "urn:counter", "2", auth_time=auth_time)
-            assert (refused.status_code, refused.json()["code"]) == (401, "identity.bad_token")
+            for moved_s in (None, -3600, 3600):
+                auth_time = None if moved_s is None else int(time.time()) + moved_s
+                refused = await self.sign_in(portal, fake, browser, "urn:counter", "2", auth_time=auth_time)
+                assert (refused.status_code, refused.json()["code"]) == (401, "identity.bad_token"), moved_s
 
     async def test_what_the_browser_says_of_the_level_on_its_way_back_is_not_read(self, portal, fake):
         async with portal.browser() as browser:

@@ -341,6 +341,8 @@ async def test_every_route_of_the_room_says_who_may_call_it(open_portal: Open, f
         ("POST", "/v1/auth/refreshes"): "public",
         ("GET", "/v1/me/sessions"): everybody,
         ("DELETE", "/v1/me/sessions"): everybody,
+        ("GET", "/v1/me/links"): everybody,
+        ("DELETE", "/v1/me/links/{link_id}"): everybody,
         ("DELETE", "/v1/me/sessions/{session_id}"): everybody,
     }
 

@@ -176,7 +176,7 @@ class TestAtTheNationalPlatform:
     async def test_the_platform_gives_tokens_for_a_code_once_and_only_with_the_verifier(
         self, national_portal, national, outside
     ):
-        [provider] = read_providers(national)
+        provider, *_ = read_providers(national)
         async with national_portal.browser() as browser:
 
             async def redeem(verifier=None, secret=provider.client_secret, times=1, uri=PORTAL + "/auth/callback"):
@@ -207,7 +207,7 @@ class TestAtTheNationalPlatform:
                 assert answer.status_code == (401 if error == "invalid_client" else 400)
 
     async def test_a_code_shown_twice_takes_back_what_it_bought(self, national_portal, national, outside):
-        [provider] = read_providers(national)
+        provider, *_ = read_providers(national)
         connection = national_portal.sign_in._providers.get(None)
         verifier = "v" * 43
         url = await connection.authorization_url(
@@ -222,11 +222,51 @@ class TestAtTheNationalPlatform:
         assert (await outside.get(provider.issuer + "/userinfo", headers=shown)).status_code == 401
 
     async def test_the_platform_sends_nobody_to_an_unregistered_page_after_signing_out(self, national, outside):
-        [provider] = read_providers(national)
+        provider, *_ = read_providers(national)
         for told in ({}, {"post_logout_redirect_uri": "https://evil.test/"}, {"id_token_hint": "a.b.c"}):
             answer = await outside.get(provider.issuer + "/end_session", params=told)
             assert answer.status_code == 200
             assert "location" not in answer.headers
+
+    async def test_a_network_number_is_bound_and_then_signs_the_person_in(self, national_portal, national, outside):
+        assert [one.tells for one in read_providers(national)] == ["number", "pseudonym"]
+
+        async def through(browser, person, told):
+            begun = await browser.get("/auth/sign-in?" + told)
+            done = await browser.get(await pick(outside, begun.headers["location"], person))
+            assert done.status_code == 303, done.text
+            return (await browser.get("/v1/me")).json()
+
+        async with national_portal.browser() as browser, national_portal.browser() as elsewhere:
+            account = await through(browser, "chen", "provider=network")
+            assert (account["level"], account["number_type"], account["name"]) == (0, "account", "")
+            person = await through(browser, "chen", "provider=national&bind=true")
+            assert (person["level"], person["name"]) == (3, "陈立")
+            there = await through(elsewhere, "chen", "provider=network")
+            assert there["subject_id"] == person["subject_id"] != account["subject_id"]
+            # Another citizen's number is another account, and nobody's.
+            other = await through(elsewhere, "lin", "provider=network")
+            assert other["level"] == 0
+            assert other["subject_id"] not in (account["subject_id"], person["subject_id"])
+
+    async def test_the_platform_gives_a_code_to_the_client_it_was_made_for_alone(
+        self, national_portal, national, outside
+    ):
+        portal, network = read_providers(national)
+        connection = national_portal.sign_in._providers.get("network")
+        url = await connection.authorization_url(
+            redirect_uri=PORTAL + "/auth/callback", state="s", nonce="n", verifier="v" * 43
+        )
+        code = query(await pick(outside, url, "lin"))["code"]
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": PORTAL + "/auth/callback"}
+        form["code_verifier"] = "v" * 43
+        for client, status in ((portal, 400), (network, 200)):
+            answer = await outside.post(
+                client.issuer + "/token", data=form, auth=(client.client_id, client.client_secret)
+            )
+            assert answer.status_code == status
+        shown = {"authorization": f"Bearer {answer.json()['access_token']}"}
+        assert set((await outside.get(network.issuer + "/userinfo", headers=shown)).json()) == {"sub"}
 
 
 class TestAtAProviderThatErrs:
@@ -509,4 +549,4 @@ def test_the_registration_is_readable_by_its_owner_alone_and_keeps_its_secret(tm
     path = tmp_path / "identity.toml"
     assert path.stat().st_mode & 0o077 == 0
     assert register(tmp_path, 8001) == first
-    assert register(tmp_path, 9001).issuer == "http://127.0.0.1:9001"
+    assert [one.issuer for one in register(tmp_path, 9001)] == ["http://127.0.0.1:9001"] * 2

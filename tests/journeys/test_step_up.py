@@ -43,3 +43,22 @@ def test_a_draft_survives_signing_in_again_more_surely(city: City, chromium: Bro
         lin.open(form.removeprefix(city.url))
         assert not page.url.endswith("/form")
         is_clean(lin)
+
+
+def test_a_network_number_is_bound_on_the_way_to_a_form(city: City, chromium: Browser) -> None:
+    with guest(chromium, city.url) as chen:
+        page = chen.page
+        chen.open("/sign-in?return_to=/items/birth")
+        chen.follow('main a[href*="provider=network"]')
+        chen.choose("陈立")
+        expect(page).to_have_url(f"{city.url}/items/birth")
+        chen.follow("main form button")  # nobody knows yet who this is: the platform told a number of its own
+        page.wait_for_url(re.compile(r"/sign-in\?"))
+        assert page.locator('main a[href*="provider=network"]').count() == 0
+        chen.follow("main a.govuk-button")
+        chen.choose("陈立")
+        expect(page).to_have_url(f"{city.url}/items/birth")
+        start(chen)
+        chen.open("/my-sessions")
+        expect(page.locator("#links")).to_contain_text("network")
+        is_clean(chen)

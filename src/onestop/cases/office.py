@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from onestop.cases import store_numbers
+from onestop.cases import rules, store_numbers
 from onestop.cases.service_licences import check_items, matters
 from onestop.cases.streams import CaseStreams
 from onestop.cases.writer import Writer
@@ -239,7 +239,7 @@ class Office:
         parts = [part.spec for code, part in ready.components.items() if code in codes]
         asks = [Ask(want="", adapter=part.adapter, operation=part.operation) for part in parts]
         specs = [spec for ask in asks if (spec := self.gateway.operation_of(ask)) is not None]
-        return max([ready.spec.min_level, *(spec.min_level for spec in specs)])
+        return max([rules.LEAST_LEVEL, ready.spec.min_level, *(spec.min_level for spec in specs)])
 
     def authority(self, origin: str, lang: Language) -> Authority:
         """Return who vouches for a value of this origin (a want, `identity` or `applicant`)."""

@@ -13,6 +13,7 @@ CLOSED: Final[frozenset[CaseState]] = frozenset(("decided", "withdrawn"))
 
 CORRECTION_DAYS: Final = 15  # working days the applicant has for a correction
 EXTENSION_DAYS: Final = 10  # working days by which a department may extend its term once
+LEAST_LEVEL: Final = 1  # real-name level without which there is no applicant: a network number says nobody's name
 DESK_DAYS: Final = 5  # working days a person at the desk has to find out what a system did not say
 
 # Where a step may go from each of its states; what is not listed never happens.

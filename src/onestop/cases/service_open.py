@@ -51,7 +51,7 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
         ItemUnknown: no item of that code is offered.
         FormInvalid: values cannot be taken or, with `submit`, are missing; every one is named.
         DeclarationMissing: with `submit`, the item asks for a declaration that was not made.
-        StepUpRequired: with `submit`, the applicant has not signed in surely enough; a draft may be opened.
+        StepUpRequired: nobody knows who the applicant is; with `submit`, they have not signed in surely enough.
         MandateUnknown: the beneficiary is named by no guardianship of the applicant's own.
         KeyReused: the key came before with another body.
         Unavailable: too many cases are being opened.
@@ -65,8 +65,10 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
             raise
         return kept
     _check_situation(ready, wanted)
+    back = f"/items/{wanted.item}"
+    identity_rules.check_level(session.level, rules.LEAST_LEVEL, back)
     if wanted.submit:
-        check_level(office, session, ready, (), f"/items/{wanted.item}")
+        check_level(office, session, ready, (), back)
     gains = None if office.mandates is None else await office.mandates.beneficiary(session, wanted.beneficiary)
     subject = await office.people(session.subject_id)
     acting = await office.represented(session)
@@ -94,7 +96,7 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
     answers = _answers(office, ready, wanted, subject, parts, now, taken)
     if wanted.submit:
         check_complete(ready, answers, wanted.declarations)
-        check_level(office, session, ready, _codes(ready, answers), f"/items/{wanted.item}")
+        check_level(office, session, ready, _codes(ready, answers), back)
     for part in parts:
         part.data = None  # what was said stands in the form, once, with its source
     seen = Parts(complete, context.budget_ms, parts)

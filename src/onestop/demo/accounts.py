@@ -11,7 +11,7 @@ import msgspec
 from onestop.demo.people import WORLD, departments, people
 from onestop.identity.models import Identified, NumberType, Role
 
-PROVIDER = "national"
+_PORTAL_SCOPES = ("openid", "profile", "id_number", "staff")
 REGISTRATION = "identity.toml"  # read by the portal as its identity file, and by the platform as its list of clients
 
 
@@ -29,11 +29,12 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Registration(msgspec.Struct, frozen=True):
-    """What portal and platform agreed on."""
+    """What portal and platform agreed on: one client, or the one that is told network numbers alone."""
 
     issuer: str
     client_id: str
     client_secret: str
+    scopes: tuple[str, ...]
 
 
 @cache
@@ -77,20 +78,28 @@ def find_person(text: str) -> Identified | None:
     return None
 
 
-def register(state: Path, port: int, host: str = "127.0.0.1") -> Registration:
-    """Write the portal's identity file and return what it says; a secret already drawn is kept."""
+def register(state: Path, port: int, host: str = "127.0.0.1") -> tuple[Registration, ...]:
+    """Write the portal's identity file and return its clients, the portal's own first; drawn secrets are kept."""
     path = state / REGISTRATION
     issuer = f"http://{host}:{port}"
     if path.exists():
-        told = tomllib.loads(path.read_text("utf-8"))["provider"][0]
-        if told["issuer"] == issuer:
-            return Registration(told["issuer"], told["client_id"], told["client_secret"])
-    fresh = Registration(issuer, "onestop-portal", secrets.token_urlsafe(32))
+        told = tomllib.loads(path.read_text("utf-8"))["provider"]
+        if told[0]["issuer"] == issuer:
+            return tuple(
+                Registration(one["issuer"], one["client_id"], one["client_secret"], tuple(one["scopes"]))
+                for one in told
+            )
+    fresh = (
+        Registration(issuer, "onestop-portal", secrets.token_urlsafe(32), _PORTAL_SCOPES),
+        Registration(issuer, "onestop-network", secrets.token_urlsafe(32), ("openid",)),
+    )
     state.mkdir(parents=True, exist_ok=True)
     # Two starters at once: the file appears whole, and the first one's stands.
     new = path.with_suffix(f".{os.getpid()}")
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(_FILE.format(provider=PROVIDER, issuer=issuer, id=fresh.client_id, secret=fresh.client_secret))
+        for text, one in zip((_FILE, _NETWORK), fresh, strict=True):
+            scopes = ", ".join(f'"{scope}"' for scope in one.scopes)
+            file.write(text.format(issuer=issuer, id=one.client_id, secret=one.client_secret, scopes=scopes))
     new.replace(path)
     return fresh
 
@@ -100,13 +109,27 @@ _FILE = """\
 # Where people sign in to this demo.
 
 [[provider]]
-name = "{provider}"
+name = "national"
 issuer = "{issuer}"
 client_id = "{id}"
 client_secret = "{secret}"
-scopes = ["openid", "profile", "id_number", "staff"]
+scopes = [{scopes}]
 level = 1
 levels = {{ level1 = 1, level2 = 2, level3 = 3 }}
 roles = ["citizen", "clerk", "department", "governance", "operator"]
 label = {{ zh = "国家政务服务平台统一身份认证（演示）", en = "National identity platform (demo)" }}
+"""
+
+# The same platform, to a client that is told a name of its own for everybody and nothing else, as 网号 are.
+_NETWORK = """
+[[provider]]
+name = "network"
+issuer = "{issuer}"
+client_id = "{id}"
+client_secret = "{secret}"
+scopes = [{scopes}]
+tells = "pseudonym"
+level = 1
+levels = {{ level1 = 1, level2 = 2, level3 = 3 }}
+label = {{ zh = "国家网络身份认证（网号，演示）", en = "Network identity number (demo)" }}
 """

@@ -12,7 +12,7 @@ import os
 import secrets
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -69,6 +69,7 @@ class Shelf(Generic[T]):
 class Asked(msgspec.Struct, frozen=True):
     """An authorization request whose parameters hold."""
 
+    client: Registration
     redirect_uri: str
     state: str
     nonce: str | None
@@ -96,10 +97,11 @@ class Refused(Exception):
 
 
 class Platform:
-    """One client's identity provider, all in memory but its key."""
+    """The identity provider of the portal's clients, all in memory but its key."""
 
-    def __init__(self, registration: Registration, portal: str, key: ECKey) -> None:
-        self.registration, self.issuer, self.key = registration, registration.issuer, key
+    def __init__(self, registrations: Sequence[Registration], portal: str, key: ECKey) -> None:
+        self.clients = {one.client_id: one for one in registrations}
+        self.issuer, self.key = registrations[0].issuer, key
         self.portal = portal.rstrip("/")
         self.redirect_uri = self.portal + "/auth/callback"
         self.home = self.portal + "/"
@@ -136,7 +138,8 @@ class Platform:
         Raises:
             Refused: with `back` only once client and redirect address are known to be right.
         """
-        if told.get("client_id") != self.registration.client_id or told.get("redirect_uri") != self.redirect_uri:
+        client = self.clients.get(told.get("client_id", ""))
+        if client is None or told.get("redirect_uri") != self.redirect_uri:
             raise Refused("invalid_request", "unknown client or redirect address")
         state = told.get("state", "")
 
@@ -145,7 +148,7 @@ class Platform:
 
         if told.get("response_type") != "code":
             raise refuse("unsupported_response_type", "only the code flow is offered")
-        scopes = tuple(s for s in told.get("scope", "").split() if s in _SCOPES)
+        scopes = tuple(s for s in told.get("scope", "").split() if s in client.scopes)
         if "openid" not in scopes:
             raise refuse("invalid_scope", "openid is missing")
         if told.get("code_challenge_method") != "S256" or len(told.get("code_challenge", "")) != 43:
@@ -155,7 +158,7 @@ class Platform:
         if not acrs:
             raise refuse("unmet_authentication_requirements", "none of these acr_values is offered")
         return self.pending.put(
-            Asked(self.redirect_uri, state, told.get("nonce"), told["code_challenge"], scopes, acrs)
+            Asked(client, self.redirect_uri, state, told.get("nonce"), told["code_challenge"], scopes, acrs)
         )
 
     def answer(self, state: str, **told: str) -> str:
@@ -182,11 +185,11 @@ class Platform:
         Raises:
             Refused: in the words of RFC 6749, 5.2.
         """
-        self._authenticate(told, headers)
+        client = self._authenticate(told, headers)
         if told.get("grant_type") != "authorization_code":
             raise Refused("unsupported_grant_type", "only codes are taken")
         granted = self.codes.get(told.get("code"))
-        if granted is None:
+        if granted is None or granted.asked.client.client_id != client.client_id:
             raise Refused("invalid_grant", "no such code")
         if granted.token is not None:
             self.tokens.drop(granted.token)  # a code shown twice was stolen: what it bought is worthless
@@ -209,7 +212,7 @@ class Platform:
     def claims(self, granted: Granted) -> dict[str, Any]:
         """Return what the scopes asked for tell of the person."""
         account, scopes = granted.account, granted.asked.scopes
-        told: dict[str, Any] = {"sub": self._subject(account)}
+        told: dict[str, Any] = {"sub": _subject(granted.asked.client, account)}
         if "profile" in scopes:
             told["name"] = account.name
         if "id_number" in scopes and account.id_number is not None:
@@ -227,21 +230,22 @@ class Platform:
             audience = jwt.decode(hint, self.key, algorithms=["ES256"]).claims.get("aud")
         except (JoseError, ValueError):
             return None
-        return self.home if audience == self.registration.client_id else None
+        return self.home if audience in self.clients else None
 
-    def _authenticate(self, told: Mapping[str, str], headers: Mapping[str, str]) -> None:
+    def _authenticate(self, told: Mapping[str, str], headers: Mapping[str, str]) -> Registration:
         client, secret = extract_basic_authorization({"Authorization": headers.get("authorization", "")})
         if client is None:
             client, secret = told.get("client_id"), told.get("client_secret")
-        right = self.registration
-        if client != right.client_id or not hmac.compare_digest((secret or "").encode(), right.client_secret.encode()):
+        right = self.clients.get(client or "")
+        if right is None or not hmac.compare_digest((secret or "").encode(), right.client_secret.encode()):
             raise Refused("invalid_client", "unknown client or wrong secret", status=401)
+        return right
 
     def _id_token(self, granted: Granted, access_token: str) -> str:
         now = int(time.time())
         claims = self.claims(granted) | {
             "iss": self.issuer,
-            "aud": self.registration.client_id,
+            "aud": granted.asked.client.client_id,
             "iat": now,
             "exp": now + _TOKEN_S,
             "auth_time": granted.auth_time,
@@ -252,11 +256,11 @@ class Platform:
             claims["nonce"] = granted.asked.nonce
         return jwt.encode({"alg": "ES256", "kid": self.key.kid}, claims, self.key, ["ES256"])
 
-    def _subject(self, account: Account) -> str:
-        """Return a name for the person that means nothing to anybody but this client."""
-        material = f"{self.registration.client_id}\0{account.key}".encode()
-        secret = self.registration.client_secret.encode()
-        return urlsafe_b64encode(hmac.digest(secret, material, hashlib.sha256)).rstrip(b"=").decode()
+
+def _subject(client: Registration, account: Account) -> str:
+    """Return a name for the person that means nothing to anybody but this client."""
+    material = f"{client.client_id}\0{account.key}".encode()
+    return urlsafe_b64encode(hmac.digest(client.client_secret.encode(), material, hashlib.sha256)).rstrip(b"=").decode()
 
 
 @get("/.well-known/openid-configuration")

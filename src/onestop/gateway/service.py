@@ -229,7 +229,9 @@ class Gateway:
         if ask.level >= 3:
             return None
         spec = self.operation_of(ask)
-        return Held(state="denied", code=StepUpRequired.code) if spec and spec.min_level > ask.level else None
+        # Below level 1 nobody's name is known, so there is no number to ask by.
+        needs = max(spec.min_level, 1) if spec else 0
+        return Held(state="denied", code=StepUpRequired.code) if needs > ask.level else None
 
     def held(self, adapter: str, operation: str = WHOLE) -> Held | None:
         """Return why nothing is sent now: quarantine, an operator's stop, or a window that was announced; else None."""

@@ -3,8 +3,8 @@
 Malformed        BadReturn · BadCallback · FlowUnknown · IssuerMixed
 Unauthenticated  BadToken
 Forbidden        SignInRefused: LevelNotReached · DemoOnly
-NotFound         ProviderUnknown · SessionUnknown · PersonUnknown · MachineKeyUnknown
-Conflict         TooManyMachineKeys
+NotFound         ProviderUnknown · SessionUnknown · PersonUnknown · MachineKeyUnknown · LinkUnknown
+Conflict         TooManyMachineKeys · AlreadyBound · NothingToBind
 TooMany          TooManyUnmaskings · TooManyAttempts
 Invalid          BadNumber: BadShape · BadChecksum · BadBirthDate · UnknownRegion · DivisionAbolished · LegacyNumber ·
                  WrongKind · BadStaffNumber · RealIdentity · FictionalNumber
@@ -115,6 +115,29 @@ class MachineKeyUnknown(NotFound):
 
     code = "identity.machine_key_unknown"
     stage: ClassVar[Stage] = "identity"
+
+
+class LinkUnknown(NotFound):
+    """Nothing of that id is bound to the caller."""
+
+    code = "identity.link_unknown"
+    stage: ClassVar[Stage] = "identity"
+
+
+class AlreadyBound(Conflict):
+    """The network number is bound to another person, or this person has another one of the same provider."""
+
+    code = "identity.already_bound"
+    stage: ClassVar[Stage] = "identity"
+    who_acts: ClassVar[Actor] = "applicant"
+
+
+class NothingToBind(Conflict):
+    """Only somebody who is signed in by a network number that is nobody's yet can have it bound."""
+
+    code = "identity.nothing_to_bind"
+    stage: ClassVar[Stage] = "identity"
+    who_acts: ClassVar[Actor] = "applicant"
 
 
 class TooManyMachineKeys(Conflict):

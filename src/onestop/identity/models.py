@@ -172,6 +172,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     scopes: tuple[str, ...] = ("openid", "profile")
     level: Level = 1  # where the provider's acr is not in `levels`
     levels: dict[str, Level] = {}  # acr → level
+    tells: Literal["number", "pseudonym"] = "number"  # pseudonym: never who somebody is, such as 网号
     roles: tuple[Role, ...] = ("citizen",)  # what its word is taken for; nobody becomes an operator by a stranger's
     label: Label
 

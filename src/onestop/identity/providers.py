@@ -312,8 +312,8 @@ class Providers:
     def __iter__(self) -> Iterator[Provider]:
         return iter([connection.provider for connection in self._connections.values()])
 
-    def get(self, name: str | None, level: int = 0) -> Connection:
-        """Return one provider; without a name the first of the file that can vouch for `level`.
+    def get(self, name: str | None, level: int = 0, tells: str | None = None) -> Connection:
+        """Return one provider; without a name the first of the file that can vouch for `level` and tells what is asked.
 
         Raises:
             ProviderUnknown: none is set up, or none of that name.
@@ -323,6 +323,7 @@ class Providers:
             raise ProviderUnknown
         asked = list(self._connections.values()) if name is None else [self._connections[name]]
         for connection in asked:
-            if rules.reaches(connection.provider, level):
+            told = tells is None or connection.provider.tells == tells
+            if told and rules.reaches(connection.provider, level):
                 return connection
         raise LevelNotReached(level=level)

@@ -13,7 +13,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.status_codes import HTTP_201_CREATED, HTTP_204_NO_CONTENT, HTTP_303_SEE_OTHER
 
 from onestop.errors import Malformed, Unauthenticated
-from onestop.identity.access import EVERY_ROLE, session_of
+from onestop.identity.access import EVERY_ROLE, provide_session, session_of
 from onestop.identity.models import (
     FLOW_COOKIE,
     SESSION_COOKIE,
@@ -28,6 +28,7 @@ from onestop.identity.models import (
 )
 from onestop.identity.rules import FLOW_LIFE, device_of
 from onestop.identity.service import Sessions
+from onestop.identity.service_links import LinkList
 from onestop.identity.service_refresh import AppSessions
 from onestop.identity.service_sign_in import SignIn, TokenDesk
 from onestop.identity.throttles import DEVICE_COOKIE, DEVICE_LIFE_S, Throttles
@@ -43,7 +44,7 @@ class SignInController(Controller):
         "/sign-in",
         operation_id="beginSignIn",
         status_code=HTTP_303_SEE_OTHER,
-        opt={"public": True, "refusals": (403, 404, 429, 502, 504)},
+        opt={"public": True, "refusals": (401, 403, 404, 409, 429, 502, 504)},
     )
     async def begin(
         self,
@@ -53,21 +54,26 @@ class SignInController(Controller):
         provider: FromQuery[str | None] = None,
         return_to: FromQuery[str | None] = None,
         level: FromQuery[Level] = 0,
+        bind: FromQuery[bool] = False,
     ) -> Response[None]:
         """Go to a sign-in provider and come back to a page of onestop.
 
-        `level` asks for a real-name level: whoever is signed in below it raises it so.
+        `level` asks for a real-name level: whoever is signed in below it raises it so. `bind` makes the network number
+        one is signed in by one's own from then on.
         """
         await throttles.count("begin", _visitor(request, throttles))
         browser, level = request.cookies.get(FLOW_COOKIE), max(level, 0)
-        begun = await sign_in.begin(provider, return_to, browser=browser, lang=_language(request), level=level)
+        binds = await provide_session(request) if bind else None
+        begun = await sign_in.begin(
+            provider, return_to, browser=browser, lang=_language(request), level=level, binds=binds
+        )
         return _go(begun.location, _cookie(FLOW_COOKIE, begun.browser, max_age=int(FLOW_LIFE.total_seconds())))
 
     @get(
         "/callback",
         operation_id="finishSignIn",
         status_code=HTTP_303_SEE_OTHER,
-        opt={"public": True, "refusals": (401, 403, 422, 429, 502, 504)},
+        opt={"public": True, "refusals": (401, 403, 409, 422, 429, 502, 504)},
     )
     async def finish(
         self,
@@ -146,6 +152,18 @@ class MeController(Controller):
     async def end_others(self, sessions: NamedDependency[Sessions], session: NamedDependency[Session]) -> Ended:
         """End all your sessions but this one; they are refused everywhere within two seconds."""
         return Ended(ended=await sessions.revoke_others(session))
+
+    @get("/links", operation_id="listMyLinks")
+    async def links(self, sign_in: NamedDependency[SignIn], session: NamedDependency[Session]) -> LinkList:
+        """The network numbers bound to you."""
+        return await sign_in.links.own(session)
+
+    @delete("/links/{link_id:str}", operation_id="endMyLink")
+    async def unbind(
+        self, sign_in: NamedDependency[SignIn], session: NamedDependency[Session], link_id: FromPath[str]
+    ) -> None:
+        """End a binding: that network number is an account of its own again."""
+        await sign_in.links.unbind(session, link_id)
 
 
 class TokenController(Controller):

@@ -22,6 +22,7 @@ SESSION_LIFE: Final = timedelta(hours=12)  # absolute, whatever the activity
 SESSION_IDLE: Final = timedelta(minutes=30)  # cookies only; an app's token has its own end
 SEEN_STEP: Final = timedelta(minutes=1)  # activity is written down at most this often
 FLOW_LIFE: Final = timedelta(minutes=10)
+BIND_LEVEL: Final = 2  # what a pseudonym is bound by: seen by face, card or chip at least
 STEP_UP_AGE_S: Final = 300  # raising a level takes a person who was there moments ago, not an old session
 BEARER_LIFE: Final = timedelta(hours=1)
 DEMO_BEARER_LIFE: Final = timedelta(hours=12)
@@ -125,6 +126,14 @@ def acr_values(provider: Provider, level: int) -> list[str]:
     return [acr for acr, reached in known if reached >= level] if level else []
 
 
+def bound_level(signed_in: int, bound: int | None) -> int:
+    """Return what a sign-in by pseudonym is worth: no more than the proof it was bound by, nothing while unbound.
+
+    Rule: R-117, who is known by a pseudonym alone has no real-name level.
+    """
+    return 0 if bound is None else min(signed_in, bound)
+
+
 def principal(subject_id: str, role: str, department: str | None, actor_id: str | None = None) -> str:
     """Return subject and role in one word; two people, or one person in two roles, never share it.
 
@@ -205,7 +214,7 @@ def identify(provider: Provider, claims: dict[str, Any], profile: Profile) -> Id
     return Identified(
         number_type=kind,
         number=number,
-        name=clean_name(told.name or ""),
+        name="" if provider.tells == "pseudonym" else clean_name(told.name or ""),
         role=role,
         department=department,
         level=provider.levels.get(told.acr or "", provider.level),
@@ -218,7 +227,7 @@ def clean_name(text: str) -> str:
 
 
 def _number(provider: Provider, told: _Told, profile: Profile) -> tuple[NumberType, str]:
-    if told.id_number is None:
+    if told.id_number is None or provider.tells == "pseudonym":
         return "account", f"{provider.issuer} {told.sub}"
     text, kind = told.id_number.number, told.id_number.type
     if kind in ("uscc", "staff", "machine"):
@@ -230,7 +239,7 @@ def _number(provider: Provider, told: _Told, profile: Profile) -> tuple[NumberTy
 
 
 def _role(provider: Provider, told: _Told) -> tuple[Role, str | None]:
-    if provider.roles == ("citizen",):
+    if provider.roles == ("citizen",) or provider.tells == "pseudonym":
         return "citizen", None
     for role in provider.roles:
         if role == (told.role or "citizen"):

@@ -195,12 +195,15 @@ class Sessions:
         id_token: str | None = None,
         replaces: str | None = None,
         device: str = "",
+        subject_id: str | None = None,
     ) -> tuple[str, Session]:
-        """Open a browser's session and return the cookie's value; `replaces`, an older cookie's, ends with it."""
+        """Open a browser's session and return the cookie's value; `replaces`, an older cookie's, ends with it.
+
+        `subject_id` where it is known already whom `who` names.
+        """
         secret = secrets.token_urlsafe(32)
-        session = await self._open(
-            who, provider, sha256(secret.encode()).digest(), id_token, rules.SESSION_LIFE, device
-        )
+        token_hash = sha256(secret.encode()).digest()
+        session = await self._open(who, provider, token_hash, id_token, rules.SESSION_LIFE, device, subject_id)
         if replaces:
             replaced = await store.revoke_cookie(self._pool, self._region, sha256(replaces.encode()).digest())
             self.forget(replaced)
@@ -225,8 +228,9 @@ class Sessions:
         id_token: str | None,
         life: timedelta,
         device: str,
+        subject_id: str | None = None,
     ) -> Session:
-        subject_id = await self.know(who)
+        subject_id = subject_id or await self.know(who)
         session_id = new_id("ses")
         new = store.NewSession(
             region=self._region,
@@ -311,6 +315,10 @@ class Sessions:
         await audit.record(
             db, self._region, actor=subject_id, subject=subject_id, action=action, object=session_id, detail=detail
         )
+
+    async def provider_of(self, session: Session) -> str | None:
+        """Return the provider a live session came from; None where it has ended."""
+        return await store.session_provider(self._pool, self._region, session.id)
 
     async def list_own(self, session: Session) -> OwnSessions:
         """Return the caller's live sessions, newest first, at most 200."""

@@ -16,6 +16,7 @@ from onestop.identity.errors import (
     DemoOnly,
     FlowUnknown,
     LevelNotReached,
+    NothingToBind,
     PersonUnknown,
     ProviderUnknown,
     SignInRefused,
@@ -23,6 +24,7 @@ from onestop.identity.errors import (
 from onestop.identity.models import AskToken, Begun, Finished, Identified, ProviderChoice, Session, Token
 from onestop.identity.providers import Connection, Providers
 from onestop.identity.service import Sessions
+from onestop.identity.service_links import Links
 from onestop.identity.service_refresh import AppSessions
 from onestop.identity.throttles import Throttles
 from onestop.settings import Settings
@@ -37,6 +39,7 @@ class _FlowSecrets(msgspec.Struct, frozen=True):
     level: int = 0  # the least that was asked for
     max_age_s: int | None = None
     dpop_key: str | None = None  # private, of this sign-in alone
+    binds: str | None = None  # the account that becomes the person's who signs in
 
     def prover(self) -> Prover | None:
         """Return what proves that this sign-in holds its key; None where its provider does without."""
@@ -50,13 +53,19 @@ class SignIn:
         self, pool: Pool, keys: Keys, settings: Settings, providers: Providers, sessions: Sessions, throttles: Throttles
     ) -> None:
         self._throttles = throttles
+        self.links = Links(pool, settings.region)
         self._pool, self._keys, self._settings = pool, keys, settings
         self._providers, self._sessions = providers, sessions
         self._redirect_uri = settings.public_url.rstrip("/") + "/auth/callback"
 
-    def choices(self, level: int = 0) -> list[ProviderChoice]:
-        """Return the providers that can vouch for `level`, in the order of the identity file, for the sign-in page."""
+    def choices(self, level: int = 0, *, binding: bool = False) -> list[ProviderChoice]:
+        """Return the providers that can vouch for `level`, in the order of the identity file, for the sign-in page.
+
+        `binding`: only those that tell who somebody is, by which a network number can be bound.
+        """
         able = [provider for provider in self._providers if rules.reaches(provider, level)]
+        if binding:
+            able = [provider for provider in able if provider.tells == "number"]
         return [ProviderChoice(provider.name, provider.label) for provider in able]
 
     def client_jwks(self) -> dict[str, Any]:
@@ -79,18 +88,24 @@ class SignIn:
         browser: str | None = None,
         lang: str | None = None,
         level: int = 0,
+        binds: Session | None = None,
     ) -> Begun:
         """Remember a sign-in and return where the browser goes; `browser` is its flow cookie where it has one.
 
-        `level`: the least surely the person may prove who they are, 0 for no matter how.
+        `level`: the least surely the person may prove who they are, 0 for no matter how. `binds`: the session of a
+        network number that is bound to the person who signs in now.
 
         Raises:
+            NothingToBind: that session is not of a network number which is nobody's yet.
             BadReturn: the way back is not onestop's own.
             LevelNotReached: no provider, or not this one, can vouch for that level.
             ProviderUnknown, ProviderSilent, ProviderFailed: it cannot be begun there.
         """
         back = rules.local_path(return_to)
-        connection = self._providers.get(provider, level)
+        if binds is not None:
+            level = max(level, rules.BIND_LEVEL)
+            await self._check_bindable(binds)
+        connection = self._providers.get(provider, level, tells="number" if binds else None)
         state = secrets.token_urlsafe(32)
         held = _FlowSecrets(
             nonce=secrets.token_urlsafe(32),
@@ -99,6 +114,7 @@ class SignIn:
             level=level,
             max_age_s=rules.STEP_UP_AGE_S if level else None,
             dpop_key=dpop.new_key() if connection.provider.dpop else None,
+            binds=None if binds is None else binds.subject_id,
         )
         # Two tabs of one browser share its cookie, so that the second does not undo the first.
         bound = browser if browser is not None and len(browser) == 43 else secrets.token_urlsafe(32)
@@ -136,6 +152,7 @@ class SignIn:
             SignInRefused: the provider or the person said no.
             BadToken: the ID token does not hold.
             TooManyAttempts: this person signed in too often.
+            AlreadyBound, NothingToBind: the network number cannot become this person's; nobody is signed in.
             LevelNotReached: the person proved less than was asked for; an older session stays as it was.
             BadNumber: the person's number must not be taken here; nothing is stored.
         """
@@ -150,21 +167,55 @@ class SignIn:
             told.code, redirect_uri=self._redirect_uri, verifier=held.verifier, prover=prover
         )
         claims = await connection.claims(reply, held.nonce, held.max_age_s, told.code)
-        if "id_number" not in claims:
+        if "id_number" not in claims and connection.provider.tells == "number":
             # The ID token's own members stand; userinfo only adds.
             claims = {**await connection.userinfo(reply.access_token, claims["sub"], prover), **claims}
         who = rules.identify(connection.provider, claims, self._settings.profile)
         if who.level < held.level:
             raise LevelNotReached(level=held.level)
         await self._throttles.count("sign_ins", f"{who.number_type} {who.number}")
+        who, subject_id = await self._whose(connection, who, held, replaces)
+        if who.level < held.level:
+            raise LevelNotReached(level=held.level)
         secret, session = await self._sessions.open_cookie(
             who,
             provider=connection.provider.name,
             id_token=connection.opened(reply.id_token),
             replaces=replaces,
             device=device,
+            subject_id=subject_id,
         )
         return Finished(secret, session, held.return_to)
+
+    async def _whose(
+        self, connection: Connection, who: Identified, held: _FlowSecrets, cookie: str | None
+    ) -> tuple[Identified, str]:
+        """Return the subject who signed in, and how surely; binds a network number where that was begun."""
+        provider, subject_id = connection.provider, await self._sessions.know(who)
+        if provider.tells == "pseudonym":
+            link = await self.links.of(subject_id)
+            level = rules.bound_level(who.level, link.level if link else None)
+            return msgspec.structs.replace(who, level=level), link.subject_id if link else subject_id
+        if held.binds is not None:
+            # The browser must still be signed in by that number: a sign-in that was left open binds nothing later.
+            session = await self._sessions.resolve(None, cookie)
+            if session is None or session.subject_id != held.binds or who.number_type == "account":
+                raise NothingToBind
+            pseudonym = await self._check_bindable(session)
+            await self.links.bind(held.binds, subject_id, provider=pseudonym, proved_by=provider.name, level=who.level)
+        return who, subject_id
+
+    async def _check_bindable(self, session: Session) -> str:
+        """Return the provider whose pseudonym this session is of.
+
+        Raises:
+            NothingToBind: it is none, or is somebody's already.
+        """
+        provider = await self._sessions.provider_of(session)
+        pseudonyms = {one.name for one in self._providers if one.tells == "pseudonym"}
+        if provider not in pseudonyms or session.level != 0 or session.role != "citizen":
+            raise NothingToBind
+        return provider
 
     async def sign_out(self, session: Session) -> str:
         """End the session and return where the browser goes: to the provider's sign-out, or home."""

@@ -393,6 +393,17 @@ async def own_sessions(db: Db, region: str, subject_id: str, idle: timedelta) ->
     return await many(db, OwnSessionRow, SELECT_OWN_SESSIONS, region, subject_id, idle)
 
 
+SELECT_PROVIDER = """
+    SELECT provider FROM sessions WHERE region = $1 AND id = $2 AND revoked_at IS NULL AND expires_at > now()
+"""
+
+
+async def session_provider(db: Db, region: str, session_id: str) -> str | None:
+    """Return the provider of a live session."""
+    found: str | None = await value(db, SELECT_PROVIDER, region, session_id)
+    return found
+
+
 INSERT_FLOW = """
     INSERT INTO sign_in_flows (region, state_hash, browser_hash, provider, secrets, expires_at)
     VALUES ($1, $2, $3, $4, $5, now() + $6)

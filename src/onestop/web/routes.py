@@ -62,15 +62,19 @@ class OpenPages(Controller):
     ) -> Response[bytes]:
         """Where people choose a way to sign in, and learn of the way without; `level` leaves out what proves less."""
         level = min(max(level, 0), 3)
+        session = context.session
+        binding = level > 0 and session is not None and session.role == "citizen" and session.level == 0
         return paper.show(
             "sign_in.html",
             providers=[
-                (one.name, one.label.en if paper.lang == "en" else one.label.zh) for one in sign_in.choices(level)
+                (one.name, one.label.en if paper.lang == "en" else one.label.zh)
+                for one in sign_in.choices(level, binding=binding)
             ],
             return_to=return_to,
             why=why if why in ("needed", "kept", "not_kept", "level") else "",
             level=level,
-            signed_in=context.session is not None and context.session.level >= level,
+            binding=binding,
+            signed_in=session is not None and session.level >= level,
         )
 
     @get("/status", opt=_OPEN)
