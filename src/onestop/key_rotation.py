@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from onestop.audit import service_reseal as audit
 from onestop.cases import service_reseal as cases
 from onestop.certificates import service_reseal as certificates
 from onestop.crypto import Keys
@@ -20,7 +21,9 @@ from onestop.resealing import reseal
 log = structlog.get_logger(__name__)
 
 # What lives for days at most is not here: sign-ins, sessions, completions, idempotent answers, cookies of forms.
-SEALED: Final = (*identity.SEALED, *gateway.SEALED, *cases.SEALED, *certificates.SEALED, *overview.SEALED)
+SEALED: Final = (
+    *audit.SEALED, *identity.SEALED, *gateway.SEALED, *cases.SEALED, *certificates.SEALED, *overview.SEALED
+)  # fmt: skip
 
 _LOOK_EVERY_S: Final = 5.0
 _AGAIN_AFTER_S: Final = 60.0  # by then no process seals with the key before

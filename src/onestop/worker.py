@@ -42,7 +42,8 @@ async def work(settings: Settings) -> None:
         drop = FileDrop(parts.pool, parts.keys, parts.gateway, settings.region, handler, settings.files_dir)
         loop = asyncio.get_running_loop()
         anew = key_rotation.resealing(parts.pool, parts.keys, settings.region)
-        sealer = Sealer(parts.pool, parts.keys, settings.region, witness_of(settings.state_dir, settings.region))
+        witness = witness_of(settings.state_dir, settings.region)
+        sealer = Sealer(parts.pool, parts.keys, settings.region, witness, key_days=settings.anchor_key_days)
         works = (_sweep(parts), _escalate(parts), anew, drop.run(), sealer.run())
         beside = [loop.create_task(work) for work in works]
         telling = partial(tell_rounds, parts.pool, worker.worker)

@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 import onestop_verify
-from onestop.audit.anchors import AnchorKey
+from onestop.audit.anchor_keys import KeyRing
 from onestop.audit.export import export
 from onestop.audit.sealer import Sealer, witness_of
 from onestop.cases import sealing, service, store
@@ -103,7 +103,7 @@ async def sealed(parts: Parts) -> onestop_verify.Report:
         await asyncio.sleep(0.2)
     text = "".join([portion async for portion in export(parts.pool, region)])
     kept = onestop_verify.read_anchors(witness.path.read_text().splitlines())
-    keys = onestop_verify.read_keys(AnchorKey(parts.keys).jwks())
+    keys = onestop_verify.read_keys((await KeyRing.load(parts.pool, parts.keys, region)).jwks())
     return onestop_verify.Verifier(keys, kept).run(text.encode().splitlines(keepends=True))
 
 
