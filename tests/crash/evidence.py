@@ -61,7 +61,7 @@ _BOTH_WAYS = """
     SELECT coalesce(e.id, u.effect) AS id
       FROM effects e
       FULL JOIN (SELECT one ->> 'effect' AS effect FROM data_uses, jsonb_array_elements(content::jsonb) AS one
-                  WHERE one ? 'effect') u ON u.effect = e.id
+                  WHERE one ->> 'outcome' = 'given') u ON u.effect = e.id
      WHERE e.id IS NULL OR u.effect IS NULL
 """
 _UNANCHORED = """
