@@ -19,6 +19,7 @@ from onestop.onboarding.service import Life
 from onestop.onboarding.service_expiry import warn_of_expiry
 from onestop.onboarding.service_runs import write_off
 from onestop.overview import service as overview_service
+from onestop.overview import service_escalation
 from onestop.parts import Parts, adapters, announcing, open_parts
 from onestop.rounds import attempt, repeat
 from onestop.settings import Settings
@@ -96,4 +97,9 @@ async def _write_off(parts: Parts) -> None:
 
 async def _escalate(parts: Parts) -> None:
     """Give, twice a minute, an owner to what has none, and to a person what is past its day."""
-    await repeat("escalation", partial(cases.escalate, parts.office), _ESCALATE_EVERY_S, at_once=False)
+
+    async def escalated() -> None:
+        await attempt("escalation", partial(cases.escalate, parts.office), what="steps")
+        await attempt("escalation", partial(service_escalation.escalate, parts.office), what="challenges")
+
+    await repeat("escalation", escalated, _ESCALATE_EVERY_S, at_once=False)
