@@ -88,9 +88,19 @@ async def own_challenges(office: Office, session: Session, use_id: str, lang: La
         DataUseUnknown: no entry about this person.
     """
     await own_use(office, session.subject_id, use_id)
-    rows = await store.of_uses(office.pool, office.region, session.subject_id, [use_id])
+    return (await of_entries(office, session, [use_id], lang))[use_id]
+
+
+async def of_entries(
+    office: Office, session: Session, use_ids: Sequence[str], lang: Language
+) -> dict[str, list[ChallengeView]]:
+    """Return what the session's person said against each of these entries; nothing of anybody else's."""
+    rows = await store.of_uses(office.pool, office.region, session.subject_id, use_ids)
     moves = await moves_of(office, session.subject_id, {row.id: row.department for row in rows}, lang)
-    return [view(office, row, lang, moves[row.id]) for row in rows]
+    found: dict[str, list[ChallengeView]] = {id_: [] for id_ in use_ids}
+    for row in rows:
+        found[row.use_id].append(view(office, row, lang, moves[row.id]))
+    return found
 
 
 async def to_answer(
