@@ -98,7 +98,7 @@ class Office:
         gateway.on_swap.append(self._swapped)
         self.gather: Gather = gather or self._gather
         self.serials = Serials(pool)
-        self.issuer = Issuer(pool, keys)
+        self.issuer = Issuer(pool, keys, ed25519=settings.certificate_signature == "Ed25519")
         self.writer = Writer(pool, self.region)
         streams = CaseStreams(pool, self.region)
         self.events_since, self.newest, self.authorise_stream = streams.since, streams.newest, streams.authorise
