@@ -179,6 +179,24 @@ async def test_a_key_that_was_followed_signs_no_more(made, empty, witness, keys)
     assert (await checked(empty, witness)).kinds == {"key"}
 
 
+async def test_a_retired_key_that_a_database_owner_brings_back_is_not_turned_to(made, empty, witness):
+    works = made()
+    await step(works)
+    for _ in range(2):
+        await step(works, rotate=True)
+        await step(works)
+    oldest = await empty.fetchval("SELECT kid FROM audit_keys ORDER BY announced LIMIT 1")
+    await empty.execute("UPDATE audit_keys SET announced = 1000 WHERE kid = $1", oldest)
+    before = await empty.fetchval("SELECT max(number) FROM audit_anchors")
+    for told in (1000, before, 1):  # no such anchor, one that announces nothing, one of another key
+        await empty.execute("UPDATE audit_keys SET announced = $2 WHERE kid = $1", oldest, told)
+        if told == 1:
+            await empty.execute("UPDATE audit_keys SET announced = 0 WHERE kid <> $1", oldest)
+        with pytest.raises(LedgerRewritten):
+            await step(works)
+    assert await empty.fetchval("SELECT max(number) FROM audit_anchors") == before
+
+
 async def test_a_key_that_its_predecessor_did_not_announce_is_not_learnt_from_a_proof(made, empty, witness, keys):
     stranger = signer(b"s" * 32)
     entry = {"anchor": json.loads(anchors.written(anchor_keys.sign(stranger, R, None, size=1, root=b"r", at=NOW)))}

@@ -15,6 +15,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from msgspec import UNSET
 
 from onestop import sm2
 from onestop.audit import store_tree
@@ -26,6 +27,7 @@ from onestop.settings import SuiteName
 from onestop.suites import INTL, SM, Suite
 
 _HALF: Final = 32
+_anchor_in = msgspec.json.Decoder(Anchor)
 
 
 class _Private(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,10 +141,12 @@ class KeyRing:
         self._keys, self._region = keys, region
         self._by_kid: dict[str, AnchorKey] = {}
         self._made: dict[str, datetime] = {}
+        self._announced: dict[str, int] = {}
         if not any(row.announced == 0 for row in rows):
             self._add(derived_key(keys))
         for row in rows:
             self._add(_opened(keys, row), row.made_at)
+            self._announced[row.kid] = row.announced
 
     @classmethod
     async def load(cls, db: Db, keys: Keys, region: str) -> Self:
@@ -177,10 +181,21 @@ class KeyRing:
         """Return when a key was announced; None for one that was the first, which is as old as the first anchor."""
         return self._made.get(key.public.kid)
 
-    def following(self, key: AnchorKey) -> AnchorKey | None:
-        """Return the key that is announced to follow; None where none is."""
+    async def following(self, db: Db, key: AnchorKey) -> AnchorKey | None:
+        """Return the key that is announced to follow; None where none is.
+
+        Raises:
+            LedgerRewritten: its row names an anchor that does not announce it, or that another key signed.
+        """
         newest = next(reversed(self._by_kid.values()))
-        return None if newest is key else newest
+        if newest is key:
+            return None
+        kid = newest.public.kid
+        told = await store_tree.anchor(db, self._region, self._announced[kid])
+        anchor = None if told is None else _anchor_in.decode(told.body)
+        if anchor is None or anchor.next is UNSET or anchor.next.kid != kid or self.signer(anchor) is not key:
+            raise LedgerRewritten(f"key {kid} is not announced where its row says")
+        return newest
 
     async def first(self, db: Connection, suite: Suite, now: datetime) -> AnchorKey:
         """Return the key that signs the first anchor, in the transaction that writes it."""
@@ -199,6 +214,7 @@ class KeyRing:
         sealed = self._keys.seal(told, key_context(kid))
         await store_tree.insert_anchor_key(db, self._region, kid, announced, now, sealed)
         self._add(key, now)
+        self._announced[kid] = announced
         return key
 
 

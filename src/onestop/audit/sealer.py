@@ -167,7 +167,7 @@ class Sealer:
             key = await ring.first(db, SUITES[head.suite], now)
             return await self._sign(db, key, None, head, now)
         key = ring.signer(before)
-        after = ring.following(key)
+        after = await ring.following(db, key)
         if after is not None and now - (ring.made_at(after) or now) >= self._overlap:
             return await self._turn(db, key, after, before, head, now)
         if not rotate and not _due(before, head.size, now, every_s):
