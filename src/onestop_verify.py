@@ -3,7 +3,8 @@
     python onestop_verify.py export ledger.txt --keys keys.json --anchors kept-anchors.jsonl
     python onestop_verify.py proof proof.json --keys keys.json
 
-The keys are those of `GET /v1/audit/keys`, fetched once and kept; the anchors are a copy of the file that the worker
+The keys are those of `GET /v1/audit/keys`, fetched once and kept: a later key counts where an anchor that a known key
+signed announces it, and a key from nowhere counts for nothing. The anchors are a copy of the file that the worker
 writes outside of the database, or of `GET /v1/audit/anchors`. Both have to come from another place than the export:
 an export checked with nothing but itself can be no more than consistent. What the bytes mean is told in docs/audit.md.
 It ends with 0 where nothing was found, with 5 where something was, with 2 where it could not look.
@@ -15,16 +16,16 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-SIGNED_AS = b"onestop-anchor-1\n"
 FIRST = "0" * 64
 FOUND, COULD_NOT = 5, 2
 _MOST = 100  # findings that are told one by one
@@ -44,14 +45,27 @@ SAYS = {
     "forked": ("同一编号存在两个不同的锚点", "there are two different anchors of one number"),
     "chain": ("锚点之间不相衔接", "an anchor does not continue the one before"),
     "signature": ("锚点的签名无效或密钥未知", "an anchor is not signed by a known key"),
+    "key": ("锚点由未经前任密钥宣布的密钥签名", "an anchor is signed by a key that the one before did not announce"),
+    "tree": ("锚点所指的树与记录不符", "an anchor is over another tree than the entries stand in"),
     "stale": ("最新锚点过旧", "the newest anchor is too old"),
     "path": ("证明路径不通向锚点的根", "the path of the proof does not lead to the anchor's root"),
     "cut": ("导出文件不完整", "the export does not end where it should"),
     "format": ("无法识别的内容", "something cannot be read"),
 }
 
-Keys = Mapping[str, Ed25519PublicKey]
+Hash = Callable[[bytes], bytes]
 Anchor = dict[str, Any]
+
+
+class PublicKey(Protocol):
+    """A key that anchors are checked with."""
+
+    def verify(self, signature: bytes, data: bytes, /) -> None:
+        """Return where the signature is the key's, and raise InvalidSignature where it is not."""
+        ...
+
+
+Keys = Mapping[str, PublicKey]
 
 
 @dataclass(frozen=True)
@@ -92,18 +106,109 @@ class Report:
         return {one.kind for one in self.findings}
 
 
+# ---- the two suites
+
+
+def sha256(data: bytes) -> bytes:
+    """Return the SHA-256 of the data."""
+    return hashlib.sha256(data).digest()
+
+
+def sm3(data: bytes) -> bytes:
+    """Return the SM3 (GB/T 32905) of the data."""
+    digest = hashes.Hash(hashes.SM3())
+    digest.update(data)
+    return digest.finalize()
+
+
+HASHES: dict[str, Hash] = {"intl": sha256, "sm": sm3}
+
+# The curve of SM2 (GB/T 32918.5): y² = x³ − 3x + b over the integers modulo P; G has order N.
+_P = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF00000000FFFFFFFFFFFFFFFF
+_B = 0x28E9FA9E9D9F5E344D5A9E4BCF6509A7F39789F515AB8F92DDBCBD414D940E93
+_N = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123
+_G = (
+    0x32C4AE2C1F1981195F9904466A39C9948FE30BBFF2660BE1715A4589334C74C7,
+    0xBC3736A2F4F6779C59BDCEE36B692153D0A9877CC62A474002DF32E52139F0A0,
+)
+_SIGNER = b"1234567812345678"  # the standard's default id
+Point = tuple[int, int, int]  # Jacobian; the last is zero for the point at infinity
+
+
+class Sm2PublicKey:
+    """Checks SM2 signatures (GB/T 32918.2), r and s side by side; it handles nothing secret."""
+
+    def __init__(self, point: bytes) -> None:
+        x, y = int.from_bytes(point[:32], "big"), int.from_bytes(point[32:], "big")
+        if len(point) != 64 or x >= _P or y >= _P or (y * y - (x * x * x - 3 * x + _B)) % _P:
+            raise ValueError("not a point of the curve")
+        self._point = (x, y)
+        numbers = (_P - 3, _B, *_G, x, y)
+        z = (8 * len(_SIGNER)).to_bytes(2, "big") + _SIGNER + b"".join(one.to_bytes(32, "big") for one in numbers)
+        self._z = sm3(z)
+
+    def verify(self, signature: bytes, data: bytes, /) -> None:
+        """See `PublicKey.verify`."""
+        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+        t = (r + s) % _N
+        if len(signature) != 64 or not 0 < r < _N or not 0 < s < _N or t == 0:
+            raise InvalidSignature
+        x, _, z = _sum_of_products(s, _G, t, self._point)
+        e = int.from_bytes(sm3(self._z + data), "big")
+        if z == 0 or (e + x * pow(z * z, -1, _P) % _P) % _N != r:
+            raise InvalidSignature
+
+
+def _sum_of_products(s: int, g: tuple[int, int], t: int, q: tuple[int, int]) -> Point:
+    """Return s·g + t·q, bit by bit of both numbers at once."""
+    one, two = (*g, 1), (*q, 1)
+    chosen: dict[tuple[int, int], Point] = {(1, 0): one, (0, 1): two, (1, 1): _added(one, two)}
+    found: Point = (1, 1, 0)
+    for bit in range(255, -1, -1):
+        found = _doubled(found)
+        here = (s >> bit & 1, t >> bit & 1)
+        if here != (0, 0):
+            found = _added(found, chosen[here])
+    return found
+
+
+def _doubled(a: Point) -> Point:
+    x, y, z = a
+    square, zz = y * y % _P, z * z % _P
+    m, w = 3 * (x - zz) * (x + zz) % _P, 4 * x * square % _P
+    new = (m * m - 2 * w) % _P
+    return new, (m * (w - new) - 8 * square * square) % _P, 2 * y * z % _P
+
+
+def _added(a: Point, b: Point) -> Point:
+    if a[2] == 0 or b[2] == 0:
+        return b if a[2] == 0 else a
+    aa, bb = a[2] * a[2] % _P, b[2] * b[2] % _P
+    u, v = a[0] * bb % _P, a[1] * bb * b[2] % _P
+    h, r = (b[0] * aa - u) % _P, (b[1] * aa * a[2] - v) % _P
+    if h == 0:
+        return _doubled(a) if r == 0 else (1, 1, 0)
+    hh = h * h % _P
+    x = (r * r - hh * h - 2 * u * hh) % _P
+    return x, (r * (u * hh - x) - v * hh * h) % _P, a[2] * b[2] * h % _P
+
+
+# ---- the tree
+
+
 class Frontier:
     """The root of a growing tree, from the roots of its complete parts alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, hash_: Hash = sha256) -> None:
         self.size = 0
+        self._hash = hash_
         self._parts: list[bytes] = []
 
     def add(self, leaf: bytes) -> None:
         """Put a leaf at the end."""
         nth, part = self.size, leaf
         while nth & 1:
-            part = hashlib.sha256(b"\x01" + self._parts.pop() + part).digest()
+            part = self._hash(b"\x01" + self._parts.pop() + part)
             nth >>= 1
         self._parts.append(part)
         self.size += 1
@@ -111,20 +216,19 @@ class Frontier:
     def root(self) -> bytes:
         """Return the root now."""
         if not self._parts:
-            return hashlib.sha256().digest()
+            return self._hash(b"")
         found = self._parts[-1]
         for part in reversed(self._parts[:-1]):
-            found = hashlib.sha256(b"\x01" + part + found).digest()
+            found = self._hash(b"\x01" + part + found)
         return found
 
 
-def leaf_of(entry: bytes, micro: int) -> bytes:
+def leaf_of(entry: bytes, micro: int, hash_: Hash = sha256) -> bytes:
     """Return the leaf of an entry and its time."""
-    inside = hashlib.sha256(entry).digest() + micro.to_bytes(8, "big", signed=True)
-    return hashlib.sha256(b"\x00" + inside).digest()
+    return hash_(b"\x00" + hash_(entry) + micro.to_bytes(8, "big", signed=True))
 
 
-def root_by_path(leaf: bytes, position: int, size: int, path: list[bytes]) -> bytes | None:
+def root_by_path(leaf: bytes, position: int, size: int, path: list[bytes], hash_: Hash = sha256) -> bytes | None:
     """Return the root that a path leads to (RFC 9162, 2.1.3.2); None where it is no path of such a tree."""
     if not 0 <= position < size:
         return None
@@ -133,11 +237,11 @@ def root_by_path(leaf: bytes, position: int, size: int, path: list[bytes]) -> by
         if last == 0:
             return None
         if nth & 1 or nth == last:
-            found = hashlib.sha256(b"\x01" + sibling + found).digest()
+            found = hash_(b"\x01" + sibling + found)
             while nth and not nth & 1:
                 nth, last = nth >> 1, last >> 1
         else:
-            found = hashlib.sha256(b"\x01" + found + sibling).digest()
+            found = hash_(b"\x01" + found + sibling)
         nth, last = nth >> 1, last >> 1
     return found if last == 0 else None
 
@@ -148,13 +252,20 @@ def root_by_path(leaf: bytes, position: int, size: int, path: list[bytes]) -> by
 def signed_bytes(anchor: Anchor) -> bytes:
     """Return what an anchor's signature is over."""
     members = {name: value for name, value in anchor.items() if name != "signature"}
-    return SIGNED_AS + json.dumps(members, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    # Those of before there was a choice of suites tell none.
+    kind = b"onestop-anchor-2\n" if "suite" in anchor else b"onestop-anchor-1\n"
+    return kind + json.dumps(members, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def tree_of(anchor: Anchor) -> tuple[int, str]:
+    """Return where an anchor's tree begins, and its suite."""
+    return int(anchor.get("base", 0)), str(anchor.get("suite", "intl"))
 
 
 def is_signed(anchor: Anchor, keys: Keys) -> bool:
-    """Tell whether a known key signed an anchor."""
+    """Tell whether a known key, of the suite that the anchor tells, signed it."""
     key = keys.get(str(anchor.get("kid")))
-    if key is None:
+    if key is None or isinstance(key, Sm2PublicKey) != (tree_of(anchor)[1] == "sm"):
         return False
     try:
         key.verify(_bytes(str(anchor.get("signature", ""))), signed_bytes(anchor))
@@ -163,15 +274,39 @@ def is_signed(anchor: Anchor, keys: Keys) -> bool:
     return True
 
 
-def read_keys(jwks: Any) -> dict[str, Ed25519PublicKey]:
-    """Return the Ed25519 keys of a JWK set by the thumbprints that they really have, whatever ids it tells."""
-    found = {}
-    for key in jwks["keys"]:
-        if key.get("crv") == "Ed25519":
-            thumb = json.dumps({"crv": "Ed25519", "kty": "OKP", "x": key["x"]}, separators=(",", ":"))
-            kid = base64.urlsafe_b64encode(hashlib.sha256(thumb.encode()).digest()).rstrip(b"=").decode()
-            found[kid] = Ed25519PublicKey.from_public_bytes(_bytes(key["x"]))
-    return found
+def read_keys(jwks: Any) -> dict[str, PublicKey]:
+    """Return the keys of a JWK set by the thumbprints that they really have, whatever ids it tells."""
+    return dict(found for key in jwks["keys"] if (found := _read_key(key)) is not None)
+
+
+def _read_key(key: Mapping[str, Any]) -> tuple[str, PublicKey] | None:
+    if key.get("crv") == "Ed25519":
+        members = {"crv": "Ed25519", "kty": "OKP", "x": key["x"]}
+        return _thumbprint(members, sha256), Ed25519PublicKey.from_public_bytes(_bytes(key["x"]))
+    if key.get("crv") == "SM2":
+        members = {"crv": "SM2", "kty": "EC", "x": key["x"], "y": key["y"]}
+        return _thumbprint(members, sm3), Sm2PublicKey(_bytes(key["x"]) + _bytes(key["y"]))
+    return None
+
+
+def _thumbprint(members: Mapping[str, str], hash_: Hash) -> str:
+    thumb = json.dumps(members, separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(hash_(thumb)).rstrip(b"=").decode()
+
+
+def announced_by(anchor: Anchor, keys: Keys) -> dict[str, PublicKey]:
+    """Return the key that an anchor announces; none where no known key signed the anchor."""
+    if "next" not in anchor or not is_signed(anchor, keys):
+        return {}
+    return dict(found for key in [anchor["next"]] if (found := _read_key(key)) is not None)
+
+
+def followed(keys: Keys, anchors: Iterable[Anchor]) -> dict[str, PublicKey]:
+    """Return the known keys with all that are announced, from one to the next, by these anchors."""
+    known = dict(keys)
+    for anchor in sorted((one for one in anchors if "next" in one), key=lambda one: int(one["number"])):
+        known |= announced_by(anchor, known)
+    return known
 
 
 def read_anchors(lines: Iterable[str]) -> list[Anchor]:
@@ -202,10 +337,12 @@ class Verifier:
     """Reads an export line by line; what it holds in memory does not grow with it."""
 
     def __init__(self, keys: Keys, kept: Iterable[Anchor] = (), *, fresh_s: float | None = None) -> None:
-        self._keys = keys
         self._kept = {int(one["number"]): one for one in kept}
+        self._keys = followed(keys, self._kept.values())
+        self._turn: set[str] = set()  # kids of which one signs the next anchor; empty before the first
         self._fresh_s = fresh_s
         self.report = Report()
+        self._base, self._suite = 0, "intl"
         self._tree = Frontier()
         self._next = 0  # the position expected
         self._before: Anchor | None = None
@@ -222,6 +359,8 @@ class Verifier:
                     self._entry(rest)
                 elif kind == b"a":
                     self._anchor(json.loads(rest))
+                elif kind == b"t":
+                    self._begin(rest)
                 elif kind == b"u":
                     self._unsealed(rest)
                 elif kind == b"z":
@@ -242,6 +381,17 @@ class Verifier:
         self._check_content(position, leaf, micro, entry)
         self._tree.add(leaf)
 
+    def _begin(self, rest: bytes) -> None:
+        """Begin another tree; that it is so is told by the anchors over it."""
+        base, _, suite = rest.partition(b"\t")
+        self._base, self._suite = int(base), suite.decode()
+        self._tree, self._broken = Frontier(HASHES[self._suite]), False
+
+    @property
+    def _size(self) -> int:
+        """Return how many leaves stand in all trees until here."""
+        return self._base + self._tree.size
+
     def _check_position(self, position: int) -> None:
         if position > self._next:
             self.report.found("deleted", f"entries {self._next} to {position - 1}")
@@ -252,7 +402,7 @@ class Verifier:
     def _check_content(self, position: int, leaf: bytes, micro: bytes, entry: bytes) -> None:
         if entry == b"-":
             self.report.found("deleted", f"entry {position}")
-        elif leaf_of(entry, int(micro)) != leaf:
+        elif leaf_of(entry, int(micro), HASHES[self._suite]) != leaf:
             self.report.found("changed", f"entry {position}", _id_of(entry))
 
     def _unsealed(self, rest: bytes) -> None:
@@ -267,7 +417,9 @@ class Verifier:
     def _anchor(self, anchor: Anchor) -> None:
         self.report.anchors += 1
         self._check_signature(anchor)
+        self._check_key(anchor)
         self._check_chain(anchor)
+        self._check_tree(anchor)
         self._check_kept(anchor)
         self._check_size(anchor)
         self._check_root(anchor)
@@ -277,19 +429,36 @@ class Verifier:
         if not is_signed(anchor, self._keys):
             self.report.found("signature", f"anchor {anchor['number']}")
 
+    def _check_key(self, anchor: Anchor) -> None:
+        """One key signs until another, which it announced, does; from then on only that one."""
+        kid = str(anchor["kid"])
+        if self._turn and kid not in self._turn:
+            self.report.found("key", f"anchor {anchor['number']}", kid)
+        new = announced_by(anchor, self._keys)
+        self._keys |= new
+        waiting = self._turn if self._before is not None and kid == self._before["kid"] else set()
+        self._turn = {kid, *(new or waiting)}
+
     def _check_chain(self, anchor: Anchor) -> None:
         before = self._before
+        base, suite = tree_of(anchor)
         if before is None:
-            good = anchor["number"] == 1 and anchor["previous"] == FIRST
+            good = anchor["number"] == 1 and anchor["previous"] == FIRST and base == 0
         else:
             good = (
                 anchor["number"] == before["number"] + 1
-                and anchor["previous"] == hashlib.sha256(signed_bytes(before)).hexdigest()
+                and anchor["previous"] == HASHES[suite](signed_bytes(before)).hex()
                 and anchor["size"] >= before["size"]
                 and anchor["region"] == before["region"]
+                # Another tree begins where an anchor has closed the one before.
+                and ((base, suite) == tree_of(before) or base == before["size"])
             )
         if not good:
             self.report.found("chain", f"anchor {anchor['number']}")
+
+    def _check_tree(self, anchor: Anchor) -> None:
+        if tree_of(anchor) != (self._base, self._suite):
+            self.report.found("tree", f"anchor {anchor['number']}")
 
     def _check_kept(self, anchor: Anchor) -> None:
         kept = self._kept.get(anchor["number"])
@@ -297,18 +466,18 @@ class Verifier:
             self.report.found("forked", f"anchor {anchor['number']}")
 
     def _check_size(self, anchor: Anchor) -> None:
-        if anchor["size"] > self._tree.size:
-            self.report.found("truncated", f"entries {self._tree.size} to {anchor['size'] - 1}")
+        if anchor["size"] > self._size:
+            self.report.found("truncated", f"entries {self._size} to {anchor['size'] - 1}")
 
     def _check_root(self, anchor: Anchor) -> None:
-        if anchor["size"] <= self._tree.size and not self._broken and self._tree.root().hex() != anchor["root"]:
+        if anchor["size"] <= self._size and not self._broken and self._tree.root().hex() != anchor["root"]:
             self._broken = True
             since = 0 if self._before is None else self._before["size"]
             self.report.found("root", f"entries {since} to {anchor['size'] - 1}", f"anchor {anchor['number']}")
 
     def _end(self, now: float) -> None:
         last = self._before
-        self.report.unanchored = self._tree.size - (0 if last is None else min(last["size"], self._tree.size))
+        self.report.unanchored = self._size - (0 if last is None else min(last["size"], self._size))
         self._check_rollback(last)
         if self._fresh_s is not None and (last is None or now - _seconds(last["at"]) > self._fresh_s):
             self.report.found("stale", "anchor -" if last is None else f"anchor {last['number']}, {last['at']}")
@@ -335,12 +504,15 @@ def check_proof(proof: Mapping[str, Any], keys: Keys, kept: Iterable[Anchor] = (
     report = Report(entries=1, anchors=1)
     try:
         anchor, entry = proof["anchor"], str(proof["entry"]).encode()
-        leaf = leaf_of(entry, int(proof["time_us"]))
+        base, suite = tree_of(anchor)
+        leaf = leaf_of(entry, int(proof["time_us"]), HASHES[suite])
         path = [bytes.fromhex(one) for one in proof["path"]]
-        root = root_by_path(leaf, int(proof["position"]), int(anchor["size"]), path)
+        place, size = int(proof["position"]) - base, int(anchor["size"]) - base
+        root = root_by_path(leaf, place, size, path, HASHES[suite])
         if root is None or root.hex() != anchor["root"]:
             report.found("path", _id_of(entry))
-        if not is_signed(anchor, keys):
+        kept = list(kept)
+        if not is_signed(anchor, followed(keys, [*kept, *proof.get("keys", [])])):
             report.found("signature", f"anchor {anchor['number']}")
         if any(one["number"] == anchor["number"] and one != anchor for one in kept):
             report.found("forked", f"anchor {anchor['number']}")

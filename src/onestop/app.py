@@ -12,7 +12,6 @@ from litestar.di import Provide
 
 from onestop import logs
 from onestop.audit import routes as audit_routes
-from onestop.audit.anchors import AnchorKey
 from onestop.audit.service import DataUses
 from onestop.cases import routes as case_routes
 from onestop.cases import routes_window as window_routes
@@ -114,7 +113,6 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "keys": keys,
         "settings": settings,
         "gateway": parts.gateway,
-        "anchor_key": AnchorKey(keys),
         "life": life,
         "runner": runner,
         "house": House(life, adapters(settings)),

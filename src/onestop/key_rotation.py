@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from onestop.audit import service_reseal as audit
 from onestop.cases import service_reseal as cases
 from onestop.certificates import service_reseal as certificates
 from onestop.crypto import Keys
@@ -22,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 # What lives for days at most is not here: sign-ins, sessions, completions, idempotent answers, cookies of forms.
 SEALED: Final = (
+    *audit.SEALED,
     *identity.SEALED,
     *gateway.SEALED,
     *cases.SEALED,

@@ -42,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     budget_ceiling_ms: int = 10_000
     admission_limit: int = 128  # requests with a fan-out in flight in one process
     crypto_suite: SuiteName = "intl"  # what seals, indexes and signs; seals of the other one stay readable
+    certificate_signature: Literal["ES256", "Ed25519"] = "ES256"  # of the suite intl; sm signs with SM2
+    anchor_key_days: int = 90  # how long one key signs the ledger's anchors; 0: until told otherwise
     identity_file: Path | None = None  # sign-in providers: issuer, client id, secret
     client_certificate_header: str | None = None  # in which a proxy tells a caller's certificate; None: no proxy does
     trusted_proxies: tuple[str, ...] = ()  # CIDRs whose certificate header and X-Forwarded-For are believed

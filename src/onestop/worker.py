@@ -22,6 +22,7 @@ from onestop.onboarding.service_runs import write_off
 from onestop.outbound.addresses import AllowList
 from onestop.outbound.transport import open_client
 from onestop.overview import service as overview_service
+from onestop.overview import service_escalation
 from onestop.parts import Parts, adapters, announcing, open_parts
 from onestop.provider import store as provider_store
 from onestop.provider.service_logout import logouts
@@ -47,7 +48,8 @@ async def work(settings: Settings) -> None:
         drop = FileDrop(parts.pool, parts.keys, parts.gateway, settings.region, handler, settings.files_dir)
         loop = asyncio.get_running_loop()
         anew = key_rotation.resealing(parts.pool, parts.keys, settings.region)
-        sealer = Sealer(parts.pool, parts.keys, settings.region, witness_of(settings.state_dir, settings.region))
+        witness = witness_of(settings.state_dir, settings.region)
+        sealer = Sealer(parts.pool, parts.keys, settings.region, witness, key_days=settings.anchor_key_days)
         works = (_sweep(parts), _escalate(parts), anew, drop.run(), sealer.run())
         beside = [loop.create_task(work) for work in works]
         sites = await stack.enter_async_context(open_client(allow=AllowList(settings.outbound_allow), timeout_s=5.0))
@@ -103,4 +105,9 @@ async def _write_off(parts: Parts) -> None:
 
 async def _escalate(parts: Parts) -> None:
     """Give, twice a minute, an owner to what has none, and to a person what is past its day."""
-    await repeat("escalation", partial(cases.escalate, parts.office), _ESCALATE_EVERY_S, at_once=False)
+
+    async def escalated() -> None:
+        await attempt("escalation", partial(cases.escalate, parts.office), what="steps")
+        await attempt("escalation", partial(service_escalation.escalate, parts.office), what="challenges")
+
+    await repeat("escalation", escalated, _ESCALATE_EVERY_S, at_once=False)

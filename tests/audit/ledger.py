@@ -5,26 +5,33 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from onestop.audit import canonical, export, merkle, sealer, service, store_tree
-from onestop.audit.anchors import AnchorKey
+import msgspec
+
+from onestop.audit import anchor_keys, canonical, export, sealer, service, store_tree
+from onestop.audit.anchor_keys import Ed25519Key, KeyRing
 from onestop.audit.models import Use
 from onestop.audit.sealer import Sealer
 from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.rootkeys import FIRST, RootFolder
+from onestop.suites import SUITES
 from onestop_verify import Report, Verifier, read_anchors, read_keys
 
 R = "990100"
 USE = Use(adapter="gongan", basis="法", fields=("name",), operation="ask", outcome="read", purpose="办事", version="1")
-TABLES = "audit_entries, data_uses, audit_heads, audit_leaves, audit_nodes, audit_anchors"
+TABLES = "audit_entries, data_uses, audit_heads, audit_leaves, audit_nodes, audit_anchors, audit_keys"
 Tamper = Callable[[Any, random.Random], Awaitable[None]]
 
 
-def signer(root: bytes) -> AnchorKey:
-    """Return the key of an installation with that root key."""
+def signer(root: bytes) -> Ed25519Key:
+    """Return the first key of an installation with that root key."""
     folder = RootFolder(Path("none"))
     folder.roots[FIRST] = root
-    return AnchorKey(Keys(folder))
+    return anchor_keys.derived_key(Keys(folder))
+
+
+def jwks(*keys: anchor_keys.AnchorKey) -> dict[str, Any]:
+    return {"keys": [msgspec.to_builtins(key.public) for key in keys]}
 
 
 async def write(db: Any, count: int, by: str = "a") -> None:
@@ -48,7 +55,8 @@ async def verified(db: Any, works: Sealer, kept: bool = True, **rest: Any) -> Re
     text = "".join([portion async for portion in export.lines(db, R)])
     anchors = read_anchors(works._witness.path.read_text().splitlines()) if kept else []
     lines = text.encode().splitlines(keepends=True)
-    return Verifier(read_keys(works._key.jwks()), anchors, **rest).run(lines)
+    keys = await KeyRing.load(db, works._keys, R)
+    return Verifier(read_keys(keys.jwks()), anchors, **rest).run(lines)
 
 
 # ---- what a database owner may do; each is one tampering with whatever the dice say
@@ -205,7 +213,11 @@ async def rehash(db: Any) -> None:
     """Work out the leaf of every sealed row anew, in the rows and in the tree."""
     places = await store_tree.places(db, R, 0, 10_000)
     rows = await store_tree.entries(db, R, [id_ for _, id_, _ in places])
-    found = [(id_, canonical.leaf(sealer.canonical_entry(R, rows[id_]), rows[id_].at)) for _, id_, _ in places]
+    trees = await db.fetch("SELECT DISTINCT base, suite FROM audit_anchors ORDER BY base")
+    found = []
+    for position, id_, _ in places:
+        suite = SUITES[next(row["suite"] for row in reversed(trees) if row["base"] <= position)]
+        found.append((id_, canonical.leaf(sealer.canonical_entry(R, rows[id_]), rows[id_].at, suite)))
     for table in ("audit_leaves", "audit_entries", "data_uses"):
         await db.execute(
             f"UPDATE {table} t SET leaf = x.leaf FROM unnest($1::text[], $2::bytea[]) AS x(id, leaf) WHERE t.id = x.id",
@@ -223,13 +235,13 @@ class Forger:
         """Seal and sign on as the sealer would that lost its file."""
         head = await store_tree.head(db, R)
         rows = await store_tree.unsealed(db, R, 0, 1000)
-        await self.works._add(db, head.size, rows)
+        await self.works._add(db, head, rows)
         size = head.size + len(rows)
         await store_tree.move_head(db, R, size, head.upto)
-        tree: merkle.Tree = await sealer.tree_of(db, R, size)
-        now = sealer.clock.real_now()
-        made = self.works._key.sign(R, await sealer.newest(db, R), size, tree.root(), now)
-        await store_tree.insert_anchor(db, R, made.number, size, now, sealer.anchors.written(made))
+        head = msgspec.structs.replace(head, size=size)
+        before = await sealer.newest(db, R)
+        ring = await KeyRing.load(db, self.works._keys, R)
+        await self.works._sign(db, ring.signer(before), before, head, sealer.clock.real_now())
 
 
 FORGER = Forger()

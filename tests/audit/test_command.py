@@ -55,3 +55,19 @@ def test_without_keys_nothing_is_believed(place, tmp_path, capsys):
     bad.write_text("no")
     assert main(["audit", "verify", "--keys", str(bad)]) == 2
     assert capsys.readouterr().err
+
+
+def test_another_key_is_announced_by_command_and_its_ledger_verified(place, capsys):
+    assert main(["audit", "rotate"]) == 0
+    assert "announces" in capsys.readouterr().out
+    assert main(["audit", "rotate", "--lang", "zh"]) == 0
+    assert "已有宣布的密钥" in capsys.readouterr().out
+    assert main(["audit", "verify"]) == 0
+
+
+def test_without_an_entry_no_key_is_announced(place, dsn, capsys, monkeypatch):
+    monkeypatch.setattr("onestop.cli.audit._ROUNDS", 1)
+    asyncio.run(over(dsn, lambda pool: pool.execute(f"TRUNCATE {ledger.TABLES}")))
+    (place / "anchors" / f"{ledger.R}.jsonl").unlink()
+    assert main(["audit", "rotate"]) == 1
+    assert "no entry" in capsys.readouterr().err

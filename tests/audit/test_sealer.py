@@ -5,14 +5,12 @@ import asyncio
 import msgspec
 import pytest
 
-from audit.ledger import signer
+from audit.ledger import TABLES, signer
 from audit.test_canonical import USE, leaf_of_act, leaf_of_use, rows_of
-from onestop.audit import anchors, merkle, sealer, service, store_tree
-from onestop.audit.anchors import AnchorKey, LedgerRewritten
+from onestop.audit import anchor_keys, anchors, merkle, sealer, service, store_tree
+from onestop.audit.anchors import LedgerRewritten
 from onestop.audit.sealer import Sealer
 from onestop.audit.witness import Witness
-from onestop.crypto import Keys
-from onestop.rootkeys import RootFolder
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +20,7 @@ R = "990100"
 @pytest.fixture
 async def empty(pool):
     """Leave nothing of other tests in the ledger."""
-    await pool.execute("TRUNCATE audit_entries, data_uses, audit_heads, audit_leaves, audit_nodes, audit_anchors")
+    await pool.execute(f"TRUNCATE {TABLES}")
     return pool
 
 
@@ -217,7 +215,7 @@ async def test_a_crash_between_two_steps_leaves_nothing_half_done(works, empty, 
     await works.seal()
     made = await works.anchor(every_s=0)
     assert (made.number, made.size) == (1, 260)
-    whole = await sealer.tree_of(empty, R, 260)
+    whole = await sealer.tree_of(empty, R, 0, 260)
     rows = await empty.fetch("SELECT position, leaf FROM audit_leaves LIMIT 1000")
     assert whole.root() == merkle.Tree(260, {(0, row[0]): row[1] for row in rows}).root()
 
@@ -244,24 +242,13 @@ async def test_over_a_rewritten_past_nothing_is_signed(works, empty, rewrite):
     assert await empty.fetchval("SELECT max(number) FROM audit_anchors") <= 2
 
 
-async def test_another_root_key_and_another_suite_leave_the_key_that_signs(works, empty, witness, keys, tmp_path):
-    await write(empty)
-    first = await seal_and_anchor(works)
-    folder = RootFolder.open(tmp_path / "keys")
-    before = AnchorKey(Keys(folder)).kid
-    folder.use(folder.add())
-    assert AnchorKey(Keys(RootFolder.open(tmp_path / "keys"), "sm")).kid == before
-    changed = Keys(keys._folder, "sm")
-    await write(empty)
-    assert (await seal_and_anchor(Sealer(empty, changed, R, witness))).kid == first.kid
-
-
 async def test_an_anchor_that_was_not_signed_here_is_not_carried_on(works, empty, tmp_path):
 
     await write(empty)
     await works.seal()
-    foreign = signer(b"x" * 32).sign(R, None, 2, b"r" * 32, sealer.clock.real_now())
-    await store_tree.insert_anchor(empty, R, 1, 2, sealer.clock.real_now(), anchors.written(foreign))
+    now = sealer.clock.real_now()
+    foreign = anchor_keys.sign(signer(b"x" * 32), R, None, size=2, root=b"r" * 32, at=now)
+    await store_tree.insert_anchor(empty, R, foreign, now)
     with pytest.raises(LedgerRewritten):
         await works.anchor(every_s=0)
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import onestop_verify
-from audit.ledger import signer
-from onestop.audit import anchors, canonical, merkle
+from audit.ledger import jwks, signer
+from onestop.audit import anchor_keys, anchors, canonical, merkle
 from onestop.clock import real_now
 
 KEY = signer(b"k" * 32)
@@ -25,6 +25,10 @@ def entry(nth: int) -> bytes:
 LEAVES = [canonical.leaf(entry(nth), AT) for nth in range(300)]
 
 
+def signed(before: anchors.Anchor | None, size: int, root: bytes) -> anchors.Anchor:
+    return anchor_keys.sign(KEY, "990100", before, size=size, root=root, at=AT)
+
+
 def tree(size: int) -> merkle.Tree:
     return merkle.Tree(size, {(0, nth): leaf for nth, leaf in enumerate(LEAVES[:size])})
 
@@ -34,7 +38,7 @@ def export() -> tuple[bytes, list[anchors.Anchor]]:
     for nth in range(300):
         lines.append(b"e\t%d\t%s\t%d\t%s\n" % (nth, LEAVES[nth].hex().encode(), micro, entry(nth)))
         if nth % 100 == 99:
-            chain.append(KEY.sign("990100", chain[-1] if chain else None, nth + 1, tree(nth + 1).root(), AT))
+            chain.append(signed(chain[-1] if chain else None, nth + 1, tree(nth + 1).root()))
             lines.append(b"a\t" + anchors.written(chain[-1]).encode() + b"\n")
     return b"".join([*lines, b"z\t300\n"]), chain
 
@@ -53,7 +57,7 @@ def proof(nth: int = 17, size: int = 300) -> dict[str, object]:
 
 
 def keys() -> dict[str, object]:
-    return onestop_verify.read_keys(KEY.jwks())
+    return onestop_verify.read_keys(jwks(KEY))
 
 
 def verified(text: bytes) -> onestop_verify.Report:
@@ -70,7 +74,7 @@ def test_it_needs_nothing_of_onestop():
 def test_the_command_ends_with_what_it_found(tmp_path, capsys):
     files = {name: tmp_path / name for name in ("ledger", "keys", "anchors", "proof")}
     files["ledger"].write_bytes(EXPORT)
-    files["keys"].write_text(json.dumps(KEY.jwks()))
+    files["keys"].write_text(json.dumps(jwks(KEY)))
     files["anchors"].write_text("".join(anchors.written(one) + "\n" for one in CHAIN))
     files["proof"].write_text(json.dumps(proof()))
     known = ["--keys", str(files["keys"]), "--anchors", str(files["anchors"])]
@@ -100,10 +104,10 @@ def test_an_export_that_is_cut_or_unreadable_is_not_taken_for_whole(text, kinds)
 
 
 def test_an_anchor_by_a_key_that_is_not_known_counts_for_nothing():
-    other = onestop_verify.read_keys(signer(b"o" * 32).jwks())
+    other = onestop_verify.read_keys(jwks(signer(b"o" * 32)))
     report = onestop_verify.Verifier(other).run(EXPORT.splitlines(keepends=True))
     assert report.kinds == {"signature"}
-    lying = KEY.jwks()["keys"][0] | {"x": signer(b"o" * 32).jwks()["keys"][0]["x"]}
+    lying = jwks(KEY)["keys"][0] | {"x": jwks(signer(b"o" * 32))["keys"][0]["x"]}
     assert set(onestop_verify.read_keys({"keys": [lying]})) == set(other)  # an id says nothing, the key does
 
 
@@ -134,7 +138,7 @@ def test_a_proof_of_something_else_is_refused(change, kinds):
 
 
 def test_a_proof_from_a_forked_ledger_is_refused_by_who_kept_anchors():
-    kept = json.loads(anchors.written(KEY.sign("990100", CHAIN[1], 300, b"r" * 32, AT)))
+    kept = json.loads(anchors.written(signed(CHAIN[1], 300, b"r" * 32)))
     assert onestop_verify.check_proof(proof(), keys(), [kept]).kinds == {"forked"}
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from audit.test_canonical import leaf_of_act, leaf_of_use, rows_of
 from onestop.cases import service
+from onestop.gateway.models import Settled
 
 from .conftest import LIN, effects_of, tell
 
@@ -14,7 +15,7 @@ BOTH_WAYS = """
     SELECT coalesce(e.id, u.effect) AS id
       FROM effects e
       FULL JOIN (SELECT one ->> 'effect' AS effect FROM data_uses, jsonb_array_elements(content::jsonb) AS one
-                  WHERE one ? 'effect') u ON u.effect = e.id
+                  WHERE one ->> 'outcome' = 'given') u ON u.effect = e.id
      WHERE e.id IS NULL OR u.effect IS NULL
 """
 
@@ -54,6 +55,58 @@ async def test_effects_and_entries_agree_both_ways_whatever_led_to_them(lin, poo
     await pool.execute("UPDATE data_uses SET content = '[]' WHERE object = $1", case_id)
     assert await pool.fetch(BOTH_WAYS) != []  # the comparison can find something
     await pool.execute("DELETE FROM data_uses WHERE object = $1", case_id)
+
+
+async def settled_of(pool, case_id):
+    return [
+        use for _, use in await uses_of(pool, case_id) if use["outcome"] in ("done", "refused", "unknown", "resolved")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "word", "told", "fields"),
+    [
+        (
+            "completed",
+            "done",
+            {"reference": "B-1", "result": {"certificate_number": "x"}},
+            ["certificate_number", "reference"],
+        ),
+        ("declined", "refused", {"reason": "秘密的理由"}, ["reason"]),
+        ("desk", "unknown", {"problem": "upstream.no_answer"}, []),
+    ],
+)
+async def test_what_a_department_told_is_in_the_ledger_with_its_fields(lin, office, pool, outcome, word, told, fields):
+    case_id = await lin.submitted()
+    effect = (await effects_of(office, case_id))["issue_birth_certificate"]
+    async with office.pool.acquire() as db, db.transaction():
+        await service.record_outcome(office, db, effect, Settled(outcome=outcome, **told))
+    (use,) = await settled_of(pool, case_id)
+    assert (use["outcome"], use["effect"], use.get("fields", [])) == (word, effect.id, fields)
+    assert use["purpose"]
+    assert use["basis"]
+    assert not ({"x", "B-1", "秘密的理由"} & set(str(use).split("'")))
+
+
+async def test_what_was_unknown_is_resolved_and_news_on_the_way_and_repetitions_have_no_entry(lin, office, pool):
+    case_id = await lin.submitted()
+    effect = (await effects_of(office, case_id))["issue_birth_certificate"]
+    unknown = msgspec.structs.replace(effect, state="desk", outcome="desk")
+    async with office.pool.acquire() as db, db.transaction():
+        for before, outcome in ((effect, "pending"), (effect, "desk"), (unknown, "desk"), (unknown, "completed")):
+            await service.record_outcome(office, db, before, Settled(outcome=outcome))
+    assert [use["outcome"] for use in await settled_of(pool, case_id)] == ["unknown", "resolved"]
+
+
+async def test_what_was_told_is_gone_where_the_settling_is(lin, office, pool):
+    case_id = await lin.submitted()
+    effect = (await effects_of(office, case_id))["issue_birth_certificate"]
+    async with office.pool.acquire() as db:
+        undo = db.transaction()
+        await undo.start()
+        await service.record_outcome(office, db, effect, Settled(outcome="completed"))
+        await undo.rollback()
+    assert await settled_of(pool, case_id) == []
 
 
 async def test_an_intention_that_is_there_already_has_no_second_entry(lin, office):

@@ -146,3 +146,31 @@ async def test_a_token_is_opened_as_of_its_type_only_and_under_either_suite(pool
         head, payload, signature = token.split(".")
         assert sm.opened(f"{head}.{payload}A.{signature}", "licence-show+jws") is None
         assert sm.opened(f"{head}.{payload}.{signature[:-8]}AAAAAAAA", "licence-show+jws") is None
+
+
+async def test_certificates_of_es256_and_ed25519_are_genuine_side_by_side_and_by_their_own_algorithm_alone(
+    pool, issuer, keys
+):
+    number, other = "9901002026030200000026017", "9901002026030200000027018"
+    await issue(pool, issuer, number, "case_9")
+    newer = service.Issuer(pool, keys, ed25519=True)
+    await newer.load()
+    certificate_id = await issue(pool, newer, other, "case_10")
+    signature = await pool.fetchval("SELECT signature FROM certificates WHERE id = $1", certificate_id)
+    header, _, rest = signature.partition("..")
+    told = msgspec.json.decode(base64.urlsafe_b64decode(header + "=="))
+    published = {key["kid"]: key for key in newer.jwks()["keys"]}
+    assert (told["alg"], published[told["kid"]]["crv"]) == ("Ed25519", "Ed25519")
+    assert {key["alg"] for key in published.values()} >= {"ES256", "Ed25519"}
+    assert all("d" not in key for key in published.values())
+    for asked in (number, other):
+        assert (await check(pool, newer, asked, "K7M4-2Q9P")).valid
+    # A header that names the other algorithm over the same key's signature counts for nothing.
+    lying = base64.urlsafe_b64encode(msgspec.json.encode({**told, "alg": "ES256"})).rstrip(b"=").decode()
+    for bad in (f"{lying}..{rest}", f"{header}..{rest[:-8]}{'A' * 8}"):
+        await pool.execute("UPDATE certificates SET signature = $2 WHERE id = $1", certificate_id, bad)
+        assert not (await check(pool, newer, other, "K7M4-2Q9P")).valid
+    await issuer.load()  # back to ES256: both stay
+    await pool.execute("UPDATE certificates SET signature = $2 WHERE id = $1", certificate_id, signature)
+    for asked in (number, other):
+        assert (await check(pool, issuer, asked, "K7M4-2Q9P")).valid

@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 import onestop_verify
-from onestop.audit.anchors import AnchorKey
+from onestop.audit.anchor_keys import KeyRing
 from onestop.audit.export import export
 from onestop.audit.sealer import Sealer, witness_of
 from onestop.cases import sealing, service, store
@@ -61,7 +61,7 @@ _BOTH_WAYS = """
     SELECT coalesce(e.id, u.effect) AS id
       FROM effects e
       FULL JOIN (SELECT one ->> 'effect' AS effect FROM data_uses, jsonb_array_elements(content::jsonb) AS one
-                  WHERE one ? 'effect') u ON u.effect = e.id
+                  WHERE one ->> 'outcome' = 'given') u ON u.effect = e.id
      WHERE e.id IS NULL OR u.effect IS NULL
 """
 _UNANCHORED = """
@@ -103,7 +103,7 @@ async def sealed(parts: Parts) -> onestop_verify.Report:
         await asyncio.sleep(0.2)
     text = "".join([portion async for portion in export(parts.pool, region)])
     kept = onestop_verify.read_anchors(witness.path.read_text().splitlines())
-    keys = onestop_verify.read_keys(AnchorKey(parts.keys).jwks())
+    keys = onestop_verify.read_keys((await KeyRing.load(parts.pool, parts.keys, region)).jwks())
     return onestop_verify.Verifier(keys, kept).run(text.encode().splitlines(keepends=True))
 
 

@@ -64,6 +64,10 @@ ROWS = {
         VALUES ('990100', 'cpy_1', 'lic_1', 's', $1, '2026-01-01')""",
         {"about": "licence_copies.about:cpy_1"},
     ),
+    "audit_keys": (
+        "INSERT INTO audit_keys (region, kid, announced, made_at, sealed) VALUES ('990100', 'k1', 1, now(), $1)",
+        {"sealed": "audit_keys.sealed:k1"},
+    ),
     "use_challenges": (
         """INSERT INTO use_challenges (region, id, use_id, subject, department, state, due_on, reason, answer)
         VALUES ('990100', 'chl_1', 'use_1', 's', 'd', 'upheld', '2026-01-01', $1, $2)""",
@@ -85,7 +89,7 @@ async def seeded(pool, keys):
     """One row of everything that is sealed for years; returns how to look whether all of it can be read."""
     await pool.execute(
         "TRUNCATE subjects, subject_department_ids, cases, case_steps, effects, adapter_secrets, certificates, "
-        "signing_keys, use_challenges, licences, licence_copies, mandates"
+        "signing_keys, use_challenges, licences, licence_copies, mandates, audit_keys"
     )
     subjects = Subjects(pool, keys, REGION)
     await subjects.learn(await subjects.read(await subjects.know(LIN)), {"gongan": "P-4711"})

@@ -3,6 +3,7 @@
 import pytest
 
 import onestop_verify
+from audit.ledger import TABLES
 from onestop.audit.sealer import Sealer
 from onestop.audit.witness import Witness
 from onestop.crypto import Keys
@@ -16,7 +17,7 @@ NOTE = {"applicant": {"note": "要办"}}
 
 @pytest.fixture
 async def sealer(pool, tmp_path):
-    await pool.execute("TRUNCATE audit_entries, data_uses, audit_heads, audit_leaves, audit_nodes, audit_anchors")
+    await pool.execute(f"TRUNCATE {TABLES}")
     return Sealer(pool, Keys.load(tmp_path), "990100", Witness(tmp_path / "anchors.jsonl"))
 
 

@@ -1,26 +1,22 @@
-"""Anchors: what the tree was at a moment, signed with a key of this installation's own (Ed25519).
+"""Anchors: what the tree was at a moment, signed; each holds the hash of the one before.
 
-The key is derived from the root key, which the database never sees: whoever owns the database can change rows and work
-out hashes anew, but cannot sign.
+Whoever owns the database can change rows and work out hashes anew, but cannot sign: see `anchor_keys`. An anchor tells
+its suite, which is both the hash of its tree and the kind of its key, and where its tree begins. Those of before there
+was a choice (`onestop-anchor-1`) tell neither: theirs are `intl` and zero.
 """
 
-import base64
-import hashlib
-import json
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from msgspec import UNSET, UnsetType
 
 from onestop.audit.canonical import sorted_json
-from onestop.crypto import Keys
 from onestop.errors import Internal
+from onestop.settings import SuiteName
+from onestop.suites import SUITES, Suite
 
 FIRST: Final = "0" * 64  # what the first anchor has in place of the one before
-_SIGNED_AS: Final = b"onestop-anchor-1\n"
+_SIGNED_AS: Final = (b"onestop-anchor-1\n", b"onestop-anchor-2\n")
 
 
 class LedgerRewritten(Internal):
@@ -29,29 +25,54 @@ class LedgerRewritten(Internal):
     code = "audit.rewritten"
 
 
+class PublicKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key that anchors are checked with, as a JWK; binary members are base64url without padding."""
+
+    alg: str  # EdDSA or SGD_SM3_SM2
+    crv: str  # Ed25519 or SM2
+    kid: str  # the thumbprint of RFC 7638, by the hash of the key's suite
+    kty: str
+    use: str = "sig"
+    x: str
+    y: str | UnsetType = UNSET  # of SM2
+
+
 class Anchor(msgspec.Struct, frozen=True, kw_only=True):
     """One anchor; in order of name, as it is signed."""
 
     at: str  # UTC, RFC 3339 with microseconds
+    base: int | UnsetType = UNSET  # the position of its tree's first leaf
     kid: str
+    next: PublicKey | UnsetType = UNSET  # the key that may follow the one which signs this
     number: int
     previous: str  # `digest_of` the one before
     region: str
     root: str
     signature: str = ""  # base64url, over everything else
-    size: int
+    size: int  # leaves of all trees until here
+    suite: SuiteName | UnsetType = UNSET
+
+    @property
+    def begins(self) -> int:
+        """Return the position of its tree's first leaf."""
+        return 0 if self.base is UNSET else self.base
+
+    @property
+    def by(self) -> Suite:
+        """Return the suite it was made with."""
+        return SUITES["intl" if self.suite is UNSET else self.suite]
 
 
 def signed_bytes(anchor: Anchor) -> bytes:
     """Return what is signed: the anchor without its signature, with a line before it that says what it is."""
     members = msgspec.to_builtins(anchor)
     del members["signature"]
-    return _SIGNED_AS + sorted_json(members).encode()
+    return _SIGNED_AS[anchor.suite is not UNSET] + sorted_json(members).encode()
 
 
-def digest_of(anchor: Anchor) -> str:
-    """Return what the next anchor holds of this one."""
-    return hashlib.sha256(signed_bytes(anchor)).hexdigest()
+def digest_of(anchor: Anchor, suite: Suite) -> str:
+    """Return what the next anchor, made with `suite`, holds of this one: 64 hexadecimal digits."""
+    return suite.hash(signed_bytes(anchor)).hex()
 
 
 def written(anchor: Anchor) -> str:
@@ -59,54 +80,15 @@ def written(anchor: Anchor) -> str:
     return sorted_json(msgspec.to_builtins(anchor))
 
 
-class AnchorKey:
-    """Signs anchors, and knows its own."""
-
-    def __init__(self, keys: Keys) -> None:
-        self._key = Ed25519PrivateKey.from_private_bytes(keys.derive("onestop/anchor/1"))
-        self._public = self._key.public_key()
-        x = _base64url(self._public.public_bytes(Encoding.Raw, PublicFormat.Raw))
-        # The thumbprint of RFC 7638, so that anybody can work the id out from the key.
-        thumb = json.dumps({"crv": "Ed25519", "kty": "OKP", "x": x}, separators=(",", ":"))
-        self.kid = _base64url(hashlib.sha256(thumb.encode()).digest())
-        self._jwk = {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": self.kid, "alg": "EdDSA", "use": "sig"}
-
-    def jwks(self) -> dict[str, Any]:
-        """Return the public key as a JWK set."""
-        return {"keys": [self._jwk]}
-
-    def sign(self, region: str, before: Anchor | None, size: int, root: bytes, at: datetime) -> Anchor:
-        """Return the anchor that follows `before`."""
-        anchor = Anchor(
-            at=at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            kid=self.kid,
-            number=1 if before is None else before.number + 1,
-            previous=FIRST if before is None else digest_of(before),
-            region=region,
-            root=root.hex(),
-            size=size,
-        )
-        return msgspec.structs.replace(anchor, signature=_base64url(self._key.sign(signed_bytes(anchor))))
-
-    def is_own(self, anchor: Anchor) -> bool:
-        """Tell whether this installation signed it."""
-        try:
-            self._public.verify(_bytes(anchor.signature), signed_bytes(anchor))
-        except (InvalidSignature, ValueError):
-            return False
-        return True
-
-
 def follows(anchor: Anchor, before: Anchor | None) -> bool:
     """Tell whether an anchor continues the one before, or begins where there is none."""
     if before is None:
-        return anchor.number == 1 and anchor.previous == FIRST
-    return anchor.number == before.number + 1 and anchor.previous == digest_of(before) and anchor.size >= before.size
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _bytes(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        return anchor.number == 1 and anchor.previous == FIRST and anchor.begins == 0
+    same = anchor.begins == before.begins and anchor.by is before.by
+    return (
+        anchor.number == before.number + 1
+        and anchor.previous == digest_of(before, anchor.by)
+        and anchor.size >= before.size
+        # A tree of another suite begins where an anchor of the one before has closed it.
+        and (same or anchor.begins == before.size)
+    )

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from onestop.suites import INTL, Suite
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _json = msgspec.json.Encoder()
 _sorted = msgspec.json.Encoder(order="sorted")
@@ -98,6 +100,10 @@ def microseconds(at: datetime) -> int:
     return (at - _EPOCH) // timedelta(microseconds=1)
 
 
-def leaf(entry: bytes, at: datetime) -> bytes:
-    """Return the leaf of an entry written at `at`, as the statements make it."""
-    return hashlib.sha256(b"\x00" + digest(entry) + microseconds(at).to_bytes(8, "big", signed=True)).digest()
+def leaf(entry: bytes, at: datetime, suite: Suite = INTL) -> bytes:
+    """Return the leaf of an entry written at `at`; that of `intl` is what the statements make.
+
+    PostgreSQL knows no SM3, so a leaf of `sm` is made by the sealer, of a row that still fits the leaf it was written
+    with.
+    """
+    return suite.hash(b"\x00" + suite.hash(entry) + microseconds(at).to_bytes(8, "big", signed=True))

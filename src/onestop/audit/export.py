@@ -6,6 +6,7 @@ from onestop.audit import canonical, store_tree
 from onestop.audit.sealer import canonical_entry
 from onestop.audit.store_tree import AnchorRow, EntryRow
 from onestop.db import Connection, Pool
+from onestop.settings import SuiteName
 
 _PORTION = 2_000
 _MOST_UNSEALED = 100_000
@@ -21,6 +22,7 @@ async def export(pool: Pool, region: str) -> AsyncIterator[str]:
 async def lines(db: Connection, region: str) -> AsyncIterator[str]:
     """Yield the same over a connection that holds its view of the database."""
     anchors, count, next_ = _Anchors(db, region), 0, 0
+    yield await anchors.begin()
     while places := await store_tree.places(db, region, next_, _PORTION):
         rows = await store_tree.entries(db, region, [id_ for _, id_, _ in places])
         told = []
@@ -41,14 +43,28 @@ class _Anchors:
     def __init__(self, db: Connection, region: str) -> None:
         self._db, self._region = db, region
         self._ahead: list[AnchorRow] = []
+        self._tree: tuple[int, SuiteName] = (0, "intl")
         self._read = 0  # the number of the last one read
         self._more = True
 
     async def upto(self, size: int) -> list[str]:
         told = []
         while await self._look() and self._ahead[-1].size <= size:
-            told.append(f"a\t{self._ahead.pop().body}\n")
+            told.append(self._told(self._ahead.pop()))
         return told
+
+    async def begin(self) -> str:
+        """Return what tells the suite of the first tree, where it is not the one that goes without saying."""
+        first = self._ahead[-1].suite if await self._look() else (await store_tree.head(self._db, self._region)).suite
+        return "" if first == "intl" else self._begun(0, first)
+
+    def _told(self, row: AnchorRow) -> str:
+        begun = "" if (row.base, row.suite) == self._tree else self._begun(row.base, row.suite)
+        return f"{begun}a\t{row.body}\n"
+
+    def _begun(self, base: int, suite: SuiteName) -> str:
+        self._tree = (base, suite)
+        return f"t\t{base}\t{suite}\n"
 
     async def _look(self) -> bool:
         if not self._ahead and self._more:

@@ -1,22 +1,24 @@
 """The tree over the ledger's leaves, as RFC 6962 section 2.1 draws it: what it reads, its root, the way to a leaf.
 
+The hash is that of a suite: SHA-256 or SM3. Positions count from the tree's own first leaf.
+
 Hashes of every eighth level of the tree's complete parts are kept; what lies between is worked out from them. So a root
 or a path reads at most 256 hashes a level instead of all leaves.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
+
+from onestop.suites import INTL, Suite
 
 STEP = 8  # levels between those that are kept
 _WIDE = 1 << STEP
-EMPTY = hashlib.sha256().digest()  # the root of nothing
 
 Known = Mapping[tuple[int, int], bytes]  # (level, nth) → hash; level 0 are the leaves
 
 
-def inner(left: bytes, right: bytes) -> bytes:
+def inner(left: bytes, right: bytes, suite: Suite = INTL) -> bytes:
     """Return the hash over two parts."""
-    return hashlib.sha256(b"\x01" + left + right).digest()
+    return suite.hash(b"\x01" + left + right)
 
 
 def grown(old: int, new: int) -> Iterator[tuple[int, int, int]]:
@@ -45,8 +47,9 @@ def needed(size: int, position: int | None = None) -> Iterator[tuple[int, int, i
 class Tree:
     """The tree of a size, given the hashes that `needed` names."""
 
-    def __init__(self, size: int, known: Known) -> None:
+    def __init__(self, size: int, known: Known, suite: Suite = INTL) -> None:
         self.size = size
+        self._suite = suite
         self._known = dict(known)
 
     def part(self, level: int, nth: int) -> bytes:
@@ -55,12 +58,13 @@ class Tree:
         if found is None:
             if level == 0:
                 raise LookupError(f"leaf {nth} was not read")
-            found = self._known[level, nth] = inner(self.part(level - 1, 2 * nth), self.part(level - 1, 2 * nth + 1))
+            left, right = self.part(level - 1, 2 * nth), self.part(level - 1, 2 * nth + 1)
+            found = self._known[level, nth] = inner(left, right, self._suite)
         return found
 
     def root(self) -> bytes:
-        """Return the hash of everything."""
-        return self._over(0, self.size) if self.size else EMPTY
+        """Return the hash of everything; of no leaf it is the hash of nothing."""
+        return self._over(0, self.size) if self.size else self._suite.hash(b"")
 
     def path(self, position: int) -> list[bytes]:
         """Return the hashes that lead from a leaf to the root, the leaf's neighbour first."""
@@ -72,7 +76,7 @@ class Tree:
             level = count.bit_length() - 1
             return self.part(level, first >> level)
         cut = first + _largest_below(count)
-        return inner(self._over(first, cut), self._over(cut, end))
+        return inner(self._over(first, cut), self._over(cut, end), self._suite)
 
     def _path(self, position: int, first: int, end: int) -> list[bytes]:
         count = end - first

@@ -1,6 +1,6 @@
 """Controllers of the audit: what anybody may keep so that nothing of it can be changed unseen.
 
-They are handed `pool`, `settings` and `anchor_key` by name.
+They are handed `pool`, `settings` and `keys` by name.
 """
 
 from typing import Any
@@ -11,7 +11,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery
 
 from onestop.audit import store_tree
-from onestop.audit.anchors import Anchor, AnchorKey
+from onestop.audit.anchor_keys import KeyRing
+from onestop.audit.anchors import Anchor
+from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.settings import Settings
 
@@ -27,7 +29,7 @@ class Anchors(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditController(Controller):
-    """The ledger's anchors and the key they are signed with."""
+    """The ledger's anchors and the keys they are signed with."""
 
     path = "/v1/audit"
     tags = ("audit",)
@@ -51,9 +53,15 @@ class AuditController(Controller):
         return Response(told, headers={"cache-control": "public, max-age=30"})
 
     @get("/keys", operation_id="getAnchorKeys", opt={"public": True})
-    async def keys(self, anchor_key: NamedDependency[AnchorKey]) -> Response[dict[str, Any]]:
-        """The public key (JWK set, Ed25519) that anchors are signed with; keep a copy of your own."""
-        return Response(anchor_key.jwks(), headers={"cache-control": "public, max-age=300"})
+    async def keys(
+        self, pool: NamedDependency[Pool], settings: NamedDependency[Settings], keys: NamedDependency[Keys]
+    ) -> Response[dict[str, Any]]:
+        """The public keys (JWK set, Ed25519 or SM2) that anchors are signed with, oldest first; keep your own copy.
+
+        A key is here an hour before it signs, and an anchor that the key before it signed announces it.
+        """
+        ring = await KeyRing.load(pool, keys, settings.region)
+        return Response(ring.jwks(), headers={"cache-control": "public, max-age=300"})
 
 
 CONTROLLERS = [AuditController]

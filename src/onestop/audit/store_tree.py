@@ -5,14 +5,18 @@ from datetime import datetime
 
 import msgspec
 
+from onestop.audit.anchors import Anchor, written
 from onestop.db import Connection, Db, columns, execute, many, one, value
+from onestop.settings import SuiteName
 
 
 class Head(msgspec.Struct, frozen=True):
     """How far a region's tree has grown."""
 
-    size: int
+    size: int  # leaves of all trees
     upto: int
+    base: int = 0  # where the present tree begins
+    suite: SuiteName = "intl"  # of the present tree
 
 
 class NewLeaf(msgspec.Struct, frozen=True):
@@ -46,28 +50,39 @@ class AnchorRow(msgspec.Struct, frozen=True):
     size: int
     at: datetime
     body: str
+    base: int
+    suite: SuiteName
+
+
+class KeyRow(msgspec.Struct, frozen=True):
+    """One key that signs anchors; its private half is sealed."""
+
+    kid: str
+    announced: int
+    made_at: datetime
+    sealed: bytes
 
 
 INSERT_HEAD = """
-    INSERT INTO audit_heads (region) VALUES ($1) ON CONFLICT DO NOTHING
+    INSERT INTO audit_heads (region, suite) VALUES ($1, $2) ON CONFLICT DO NOTHING
 """
 
 # Who finds it taken lets the other one do it.
 SELECT_HEAD_FOR_UPDATE = """
-    SELECT size, upto FROM audit_heads WHERE region = $1 LIMIT 1 FOR UPDATE SKIP LOCKED
+    SELECT size, upto, base, suite FROM audit_heads WHERE region = $1 LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 
 
-async def hold_head(db: Connection, region: str) -> Head | None:
-    """Hold a region's head until the transaction ends; None where another sealer does."""
+async def hold_head(db: Connection, region: str, suite: SuiteName) -> Head | None:
+    """Hold a region's head until the transaction ends; None where another sealer does. A new one is of that suite."""
     held = await one(db, Head, SELECT_HEAD_FOR_UPDATE, region)
-    if held is None and await execute(db, INSERT_HEAD, region):
+    if held is None and await execute(db, INSERT_HEAD, region, suite):
         held = await one(db, Head, SELECT_HEAD_FOR_UPDATE, region)
     return held
 
 
 SELECT_HEAD = """
-    SELECT size, upto FROM audit_heads WHERE region = $1 LIMIT 1
+    SELECT size, upto, base, suite FROM audit_heads WHERE region = $1 LIMIT 1
 """
 
 
@@ -132,15 +147,15 @@ async def insert_leaves(db: Connection, region: str, first: int, ids: Sequence[s
 
 
 INSERT_NODES = """
-    INSERT INTO audit_nodes (region, level, nth, hash)
-    SELECT $1, * FROM unnest($2::smallint[], $3::bigint[], $4::bytea[])
+    INSERT INTO audit_nodes (region, base, level, nth, hash)
+    SELECT $1, $2, * FROM unnest($3::smallint[], $4::bigint[], $5::bytea[])
 """
 
 
-async def insert_nodes(db: Connection, region: str, nodes: Sequence[tuple[int, int, bytes]]) -> None:
-    """Add complete parts of the tree: level, which, hash."""
+async def insert_nodes(db: Connection, region: str, base: int, nodes: Sequence[tuple[int, int, bytes]]) -> None:
+    """Add complete parts of the tree that begins at `base`: level, which, hash."""
     if nodes:
-        await execute(db, INSERT_NODES, region, *columns(nodes))
+        await execute(db, INSERT_NODES, region, base, *columns(nodes))
 
 
 UPDATE_HEAD = """
@@ -153,6 +168,16 @@ async def move_head(db: Connection, region: str, size: int, upto: int) -> None:
     await execute(db, UPDATE_HEAD, region, size, upto)
 
 
+UPDATE_TREE = """
+    UPDATE audit_heads SET base = size, suite = $2 WHERE region = $1
+"""
+
+
+async def begin_tree(db: Connection, region: str, suite: SuiteName) -> None:
+    """Let a tree of that suite begin behind the leaves that are there."""
+    await execute(db, UPDATE_TREE, region, suite)
+
+
 SELECT_LEAVES = """
     SELECT position, leaf FROM audit_leaves
      WHERE region = $1 AND position >= $2 AND position < $3
@@ -160,16 +185,17 @@ SELECT_LEAVES = """
 """
 SELECT_NODES = """
     SELECT nth, hash FROM audit_nodes
-     WHERE region = $1 AND level = $2 AND nth >= $3 AND nth < $4
+     WHERE region = $1 AND base = $2 AND level = $3 AND nth >= $4 AND nth < $5
      ORDER BY nth LIMIT 100000
 """
 
 
-async def hashes(db: Db, region: str, level: int, first: int, end: int) -> dict[tuple[int, int], bytes]:
-    """Return kept hashes of one level, by level and place."""
+async def hashes(db: Db, region: str, base: int, level: int, first: int, end: int) -> dict[tuple[int, int], bytes]:
+    """Return kept hashes of one level of the tree that begins at `base`, by level and place in it."""
     if level == 0:
-        return {(0, row[0]): row[1] for row in await db.fetch(SELECT_LEAVES, region, first, end)}
-    return {(level, row[0]): row[1] for row in await db.fetch(SELECT_NODES, region, level, first, end)}
+        rows = await db.fetch(SELECT_LEAVES, region, base + first, base + end)
+        return {(0, row[0] - base): row[1] for row in rows}
+    return {(level, row[0]): row[1] for row in await db.fetch(SELECT_NODES, region, base, level, first, end)}
 
 
 SELECT_POSITION = """
@@ -196,17 +222,18 @@ async def places(db: Db, region: str, since: int, limit: int) -> list[tuple[int,
 
 
 INSERT_ANCHOR = """
-    INSERT INTO audit_anchors (region, number, size, at, body) VALUES ($1, $2, $3, $4, $5)
+    INSERT INTO audit_anchors (region, number, size, at, body, base, suite) VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
 
 
-async def insert_anchor(db: Connection, region: str, number: int, size: int, at: datetime, body: str) -> None:
+async def insert_anchor(db: Connection, region: str, anchor: Anchor, at: datetime) -> None:
     """Add an anchor."""
-    await execute(db, INSERT_ANCHOR, region, number, size, at, body)
+    told = (anchor.number, anchor.size, at, written(anchor), anchor.begins, anchor.by.name)
+    await execute(db, INSERT_ANCHOR, region, *told)
 
 
 SELECT_ANCHORS = """
-    SELECT number, size, at, body FROM audit_anchors
+    SELECT number, size, at, body, base, suite FROM audit_anchors
      WHERE region = $1 AND number > $2
      ORDER BY number LIMIT $3
 """
@@ -218,7 +245,7 @@ async def anchors(db: Db, region: str, after: int, limit: int) -> list[AnchorRow
 
 
 SELECT_LAST_ANCHOR = """
-    SELECT number, size, at, body FROM audit_anchors WHERE region = $1 ORDER BY number DESC LIMIT 1
+    SELECT number, size, at, body, base, suite FROM audit_anchors WHERE region = $1 ORDER BY number DESC LIMIT 1
 """
 
 
@@ -228,10 +255,58 @@ async def last_anchor(db: Db, region: str) -> AnchorRow | None:
 
 
 SELECT_ANCHOR = """
-    SELECT number, size, at, body FROM audit_anchors WHERE region = $1 AND number = $2
+    SELECT number, size, at, body, base, suite FROM audit_anchors WHERE region = $1 AND number = $2
 """
 
 
 async def anchor(db: Db, region: str, number: int) -> AnchorRow | None:
     """Return one anchor, or None."""
     return await one(db, AnchorRow, SELECT_ANCHOR, region, number)
+
+
+# The newest of the tree that the position is in.
+SELECT_ANCHOR_OVER = """
+    SELECT number, size, at, body, base, suite FROM audit_anchors
+     WHERE region = $1 AND base = (SELECT max(base) FROM audit_anchors WHERE region = $1 AND base <= $2)
+     ORDER BY number DESC LIMIT 1
+"""
+
+
+async def anchor_over(db: Db, region: str, position: int) -> AnchorRow | None:
+    """Return the newest anchor over the tree of a position; it may not reach it yet. None before the first."""
+    return await one(db, AnchorRow, SELECT_ANCHOR_OVER, region, position)
+
+
+INSERT_ANCHOR_KEY = """
+    INSERT INTO audit_keys (region, kid, announced, made_at, sealed) VALUES ($1, $2, $3, $4, $5)
+"""
+
+
+async def insert_anchor_key(
+    db: Connection, region: str, kid: str, announced: int, made_at: datetime, sealed: bytes
+) -> None:
+    """Add a key that the anchor of that number announces; 0 where it is the first."""
+    await execute(db, INSERT_ANCHOR_KEY, region, kid, announced, made_at, sealed)
+
+
+SELECT_ANCHOR_KEYS = """
+    SELECT kid, announced, made_at, sealed FROM audit_keys WHERE region = $1 ORDER BY announced, kid LIMIT 10000
+"""
+
+
+async def anchor_keys(db: Db, region: str) -> list[KeyRow]:
+    """Return a region's keys, oldest first."""
+    return await many(db, KeyRow, SELECT_ANCHOR_KEYS, region)
+
+
+SELECT_ANNOUNCEMENTS = """
+    SELECT a.number, a.size, a.at, a.body, a.base, a.suite
+      FROM audit_keys k JOIN audit_anchors a ON a.region = k.region AND a.number = k.announced
+     WHERE k.region = $1
+     ORDER BY a.number LIMIT 10000
+"""
+
+
+async def announcements(db: Db, region: str) -> list[AnchorRow]:
+    """Return the anchors that announce a key, oldest first."""
+    return await many(db, AnchorRow, SELECT_ANNOUNCEMENTS, region)

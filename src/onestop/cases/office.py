@@ -107,7 +107,7 @@ class Office:
         gateway.on_swap.append(self._swapped)
         self.gather: Gather = gather or self._gather
         self.serials = Serials(pool)
-        self.issuer = Issuer(pool, keys)
+        self.issuer = Issuer(pool, keys, ed25519=settings.certificate_signature == "Ed25519")
         types = load_licence_types([settings.licence_types_dir] if settings.licence_types_dir else [])
         check_items(catalogue, types)
         self.licences = Licences(

@@ -92,6 +92,7 @@ async def record_outcome(office: Office, db: Connection, effect: Effect, settled
     if case is None:
         log.error("outcome_without_case", effect=effect.id)
         return
+    await _note_told(office, db, case, effect, settled)
     steps = await store.steps(db, office.region, case.id)
     step = next((one for one in steps if one.code == effect.step), None)
     if step is not None and await called_off(office, db, case, step, effect, settled):
@@ -108,6 +109,19 @@ async def record_outcome(office: Office, db: Connection, effect: Effect, settled
         problem=settled.problem,
     )
     await settle(office, db, case, steps, step, heard)
+
+
+async def _note_told(office: Office, db: Connection, case: Case, effect: Effect, settled: Settled) -> None:
+    """Put on record what a department told about the person, or that nobody knows what it did, once for each word.
+
+    `outcome` is the last one that was told to the case: the same again is no news.
+    """
+    entry = office.gateway.uses.settled(effect, settled)
+    if entry is None or effect.outcome == settled.outcome:
+        return
+    await audit.data_used(
+        db, office.region, [entry], subject=case.subject, actor=ONESTOP, object=case.id, trace_id=case.trace_id
+    )
 
 
 async def settle(

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, OKPKey
 
 from onestop.certificates import store
 from onestop.certificates.errors import CertificateUnknown
@@ -26,6 +26,7 @@ from onestop.db import Connection, Db, Pool
 from onestop.identity.service_keys import SigningKeys
 from onestop.identity.sm2_tokens import Sm2SigningKey, sm2_verifies
 from onestop.ids import new_id
+from onestop.suites import INTL
 from onestop.texts import Language, text
 
 COMPLETION = "completion"
@@ -35,11 +36,13 @@ _TYPE = "certificate+jws"
 
 
 class Issuer:
-    """Signs certificates with a key of this installation's own, ES256 or SM2; its public half is published."""
+    """Signs certificates with a key of this installation's own, ES256, Ed25519 or SM2; its public half is published."""
 
-    def __init__(self, pool: Pool, keys: Keys) -> None:
+    def __init__(self, pool: Pool, keys: Keys, ed25519: bool = False) -> None:
         self.keys = keys
-        self._signing = SigningKeys(pool, keys, "certificates", keys.suite.signature)
+        # The JWS header names the algorithm, and so the suite: Ed25519 stands beside ES256 in `intl` alone.
+        algorithm = "Ed25519" if ed25519 and keys.suite is INTL else keys.suite.signature
+        self._signing = SigningKeys(pool, keys, "certificates", algorithm)
 
     async def load(self) -> None:
         """Read the key, making it at the first start."""
@@ -89,8 +92,9 @@ def opened(token: str, kind: str, jwks: dict[str, Any]) -> dict[str, Any] | None
 def _verifies(token: str, key: dict[str, Any]) -> bool:
     if key.get("alg") == Sm2SigningKey.algorithm:
         return sm2_verifies(token, key)
+    kind = ECKey if key.get("alg") == "ES256" else OKPKey
     try:
-        jws.deserialize_compact(token, ECKey.import_key(key), ["ES256"])
+        jws.deserialize_compact(token, kind.import_key(key), [key["alg"]])
     except (JoseError, ValueError):
         return False
     return True

@@ -11,8 +11,10 @@ from onestop.cli.place import database, json_option, settings_of, state_option
 from onestop.cli.speech import Exit, Halt, Speaker
 
 if TYPE_CHECKING:
+    from onestop.crypto import Keys
     from onestop.settings import Settings
 
+_ROUNDS, _PAUSE_S = 50, 0.2
 file_option = click.Path(path_type=Path, dir_okay=False)
 read_option = click.Path(path_type=Path, dir_okay=False, exists=True)
 
@@ -33,7 +35,7 @@ def export(speaker: Speaker, out: Path, keys_out: Path | None, state: Path | Non
     settings = settings_of(state)
     count = asyncio.run(_export(settings, out))
     if keys_out is not None:
-        keys_out.write_text(json.dumps(_jwks(settings), indent=2) + "\n", "utf-8")
+        keys_out.write_text(json.dumps(asyncio.run(_jwks(settings)), indent=2) + "\n", "utf-8")
     speaker.tell("audit.exported", count=count, file=out)
 
 
@@ -57,7 +59,7 @@ def verify(
     import onestop_verify as verifier
 
     settings = settings_of(state)
-    known = verifier.read_keys(_told_keys(keys) if keys else _jwks(settings))
+    known = verifier.read_keys(_told_keys(keys) if keys else asyncio.run(_jwks(settings)))
     kept = [one for path in anchors or _own_anchors(settings) for one in verifier.read_anchors(_lines(path))]
     with tempfile.TemporaryDirectory(prefix="onestop-audit-") as folder:
         looked_at = file or Path(folder) / "ledger"
@@ -73,6 +75,40 @@ def verify(
     return Exit.FINDINGS if report.count else Exit.OK
 
 
+@audit.command("rotate")
+@state_option
+@click.pass_obj
+def rotate(speaker: Speaker, state: Path | None) -> None:
+    settings = settings_of(state)
+    number, kid = asyncio.run(_rotate(settings))
+    speaker.tell("audit.rotated" if kid else "audit.rotating", number=number, kid=kid)
+
+
+async def _rotate(settings: "Settings") -> tuple[int, str | None]:
+    """Have an anchor announce another key, while workers go on.
+
+    Returns the anchor's number and the key's id; None for the id where a key is announced already.
+    """
+    from msgspec import UNSET
+
+    from onestop.audit.sealer import Sealer, witness_of
+
+    keys, witness = _own_keys(settings), witness_of(settings.state_dir, settings.region)
+    async with database(settings) as pool:
+        sealer = Sealer(pool, keys, settings.region, witness)
+        await sealer.seal()
+        made = []
+        for _ in range(_ROUNDS):
+            if (anchor := await sealer.anchor(every_s=0, rotate=True)) is not None:
+                made.append(anchor)
+                # The first may have been an announced key's turn to sign; then this one is announced after it.
+                if anchor.next is not UNSET or len(made) == 2:
+                    return anchor.number, None if anchor.next is UNSET else anchor.next.kid
+            else:
+                await asyncio.sleep(_PAUSE_S)  # a worker holds the tree at this moment
+    raise Halt("nothing_to_sign")
+
+
 async def _export(settings: "Settings", out: Path) -> int:
     from onestop.audit.export import export as portions
 
@@ -85,14 +121,21 @@ async def _export(settings: "Settings", out: Path) -> int:
     return count
 
 
-def _jwks(settings: "Settings") -> dict[str, Any]:
-    """Return the installation's own public key; it is not made where it is not there."""
-    from onestop.audit.anchors import AnchorKey
+async def _jwks(settings: "Settings") -> dict[str, Any]:
+    """Return the installation's own public keys; the first is not made where it is not there."""
+    from onestop.audit.anchor_keys import KeyRing
+
+    keys = _own_keys(settings)
+    async with database(settings) as pool:
+        return (await KeyRing.load(pool, keys, settings.region)).jwks()
+
+
+def _own_keys(settings: "Settings") -> "Keys":
     from onestop.crypto import Keys
 
     if not (settings.state_dir / "keys" / "root.key").exists():
         raise Halt("no_root_key", Exit.CONFIGURATION, folder=settings.state_dir)
-    return AnchorKey(Keys.load(settings.state_dir)).jwks()
+    return Keys.load(settings.state_dir, settings.crypto_suite)
 
 
 def _told_keys(path: Path) -> Any:

@@ -1,11 +1,13 @@
 """Entries of the data-use ledger: who is asked or given what, why, by what right; made once for each operation."""
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from onestop.audit import service as audit
 from onestop.audit.models import Use
 from onestop.gateway.manifest import Manifest, Operation
 from onestop.gateway.manifest_base import Words
+from onestop.gateway.models import Effect, Settled
 
 # What members of an effect consist of, where they are the same for all.
 _INNER = {
@@ -13,6 +15,14 @@ _INNER = {
     "case": ("case.number",),
     "actor": ("actor.name", "actor.number"),
     "mandate": ("mandate.id", "mandate.kind"),
+}
+# Outcomes that settle an effect, as the ledger says them; the others are news on the way.
+_SETTLED: Final[dict[str, str]] = {
+    "completed": "done",
+    "transferred": "done",
+    "declined": "refused",
+    "correction": "refused",
+    "desk": "unknown",
 }
 _PLACE = "\ue000"  # of the effect's id, in the entry that is kept for all effects of an operation
 
@@ -46,6 +56,23 @@ class Uses:
             before, _, after = whole.partition(_PLACE)
             found = self._given[key] = (before, after)
         return found[0] + effect + found[1]
+
+    def settled(self, effect: Effect, settled: Settled) -> str | None:
+        """Return the entry, as JSON, of what a department told about an effect; None where nothing is settled by it.
+
+        `done` and `refused` are the department's word, `unknown` is that nobody knows, and `resolved` that it is known
+        after all. Fields are the names of what was told.
+        """
+        outcome = _SETTLED.get(settled.outcome)
+        if outcome is None:
+            return None
+        if effect.state in ("unknown", "desk") and outcome != "unknown":
+            outcome = "resolved"
+        told = {"reference": settled.reference, "reason": settled.reason}
+        fields = tuple(sorted({*(settled.result or {}), *(name for name, given in told.items() if given)}))
+        spec = self._spec(effect.adapter, effect.version, lambda one: one.id == effect.operation)
+        use = _use(spec, effect.adapter, effect.operation, effect.version, outcome, fields, effect.id)
+        return audit.use_entry(use)
 
     def terms(self, use: Use) -> tuple[Words, Words] | None:
         """Return purpose and basis of an entry in both languages; None where its operation is not known here."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -100,15 +101,23 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
 
 
+_NUMBER: Final = re.compile(r"(?<![0-9A-Za-z])\d{17}[0-9Xx](?![0-9A-Za-z])")
+
+
 def status_of(kind: type[OnestopError]) -> int:
     """Return the HTTP status of a failure: that of the nearest kind above it."""
     return next((STATUS[k] for k in kind.__mro__ if k in STATUS), 500)
 
 
+def _masked(said: str) -> str:
+    """Return what a caller said with person numbers masked: people send pictures of problems, and keep them."""
+    return _NUMBER.sub(lambda found: f"{found[0][:4]}{'*' * 8}{found[0][-4:]}", said)
+
+
 def _field(error: FieldError, lang: Language) -> FieldProblem:
-    detail = text(f"field.{error.code}", lang, **error.params)
+    detail = _masked(text(f"field.{error.code}", lang, **error.params))
     return FieldProblem(
-        pointer=error.pointer,
+        pointer=_masked(error.pointer),
         code=error.code,
         detail=detail,
         source=error.source or UNSET,
@@ -120,7 +129,7 @@ def _detail(error: OnestopError, lang: Language) -> str:
     """Return the sentence; a front-desk `reason` has a sentence of its own below `body.` in the texts."""
     reason = error.params.get("reason")
     key = f"body.{reason}" if error.code == "request.bad_body" else f"problem.{error.code}.detail"
-    return text(key, lang, **error.params)
+    return _masked(text(key, lang, **error.params))
 
 
 def problem(error: OnestopError, context: Context, base: str) -> Problem:
@@ -131,7 +140,7 @@ def problem(error: OnestopError, context: Context, base: str) -> Problem:
         title=text(f"problem.{error.code}.title", lang),
         status=status_of(type(error)),
         detail=_detail(error, lang),
-        instance=context.path,
+        instance=_masked(context.path),
         code=error.code,
         stage=error.stage,
         who_acts=error.who_acts,

@@ -1,6 +1,6 @@
 """The keys onestop signs its bearer tokens with: made once, sealed in a table, shared by all instances."""
 
-from typing import Any
+from typing import Any, Final
 
 from onestop import clock
 from onestop.crypto import Keys
@@ -10,6 +10,9 @@ from onestop.identity import store, tokens
 from onestop.identity.sm2_tokens import Sm2SigningKey
 
 _RELOAD_STEP_S = 5.0
+_KINDS: Final[dict[str, type[tokens.SigningKey] | type[Sm2SigningKey]]] = {
+    kind.algorithm: kind for kind in (tokens.SigningKey, tokens.Ed25519SigningKey, Sm2SigningKey)
+}
 
 
 class NoSigningKey(Internal):
@@ -57,8 +60,7 @@ class SigningKeys:
             rows = await store.signing_keys(self._pool, self._purpose)
         chosen = rows[1] if len(rows) > 1 and rows[0].age_s < self._public_s else rows[0]
         private = self._keys.unseal(chosen.private_jwk, signing_key_context(chosen.kid))
-        kind = Sm2SigningKey if chosen.public_jwk["alg"] == Sm2SigningKey.algorithm else tokens.SigningKey
-        self._active = kind.load(chosen.kid, private)
+        self._active = _KINDS[chosen.public_jwk["alg"]].load(chosen.kid, private)
         self._public = {"keys": [row.public_jwk for row in rows]}
         self.ring = tokens.Keyring.read(self._public)
         self.loaded_at = clock.monotonic()
@@ -95,8 +97,7 @@ class SigningKeys:
         return self._public
 
     async def _make(self, db: Any) -> None:
-        kind = Sm2SigningKey if self._algorithm == Sm2SigningKey.algorithm else tokens.SigningKey
-        fresh = kind.generate()
+        fresh = _KINDS[self._algorithm].generate()
         sealed = self._keys.seal(fresh.private_bytes(), signing_key_context(fresh.kid))
         await store.insert_key(db, fresh.kid, self._purpose, fresh.algorithm, fresh.public_jwk(), sealed)
 

@@ -14,7 +14,7 @@ import hmac
 import re
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 import msgspec
 from joserfc import jws
@@ -395,24 +395,26 @@ def _check_times(told: _Registered, *, max_age_s: float | None = None) -> None:
 
 
 class SigningKey:
-    """An ES256 key that signs onestop's own tokens."""
+    """An ES256 key that signs onestop's own statements."""
 
-    algorithm: Final = "ES256"
+    algorithm: ClassVar[str] = "ES256"
+    _kind: ClassVar[type[ECKey | OKPKey]] = ECKey
+    _curve: ClassVar[str] = "P-256"
 
-    def __init__(self, kid: str, key: ECKey) -> None:
+    def __init__(self, kid: str, key: ECKey | OKPKey) -> None:
         self.kid = kid
         self._key = key
 
     @classmethod
-    def generate(cls) -> "SigningKey":
+    def generate(cls) -> Self:
         """Make a new key; its id is its RFC 7638 thumbprint."""
-        key = ECKey.generate_key("P-256", private=True)
+        key = cls._kind.generate_key(cls._curve, private=True)  # type: ignore[arg-type]
         return cls(key.thumbprint(), key)
 
     @classmethod
-    def load(cls, kid: str, private: bytes) -> "SigningKey":
+    def load(cls, kid: str, private: bytes) -> Self:
         """Read a key that `private_bytes` wrote."""
-        return cls(kid, ECKey.import_key(msgspec.json.decode(private)))
+        return cls(kid, cls._kind.import_key(msgspec.json.decode(private)))
 
     def private_bytes(self) -> bytes:
         """Return the private key as a JWK, to be sealed at once."""
@@ -426,3 +428,11 @@ class SigningKey:
         """Return the claims as a signed compact token of the given type."""
         header: Header = {"alg": self.algorithm, "kid": self.kid, "typ": typ}
         return jws.serialize_compact(header, msgspec.json.encode(claims), self._key, [self.algorithm])
+
+
+class Ed25519SigningKey(SigningKey):
+    """The same with Ed25519 (RFC 8037, named as in RFC 9864)."""
+
+    algorithm: ClassVar[str] = "Ed25519"
+    _kind: ClassVar[type[ECKey | OKPKey]] = OKPKey
+    _curve: ClassVar[str] = "Ed25519"

@@ -12,7 +12,7 @@ from onestop.http.models import Context
 from onestop.http.pages import next_page
 from onestop.identity.models import Session
 from onestop.mandates.service import Mandates
-from onestop.overview import service_challenges
+from onestop.overview import service_challenges, service_escalation
 from onestop.overview import service_data_use as service
 from onestop.overview.views_data_use import (
     AnswerChallenge,
@@ -22,6 +22,7 @@ from onestop.overview.views_data_use import (
     DataUseList,
     DataUseView,
     OfficeChallenge,
+    OverdueList,
 )
 
 _CITIZEN = {"roles": ("citizen",)}
@@ -134,11 +135,12 @@ class ChallengeController(Controller):
         self,
         office: NamedDependency[Office],
         session: NamedDependency[Session],
+        context: NamedDependency[Context],
         cursor: FromQuery[str | None] = None,
         limit: FromQuery[int] = 50,
     ) -> Response[ChallengeList]:
         """What your office has to answer, oldest first."""
-        found = await service_challenges.to_answer(office, session, after=cursor, limit=limit)
+        found = await service_challenges.to_answer(office, session, context.lang, after=cursor, limit=limit)
         return Response(found, headers=next_page("/v1/data-use-challenges", found.next_cursor, limit))
 
     @get("/{challenge_id:str}", operation_id="getChallenge", opt=_OFFICE)
@@ -172,4 +174,23 @@ class ChallengeController(Controller):
         return reply.response()
 
 
-CONTROLLERS = [DataUseController, MandateUseController, ChallengeController]
+class OverdueController(Controller):
+    """What was not answered in time, for those who supervise."""
+
+    path = "/v1/audit/challenges"
+    tags = ("audit",)
+
+    @get("/", operation_id="listOverdueChallenges", opt={"roles": ("governance", "operator")})
+    async def overdue(
+        self,
+        office: NamedDependency[Office],
+        context: NamedDependency[Context],
+        cursor: FromQuery[str | None] = None,
+        limit: FromQuery[int] = 50,
+    ) -> Response[OverdueList]:
+        """Challenges answered too late or not yet, and with whom each is now; nothing of the person, oldest first."""
+        found = await service_escalation.overdue(office, context.lang, after=cursor, limit=limit)
+        return Response(found, headers=next_page("/v1/audit/challenges", found.next_cursor, limit))
+
+
+CONTROLLERS = [DataUseController, MandateUseController, ChallengeController, OverdueController]

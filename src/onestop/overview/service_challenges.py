@@ -3,6 +3,8 @@
 The entry itself is never changed: what was done was done. Both words are acts in the audit, sealed like any other.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from onestop import clock
@@ -20,20 +22,22 @@ from onestop.identity.models import Session
 from onestop.ids import new_id
 from onestop.overview import store_challenges as store
 from onestop.overview.errors import ChallengeAnswered, ChallengeExists, ChallengeUnknown, NotInEntry
+from onestop.overview.rules_challenges import terms
 from onestop.overview.service_data_use import one_use, own_use
+from onestop.overview.service_escalation import moves_of, post
 from onestop.overview.store_challenges import ChallengeRow
 from onestop.overview.views_data_use import (
     AnswerChallenge,
     Challenge,
     ChallengeLine,
     ChallengeList,
+    ChallengeMove,
     ChallengeView,
     Department,
     OfficeChallenge,
 )
 from onestop.texts import Language, text
 
-DAYS = 10
 _MOST = 100
 _json = msgspec.json.Encoder()
 
@@ -57,7 +61,7 @@ async def challenge(
     async def write(db: Connection) -> Reply:
         id_ = new_id("chl")
         reason = office.keys.seal(told.reason.encode(), words_context(id_, "reason"))
-        due = office.due_on(clock.today(), DAYS)
+        due = office.due_on(clock.today(), terms().answer_days)
         row = await store.insert(db, office.region, id_, use_id, session.subject_id, department, reason, due)
         if row is None:
             raise ChallengeExists(department=department)
@@ -84,11 +88,24 @@ async def own_challenges(office: Office, session: Session, use_id: str, lang: La
         DataUseUnknown: no entry about this person.
     """
     await own_use(office, session.subject_id, use_id)
-    rows = await store.of_uses(office.pool, office.region, session.subject_id, [use_id])
-    return [view(office, row, lang) for row in rows]
+    return (await of_entries(office, session, [use_id], lang))[use_id]
 
 
-async def to_answer(office: Office, session: Session, *, after: str | None, limit: int) -> ChallengeList:
+async def of_entries(
+    office: Office, session: Session, use_ids: Sequence[str], lang: Language
+) -> dict[str, list[ChallengeView]]:
+    """Return what the session's person said against each of these entries; nothing of anybody else's."""
+    rows = await store.of_uses(office.pool, office.region, session.subject_id, use_ids)
+    moves = await moves_of(office, session.subject_id, {row.id: row.department for row in rows}, lang)
+    found: dict[str, list[ChallengeView]] = {id_: [] for id_ in use_ids}
+    for row in rows:
+        found[row.use_id].append(view(office, row, lang, moves[row.id]))
+    return found
+
+
+async def to_answer(
+    office: Office, session: Session, lang: Language, *, after: str | None, limit: int
+) -> ChallengeList:
     """Return what the session's own office has not answered, oldest first.
 
     Raises:
@@ -97,7 +114,14 @@ async def to_answer(office: Office, session: Session, *, after: str | None, limi
     size = max(1, min(limit, _MOST))
     rows = await store.open_of(office.pool, office.region, desk_of(session), after, size + 1)
     lines = [
-        ChallengeLine(id=row.id, entry=row.use_id, opened_at=row.opened_at, due_on=row.due_on, overdue=_overdue(row))
+        ChallengeLine(
+            id=row.id,
+            entry=row.use_id,
+            opened_at=row.opened_at,
+            due_on=row.due_on,
+            overdue=_overdue(row),
+            with_whom=post(office, row.department, row.level, lang),
+        )
         for row in rows[:size]
     ]
     more = len(rows) > size
@@ -194,7 +218,7 @@ async def _record(
     )
 
 
-def view(office: Office, row: ChallengeRow, lang: Language) -> ChallengeView:
+def view(office: Office, row: ChallengeRow, lang: Language, moves: Sequence[ChallengeMove] = ()) -> ChallengeView:
     """Return a challenge as its person sees it."""
     known = office.directory.departments.get(row.department)
     officer = "" if known is None else known.officer_en if lang == "en" else known.officer_zh
@@ -204,6 +228,8 @@ def view(office: Office, row: ChallengeRow, lang: Language) -> ChallengeView:
         entry=row.use_id,
         department=Department(row.department, name),
         officer=officer,
+        with_whom=post(office, row.department, row.level, lang),
+        moves=list(moves),
         state=row.state,
         says=text(f"data_use.challenge.{row.state}", lang, department=name, due_on=row.due_on.isoformat()),
         reason=_words(office, row, "reason", row.reason),

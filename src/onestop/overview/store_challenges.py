@@ -22,13 +22,14 @@ class ChallengeRow(msgspec.Struct, frozen=True, kw_only=True):
     due_on: date
     answered_at: datetime | None = None
     answer: bytes | None = None
+    level: int = 0  # with whom it is; see `rules_challenges`
 
 
 INSERT_CHALLENGE = """
     INSERT INTO use_challenges (region, id, use_id, subject, department, reason, due_on)
     VALUES ($1, $2, $3, $4, $5, $6, $7)
         ON CONFLICT (region, use_id, department) DO NOTHING
-    RETURNING id, use_id, subject, department, state, reason, opened_at, due_on, answered_at, answer
+    RETURNING id, use_id, subject, department, state, reason, opened_at, due_on, answered_at, answer, level
 """
 
 
@@ -41,7 +42,7 @@ async def insert(
 
 # The owner is in the WHERE clause: a person sees their own.
 SELECT_OF_USES = """
-    SELECT id, use_id, subject, department, state, reason, opened_at, due_on, answered_at, answer
+    SELECT id, use_id, subject, department, state, reason, opened_at, due_on, answered_at, answer, level
       FROM use_challenges
      WHERE region = $1 AND subject = $2 AND use_id = ANY($3::text[])
      ORDER BY id LIMIT 1000
@@ -55,7 +56,7 @@ async def of_uses(db: Db, region: str, subject: str, use_ids: Sequence[str]) -> 
 
 # An office sees what it has to answer.
 SELECT_OPEN = """
-    SELECT id, use_id, subject, department, state, reason, opened_at, due_on, answered_at, answer
+    SELECT id, use_id, subject, department, state, reason, opened_at, due_on, answered_at, answer, level
       FROM use_challenges
      WHERE region = $1 AND department = $2 AND state = 'open' AND ($3::text IS NULL OR id > $3)
      ORDER BY id LIMIT $4
@@ -68,7 +69,7 @@ async def open_of(db: Db, region: str, department: str, after: str | None, limit
 
 
 SELECT_FOR_UPDATE = """
-    SELECT id, use_id, subject, department, state, reason, opened_at, due_on, answered_at, answer
+    SELECT id, use_id, subject, department, state, reason, opened_at, due_on, answered_at, answer, level
       FROM use_challenges
      WHERE region = $1 AND department = $2 AND id = $3
        FOR UPDATE
@@ -84,7 +85,7 @@ UPDATE_ANSWERED = """
     UPDATE use_challenges
        SET state = $3, answer = $4, answered_by = $5, answered_at = now()
      WHERE region = $1 AND id = $2 AND state = 'open'
-    RETURNING id, use_id, subject, department, state, reason, opened_at, due_on, answered_at, answer
+    RETURNING id, use_id, subject, department, state, reason, opened_at, due_on, answered_at, answer, level
 """
 
 

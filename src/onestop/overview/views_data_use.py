@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from onestop.overview.rules_challenges import MoveKind
+
 By = Literal["you", "office", "onestop", "representative"]
 
 
@@ -72,6 +74,15 @@ class AnswerChallenge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     text: Words
 
 
+class ChallengeMove(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done since nobody answered: a reminder, or the next person has it."""
+
+    kind: MoveKind
+    to: str  # a post, never a person's name
+    says: str
+    at: datetime
+
+
 class ChallengeView(msgspec.Struct, frozen=True, kw_only=True):
     """One challenge as its person sees it."""
 
@@ -79,6 +90,8 @@ class ChallengeView(msgspec.Struct, frozen=True, kw_only=True):
     entry: str
     department: Department
     officer: str  # who is accountable
+    with_whom: str  # who has to see to it now: the same, or who is next
+    moves: list[ChallengeMove]  # in order
     state: ChallengeState
     says: str
     reason: str
@@ -97,12 +110,33 @@ class ChallengeLine(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: datetime
     due_on: date
     overdue: bool
+    with_whom: str  # your officer, or who is next since the term is over
 
 
 class ChallengeList(msgspec.Struct, frozen=True, kw_only=True):
     """What an office has to answer, oldest first."""
 
     data: list[ChallengeLine]
+    next_cursor: str | None
+    has_more: bool
+
+
+class OverdueChallenge(msgspec.Struct, frozen=True, kw_only=True):
+    """One challenge that was not answered within its term, for those who supervise; nothing of its person."""
+
+    id: str
+    department: Department
+    state: ChallengeState
+    opened_at: datetime
+    due_on: date
+    answered_at: datetime | None  # too late; None: not at all
+    with_whom: str
+
+
+class OverdueList(msgspec.Struct, frozen=True, kw_only=True):
+    """What was not answered within its term, oldest first."""
+
+    data: list[OverdueChallenge]
     next_cursor: str | None
     has_more: bool
 
