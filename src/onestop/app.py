@@ -118,7 +118,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "house": House(life, adapters(settings)),
         "traces": parts.traces,
         "sessions": parts.sessions,
-        "provider": provider,
+        "op": provider,
         "sign_in": SignIn(pool, keys, settings, providers, parts.sessions, throttles),
         "throttles": throttles,
         "app_sessions": apps,

@@ -17,7 +17,7 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
         yield city
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # no longer: an event loop stands still for as long as it is open
 def chromium(city: City) -> Iterator[Browser]:
     with browsing() as browser:
         yield browser

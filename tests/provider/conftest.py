@@ -82,7 +82,7 @@ class Instance:
             sessions=self.sessions,
             shared={
                 "sessions": self.sessions,
-                "provider": self.provider,
+                "op": self.provider,
                 "pool": pool,
                 "keys": keys,
                 "settings": settings,

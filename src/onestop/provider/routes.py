@@ -35,11 +35,11 @@ class SignInAtController(Controller):
     include_in_schema = False  # discovery describes them, and their refusals are OAuth's
 
     @get("/authorize", operation_id="authorize", status_code=HTTP_303_SEE_OTHER, opt=_OPEN)
-    async def authorize(self, request: Request[Any, Any, Any], provider: NamedDependency[Provider]) -> Response[None]:
+    async def authorize(self, request: Request[Any, Any, Any], op: NamedDependency[Provider]) -> Response[None]:
         """Sign somebody in at a site: back there with a code, or to sign in here first."""
         query = request.query_params.dict()
         told = {name: values[0] if len(values) == 1 else values for name, values in query.items()}
-        return _go(await provider.authorizing.answer(told, session_of(request)))
+        return _go(await op.authorizing.answer(told, session_of(request)))
 
     @post("/authorize", operation_id="authorizeByForm", status_code=HTTP_303_SEE_OTHER, opt=_BY_FORM)
     async def authorize_by_form(self, data: URLEncodedBody[dict[str, Any]]) -> Response[None]:
@@ -48,12 +48,12 @@ class SignInAtController(Controller):
 
     @get("/end-session", operation_id="endSession", status_code=HTTP_303_SEE_OTHER, opt=_OPEN)
     async def end_session(
-        self, request: Request[Any, Any, Any], provider: NamedDependency[Provider]
+        self, request: Request[Any, Any, Any], op: NamedDependency[Provider]
     ) -> Response[None]:  # fmt: skip
         """Sign out at onestop and every site, when a site sends somebody for it (RP-Initiated Logout)."""
         query = request.query_params.dict()
         told = {name: values[0] if len(values) == 1 else values for name, values in query.items()}
-        location, ended = await provider.leaving.end(told, session_of(request))
+        location, ended = await op.leaving.end(told, session_of(request))
         gone = _go(location)
         if ended:
             gone.delete_cookie(SESSION_COOKIE)
@@ -76,105 +76,105 @@ class ProviderController(Controller):
     async def push(
         self,
         request: Request[Any, Any, Any],
-        provider: NamedDependency[Provider],
+        op: NamedDependency[Provider],
         data: URLEncodedBody[dict[str, Any]],
     ) -> Response[Pushed]:
         """Tell a request before sending somebody with it; it is known by `request_uri` for 90 seconds, once."""
-        shown = _shown(request, provider, data)
-        client = await provider.callers.identify(shown)
+        shown = _shown(request, op, data)
+        client = await op.callers.identify(shown)
         jkt = None
         if shown.proof is not None:
-            jkt = await provider.proofs.check(shown.proof, method=shown.method, url=shown.url)
-        return Response(await provider.authorizing.push(client, shown.form, jkt), headers=_headers(provider, shown))
+            jkt = await op.proofs.check(shown.proof, method=shown.method, url=shown.url)
+        return Response(await op.authorizing.push(client, shown.form, jkt), headers=_headers(op, shown))
 
     @post("/token", operation_id="giveTokens", status_code=200, opt=_ENDPOINT)
     async def token(
         self,
         request: Request[Any, Any, Any],
-        provider: NamedDependency[Provider],
+        op: NamedDependency[Provider],
         data: URLEncodedBody[dict[str, Any]],
     ) -> Response[TokenAnswer]:
         """Change a code, a refresh token or somebody's access token for tokens; the first two are taken once."""
-        shown = _shown(request, provider, data)
-        return Response(await provider.tokens.give(shown), headers=_headers(provider, shown))
+        shown = _shown(request, op, data)
+        return Response(await op.tokens.give(shown), headers=_headers(op, shown))
 
     @get("/userinfo", operation_id="getUserinfo", opt=_OPEN)
     async def userinfo(
-        self, request: Request[Any, Any, Any], context: NamedDependency[Context], provider: NamedDependency[Provider]
+        self, request: Request[Any, Any, Any], context: NamedDependency[Context], op: NamedDependency[Provider]
     ) -> Response[dict[str, Any]]:
         """What a site may know of the person, by the purposes it asked for; each answer stands in their data use."""
-        shown = _shown(request, provider, {})
-        told = await provider.telling.userinfo(shown, context.trace_id)
-        return Response(told, headers=_headers(provider, shown))
+        shown = _shown(request, op, {})
+        told = await op.telling.userinfo(shown, context.trace_id)
+        return Response(told, headers=_headers(op, shown))
 
     @post("/userinfo", operation_id="getUserinfoByPost", status_code=200, opt=_OPEN)
     async def userinfo_by_post(
-        self, request: Request[Any, Any, Any], context: NamedDependency[Context], provider: NamedDependency[Provider]
+        self, request: Request[Any, Any, Any], context: NamedDependency[Context], op: NamedDependency[Provider]
     ) -> Response[dict[str, Any]]:
         """The same by POST (OpenID Connect Core, 5.3); the token is in the header there too."""
-        shown = _shown(request, provider, {})
-        told = await provider.telling.userinfo(shown, context.trace_id)
-        return Response(told, headers=_headers(provider, shown))
+        shown = _shown(request, op, {})
+        told = await op.telling.userinfo(shown, context.trace_id)
+        return Response(told, headers=_headers(op, shown))
 
     @post("/introspect", operation_id="introspectToken", status_code=200, opt=_ENDPOINT)
     async def introspect(
         self,
         request: Request[Any, Any, Any],
-        provider: NamedDependency[Provider],
+        op: NamedDependency[Provider],
         data: URLEncodedBody[dict[str, Any]],
     ) -> Introspection:
         """What a token is worth now, for the client it was given to or the department it is for."""
-        return await provider.telling.introspect(_shown(request, provider, data))
+        return await op.telling.introspect(_shown(request, op, data))
 
     @post("/revoke", operation_id="revokeToken", status_code=200, opt=_ENDPOINT)
     async def revoke(
         self,
         request: Request[Any, Any, Any],
-        provider: NamedDependency[Provider],
+        op: NamedDependency[Provider],
         data: URLEncodedBody[dict[str, Any]],
     ) -> Response[None]:
         """End a token, and with it all that came of the same sign-in; it holds nowhere from then on."""
-        await provider.telling.revoke(_shown(request, provider, data))
+        await op.telling.revoke(_shown(request, op, data))
         return Response(None, headers={"cache-control": "no-store"})
 
     @get("/jwks.json", operation_id="getProviderKeys", opt=_OPEN)
-    async def keys(self, provider: NamedDependency[Provider]) -> Response[dict[str, Any]]:
+    async def keys(self, op: NamedDependency[Provider]) -> Response[dict[str, Any]]:
         """The public keys that tokens given to sites are checked with."""
-        return Response(provider.issuer.signing.jwks(), headers={"cache-control": "public, max-age=300"})
+        return Response(op.issuer.signing.jwks(), headers={"cache-control": "public, max-age=300"})
 
 
 @get("/.well-known/openid-configuration", operation_id="getProviderMetadata", include_in_schema=False, opt=_OPEN)
-async def discover(provider: NamedDependency[Provider]) -> Response[dict[str, Any]]:
+async def discover(op: NamedDependency[Provider]) -> Response[dict[str, Any]]:
     """What the provider offers, and where (OpenID Connect Discovery)."""
-    return Response(metadata.document(provider.issuer.name), headers=_KEPT_AN_HOUR)
+    return Response(metadata.document(op.issuer.name), headers=_KEPT_AN_HOUR)
 
 
 @get("/.well-known/oauth-authorization-server", operation_id="getServerMetadata", include_in_schema=False, opt=_OPEN)
-async def discover_server(provider: NamedDependency[Provider]) -> Response[dict[str, Any]]:
+async def discover_server(op: NamedDependency[Provider]) -> Response[dict[str, Any]]:
     """The same for clients that know only RFC 8414."""
-    return Response(metadata.document(provider.issuer.name), headers=_KEPT_AN_HOUR)
+    return Response(metadata.document(op.issuer.name), headers=_KEPT_AN_HOUR)
 
 
-def _shown(request: Request[Any, Any, Any], provider: Provider, form: dict[str, Any]) -> Shown:
+def _shown(request: Request[Any, Any, Any], op: Provider, form: dict[str, Any]) -> Shown:
     session = session_of(request)
     proofs = request.headers.getall("dpop", [])
     if len(proofs) > 1:
         raise RequestRefused("invalid_dpop_proof", "proof_twice")
     return Shown(
         method=str(request.method),
-        url=provider.issuer.name + request.url.path,
+        url=op.issuer.name + request.url.path,
         form=rules.single(form),
         authorization=request.headers.get("authorization"),
         proof=proofs[0] if proofs else None,
-        certificate=provider.certificates.shown(request.scope),
+        certificate=op.certificates.shown(request.scope),
         machine=session if session is not None and session.kind == "machine" else None,
     )
 
 
-def _headers(provider: Provider, shown: Shown) -> dict[str, str]:
+def _headers(op: Provider, shown: Shown) -> dict[str, str]:
     """Return the headers of an answer that holds tokens or claims; who proved a key gets the next nonce with it."""
     headers = {"cache-control": "no-store"}
-    return headers if shown.proof is None else headers | {"dpop-nonce": provider.proofs.nonce()}
+    return headers if shown.proof is None else headers | {"dpop-nonce": op.proofs.nonce()}
 
 
 def _by_get(path: str, form: dict[str, Any]) -> Response[None]:

@@ -25,13 +25,13 @@ class SitePages(Controller):
     async def notice(
         self,
         paper: NamedDependency[Paper],
-        provider: NamedDependency[Provider],
+        op: NamedDependency[Provider],
         office: NamedDependency[Office],
         client_id: FromQuery[str] = "",
         request_uri: FromQuery[str] = "",
     ) -> Response[bytes]:
         """What a site will be told, before it is."""
-        client, purposes = await provider.authorizing.notice({"client_id": client_id, "request_uri": request_uri})
+        client, purposes = await op.authorizing.notice({"client_id": client_id, "request_uri": request_uri})
         lang = paper.lang
         shown = [
             {
@@ -54,12 +54,12 @@ class SitePages(Controller):
     async def answered(
         self,
         paper: NamedDependency[Paper],
-        provider: NamedDependency[Provider],
+        op: NamedDependency[Provider],
         session: NamedDependency[Session],
         data: URLEncodedBody[dict[str, Any]],
     ) -> Response[None]:
         """Go on, or back to the site without it learning anything."""
         told = {name: first(data, name) for name in ("client_id", "request_uri")}
         if first(data, "answer") == "go_on":
-            return paper.go(await provider.authorizing.go_on(told, session))
-        return paper.go(await provider.authorizing.turn_back(told))
+            return paper.go(await op.authorizing.go_on(told, session))
+        return paper.go(await op.authorizing.turn_back(told))
