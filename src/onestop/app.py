@@ -14,6 +14,7 @@ from onestop import logs
 from onestop.audit import routes as audit_routes
 from onestop.audit.anchors import AnchorKey
 from onestop.audit.service import DataUses
+from onestop.basis import routes as basis_routes
 from onestop.cases import routes as case_routes
 from onestop.cases import service as cases
 from onestop.certificates import routes as certificate_routes
@@ -88,7 +89,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     sources: dict[str, _Source] = {}
     hub = Hub(_since(sources), _newest(sources))
     announce = Announcer(pool, hub)
-    overview = Overview(pool, keys, parts.gateway, DataUses(pool, region), region, announce)
+    overview = Overview(pool, keys, parts.gateway, DataUses(pool, region), region, announce, parts.office.basis)
     sources["completion"] = _Source(overview.events_since, overview.newest)
     sources["case"] = _Source(parts.office.events_since, parts.office.newest)
     parts.gateway.changed = announcing(announce)
@@ -111,7 +112,8 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "sign_in": SignIn(pool, keys, settings, providers, parts.sessions),
         "token_desk": TokenDesk(parts.sessions, settings, _find_person(settings)),
         "overview": overview,
-        "exchange": Exchange(pool, parts.gateway, parts.sessions, parts.traces, region),
+        "exchange": Exchange(pool, parts.gateway, parts.sessions, parts.traces, region, parts.office.basis),
+        "basis": parts.office.basis,
         "importer": Importer(),
         "office": parts.office,
         "outcome_handler": handler,
@@ -132,6 +134,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *certificate_routes.CONTROLLERS,
             *audit_routes.CONTROLLERS,
             *exchange_routes.CONTROLLERS,
+            *basis_routes.CONTROLLERS,
             *onboarding_routes.CONTROLLERS,
             *onboarding_play.CONTROLLERS,
             *onboarding_runs.CONTROLLERS,

@@ -40,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     budget_ceiling_ms: int = 10_000
     admission_limit: int = 128  # requests with a fan-out in flight in one process
     crypto_suite: SuiteName = "intl"  # what seals, indexes and signs; seals of the other one stay readable
+    purposes_file: Path | None = None  # purposes of this installation, over those shipped with onestop
     identity_file: Path | None = None  # sign-in providers: issuer, client id, secret
 
 

@@ -6,6 +6,7 @@ from typing import get_args
 import pytest
 
 from house.pages import DOCS, ROOT, rows, section
+from onestop.basis import models as basis
 from onestop.cases import models as cases
 from onestop.gateway import models as gateway
 from onestop.onboarding import models as onboarding
@@ -23,6 +24,7 @@ STATES = {
     "Version states": onboarding.VersionState,
     "Run states": onboarding.RunState,
     "Agreement states": onboarding.AgreementState,
+    "Consent states": basis.ConsentState,
     "Challenge states": views_data_use.ChallengeState,
 }
 

@@ -60,7 +60,7 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
     if ready.wants:
         gathered = await office.gather(
             office.asks(ready.wants, wanted.item),
-            Person(subject.number, subject.name, subject.ids),
+            Person(subject.number, subject.name, subject.ids, subject.id, subject.number_type),
             deadline=context.deadline,
             lang=context.lang,
             traceparent=context.traceparent,

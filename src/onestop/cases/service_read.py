@@ -94,7 +94,7 @@ async def certificate(office: Office, session: Session, case_id: str) -> Certifi
     Raises:
         CertificateUnknown: the case is not decided, or not the subject's.
     """
-    return await certificates.show(office.pool, office.issuer, office.region, case_id, session.subject_id)
+    return await certificates.show(office.pool, office.issuer, office.basis, office.region, case_id, session.subject_id)
 
 
 async def timeline(office: Office, case: Case, lang: Language) -> Timeline:

@@ -7,6 +7,7 @@ from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import JSONBody
 
+from onestop.basis.service import Basis
 from onestop.certificates import service
 from onestop.certificates.models import CheckCertificate, CheckResult
 from onestop.certificates.service import Issuer
@@ -33,12 +34,13 @@ class CertificateController(Controller):
         self,
         issuer: NamedDependency[Issuer],
         pool: NamedDependency[Pool],
+        basis: NamedDependency[Basis],
         settings: NamedDependency[Settings],
         context: NamedDependency[Context],
         data: JSONBody[CheckCertificate],
     ) -> CheckResult:
         """Tell whether a certificate is genuine; nothing personal is told, and nothing without the right code."""
-        return await service.check(pool, issuer, settings.region, data, context.lang)
+        return await service.check(pool, issuer, basis, settings.region, data, context.lang)
 
     @get("/certificate-keys", operation_id="getCertificateKeys", opt={"public": True})
     async def keys(self, issuer: NamedDependency[Issuer]) -> Response[dict[str, Any]]:

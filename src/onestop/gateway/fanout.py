@@ -34,18 +34,24 @@ class Person(msgspec.Struct, frozen=True):
     number: str
     name: str | None = None
     ids: Mapping[str, str] = {}  # what departments themselves call this person, by adapter
+    subject: str | None = None  # who that is here; None: nobody known, or it was not looked for
+    number_type: str = "citizen_id"
 
 
 class Gathered:
     """What came of a fan-out by its deadline."""
 
-    __slots__ = ("complete", "own_ids", "parts", "records")
+    __slots__ = ("own_ids", "parts", "records")
 
     def __init__(self, parts: list[Part], records: list[Record], own_ids: Mapping[str, str] | None = None) -> None:
         self.parts = parts
         self.records = records
         self.own_ids = own_ids or {}  # what departments called the person in these answers, by adapter
-        self.complete = all(part.state in ANSWERED for part in parts)
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether every question was answered."""
+        return all(part.state in ANSWERED for part in self.parts)
 
 
 class _Fan:

@@ -42,6 +42,7 @@ _WHO_ACTS = {
     "upstream.stopped": "operator",
     "agreement.missing": "operator",
     "quota.exhausted": "operator",
+    "basis.missing": "applicant",
 }
 
 

@@ -49,7 +49,7 @@ class OverviewController(Controller):
             data.wants,
             session.subject_id,
             session.actor_id,
-            Person(subject.number, subject.name, subject.ids),
+            Person(subject.number, subject.name, subject.ids, subject.id, subject.number_type),
             deadline=deadline,
             budget_ms=round((deadline - now) * 1000),
             lang=context.lang,

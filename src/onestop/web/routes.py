@@ -89,7 +89,7 @@ class OpenPages(Controller):
                 "verify.html", status=422, number=number, code=code, error=paper.say("verify.shape"), result=None
             )
         asked = CheckCertificate(number=number, code=code)
-        result = await certificates.check(pool, office.issuer, office.region, asked, paper.lang)
+        result = await certificates.check(pool, office.issuer, office.basis, office.region, asked, paper.lang)
         return paper.show("verify.html", number=number, code=code, error=None, result=result)
 
 

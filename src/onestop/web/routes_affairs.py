@@ -53,7 +53,7 @@ class AffairsPages(Controller):
             tuple(office.gateway.wants),
             session.subject_id,
             session.actor_id,
-            Person(subject.number, subject.name, subject.ids),
+            Person(subject.number, subject.name, subject.ids, subject.id, subject.number_type),
             deadline=deadline,
             budget_ms=round((deadline - now) * 1000),
             lang=context.lang,
