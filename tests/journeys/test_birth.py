@@ -221,7 +221,17 @@ def test_no_page_is_wider_than_a_small_phone_in_either_language(city: City, chro
         lin.open("/items/birth")
         lin.page.locator("main form button").click()
         form = lin.page.url.removeprefix(city.url)
-        paths = ["/", "/sign-in", "/verify", "/me", "/items/birth", form, form.replace("form", "check"), case]
+        paths = [
+            "/",
+            "/sign-in",
+            "/verify",
+            "/me",
+            "/my-data",
+            "/items/birth",
+            form,
+            form.replace("form", "check"),
+            case,
+        ]
         for lang in ("zh", "en"):
             for path in paths:
                 lin.open(f"{path}?lang={lang}")
@@ -255,7 +265,17 @@ def test_axe_finds_nothing_serious(city: City, chromium: Browser, size: tuple[in
         lin.open("/items/birth")
         lin.page.locator("main form button").click()
         form = lin.page.url.removeprefix(city.url)
-        for path in ("/", "/sign-in", "/verify", "/me", "/items/birth", form, form.replace("form", "check"), case):
+        for path in (
+            "/",
+            "/sign-in",
+            "/verify",
+            "/me",
+            "/my-data",
+            "/items/birth",
+            form,
+            form.replace("form", "check"),
+            case,
+        ):
             lin.open(str(path))
             assert serious(lin) == [], path
         lin.open(form)

@@ -23,6 +23,7 @@ from onestop.web.form import first
 from onestop.web.pages import STATIC, Paper, provide_paper
 from onestop.web.routes_affairs import AffairsPages
 from onestop.web.routes_cases import CasePages, CorrectionPages
+from onestop.web.routes_data import DataPages
 from onestop.web.routes_desk import DeskPages
 from onestop.web.routes_form import FormPages
 from onestop.web.routes_items import ItemPages
@@ -100,6 +101,7 @@ def handlers(*also: Any) -> Sequence[Any]:
         route_handlers=[
             OpenPages,
             AffairsPages,
+            DataPages,
             ItemPages,
             FormPages,
             CasePages,
