@@ -59,6 +59,8 @@ from onestop.overview import routes_data_use, routes_status
 from onestop.overview.service import Overview
 from onestop.overview.status import StatusBoard
 from onestop.parts import Parts, adapters, announcing, open_parts
+from onestop.rights import routes as rights_routes
+from onestop.rights.service import Rights
 from onestop.settings import Settings
 from onestop.web import routes as web_routes
 
@@ -114,6 +116,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "overview": overview,
         "exchange": Exchange(pool, parts.gateway, parts.sessions, parts.traces, region, parts.office.basis),
         "basis": parts.office.basis,
+        "rights": Rights(parts.office),
         "importer": Importer(),
         "office": parts.office,
         "outcome_handler": handler,
@@ -135,6 +138,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *audit_routes.CONTROLLERS,
             *exchange_routes.CONTROLLERS,
             *basis_routes.CONTROLLERS,
+            *rights_routes.CONTROLLERS,
             *onboarding_routes.CONTROLLERS,
             *onboarding_play.CONTROLLERS,
             *onboarding_runs.CONTROLLERS,

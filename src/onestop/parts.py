@@ -15,6 +15,7 @@ from onestop.gateway.service import Gateway
 from onestop.identity.service import Sessions
 from onestop.items.service import load as load_items
 from onestop.resources import shipped
+from onestop.rights.tombstones import Tombstones
 from onestop.settings import Settings
 
 
@@ -60,6 +61,8 @@ async def parts_on(settings: Settings, dsn: str, pool: Pool) -> AsyncIterator[Pa
         stack.push_async_callback(registry.close)
         await registry.start()
         await parts.office.start()
+        # Before anybody is served: a restored backup may hold people who were erased.
+        await Tombstones(settings.state_dir, settings.region).apply(pool)
         stack.push_async_callback(parts.office.close)
         yield parts
 

@@ -20,12 +20,15 @@ from onestop.onboarding.service_expiry import warn_of_expiry
 from onestop.onboarding.service_runs import write_off
 from onestop.overview import service as overview_service
 from onestop.parts import Parts, adapters, announcing, open_parts
+from onestop.rights.service import Rights
+from onestop.rights.tombstones import Tombstones
 from onestop.rounds import attempt, repeat
 from onestop.settings import Settings
 
 _SWEEP_EVERY_S = 3600.0
 _TELL_ROUNDS_S = 15.0
 _ESCALATE_EVERY_S = 30.0
+_TOMBSTONES_S = 60.0
 _KEEP_TRACES_DAYS = 7
 _KEEP_NONCES_S = 86_400.0  # far longer than any callback's time stamp is taken
 
@@ -47,6 +50,8 @@ async def work(settings: Settings) -> None:
         beside = [loop.create_task(work) for work in works]
         telling = partial(tell_rounds, parts.pool, worker.worker)
         beside.append(loop.create_task(repeat("rounds_told", telling, _TELL_ROUNDS_S)))
+        stones = Tombstones(settings.state_dir, settings.region)
+        beside.append(loop.create_task(repeat("tombstones", partial(stones.apply, parts.pool), _TOMBSTONES_S)))
         life = Life(parts.pool, parts.keys, settings, parts.gateway.files, announce)
         watch = drift.DriftWatch(life, lambda: parts.gateway.lines, examples=adapters(settings))
         watch.start()
@@ -71,6 +76,7 @@ async def work(settings: Settings) -> None:
 async def _sweep(parts: Parts) -> None:
     """Delete, once an hour, what nobody will ask for again; nothing that cannot be deleted keeps the rest."""
     region, pool = parts.settings.region, parts.pool
+    rights = Rights(parts.office)
     work: dict[str, Callable[[], Awaitable[object]]] = {
         "traces": partial(store_traces.delete_old, pool, region, _KEEP_TRACES_DAYS),
         "shares": partial(store_shares.delete_old_shares, pool, region, _KEEP_TRACES_DAYS),
@@ -79,6 +85,7 @@ async def _sweep(parts: Parts) -> None:
         "secrets": partial(_write_off, parts),
         "findings": partial(drift.forget_old, pool),
         "endings": partial(warn_of_expiry, pool, parts.settings),
+        "retention": rights.keep_no_longer,
     }
 
     async def swept() -> None:

@@ -11,6 +11,7 @@ from onestop.cases import models as cases
 from onestop.gateway import models as gateway
 from onestop.onboarding import models as onboarding
 from onestop.overview import views_data_use
+from onestop.rights import models as rights
 
 PAGE = DOCS / "vocabulary.md"
 STATES = {
@@ -25,6 +26,7 @@ STATES = {
     "Run states": onboarding.RunState,
     "Agreement states": onboarding.AgreementState,
     "Consent states": basis.ConsentState,
+    "Erasure states": rights.ErasureState,
     "Challenge states": views_data_use.ChallengeState,
 }
 

@@ -159,18 +159,3 @@ END_GUARDIAN = """
 async def end_guardian(db: Connection, region: str, id: str, now: datetime) -> Guardian | None:
     """End a guardian now and return it; None where there is none, or it has ended."""
     return await one(db, Guardian, END_GUARDIAN, region, id, now)
-
-
-DELETE_ENDED = """
-    DELETE FROM consents
-     WHERE (region, id) IN (
-        SELECT region, id FROM consents
-         WHERE region = $1 AND (ended_at < now() - make_interval(days => $2)
-            OR expires_at < now() - make_interval(days => $2))
-         LIMIT $3)
-"""
-
-
-async def delete_ended(db: Db, region: str, days: int, most: int) -> int:
-    """Delete consents that ended so many days ago, at most `most`; return how many."""
-    return await execute(db, DELETE_ENDED, region, days, most)

@@ -1,5 +1,5 @@
 """Controllers of certificates: the public check and the public keys. They are handed `office` (whose
-issuer it is), `pool`, `settings` and `context` by name."""
+issuer and basis it is), `pool`, `settings` and `context` by name."""
 
 from typing import Any
 
@@ -20,12 +20,16 @@ async def _issuer(office: NamedDependency[Any]) -> Any:
     return office.issuer
 
 
+async def _basis(office: NamedDependency[Any]) -> Any:
+    return office.basis
+
+
 class CertificateController(Controller):
     """Is this paper genuine? Open to everybody who holds number and code."""
 
     path = "/v1"
     tags = ("certificates",)
-    dependencies = {"issuer": Provide(_issuer)}  # noqa: RUF012 - litestar's name and type
+    dependencies = {"issuer": Provide(_issuer), "basis": Provide(_basis)}  # noqa: RUF012 - litestar's name and type
 
     @post(
         "/certificate-checks", operation_id="checkCertificate", status_code=200, opt={"public": True, "max_body": 1024}
