@@ -20,6 +20,7 @@ from onestop.onboarding.service_expiry import warn_of_expiry
 from onestop.onboarding.service_runs import write_off
 from onestop.overview import service as overview_service
 from onestop.parts import Parts, adapters, announcing, open_parts
+from onestop.rights import service_export
 from onestop.rights.service import Rights
 from onestop.rights.tombstones import Tombstones
 from onestop.rounds import attempt, repeat
@@ -29,6 +30,7 @@ _SWEEP_EVERY_S = 3600.0
 _TELL_ROUNDS_S = 15.0
 _ESCALATE_EVERY_S = 30.0
 _TOMBSTONES_S = 60.0
+_EXPORTS_S = 2.0
 _KEEP_TRACES_DAYS = 7
 _KEEP_NONCES_S = 86_400.0  # far longer than any callback's time stamp is taken
 
@@ -52,6 +54,8 @@ async def work(settings: Settings) -> None:
         beside.append(loop.create_task(repeat("rounds_told", telling, _TELL_ROUNDS_S)))
         stones = Tombstones(settings.state_dir, settings.region)
         beside.append(loop.create_task(repeat("tombstones", partial(stones.apply, parts.pool), _TOMBSTONES_S)))
+        exporting = partial(service_export.work, parts.office)
+        beside.append(loop.create_task(repeat("exports", exporting, _EXPORTS_S)))
         life = Life(parts.pool, parts.keys, settings, parts.gateway.files, announce)
         watch = drift.DriftWatch(life, lambda: parts.gateway.lines, examples=adapters(settings))
         watch.start()

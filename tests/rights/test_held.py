@@ -55,9 +55,9 @@ async def test_a_round_deletes_what_is_due_and_says_so_and_leaves_the_rest(dsn, 
         await pool.execute(CASE, name, "sub_1", state, await days_ago(pool, days))
     async with town_on(dsn, state_dir) as town:
         rights: Rights = await town.desk.app.dependencies["rights"].dependency()
-        assert await rights.keep_no_longer() == {"draft": 1, "case": 2, "session": 0, "consent": 0}
+        assert await rights.keep_no_longer() == {"draft": 1, "case": 2, "session": 0, "consent": 0, "export": 0}
         left = {row["id"] for row in await pool.fetch("SELECT id FROM cases")}
         assert left == {"case_draft", "case_new", "case_open"}
         runs = await pool.fetch("SELECT class, days, deleted FROM retention_runs ORDER BY class")
         assert [tuple(row) for row in runs] == [("case", 3650, 2), ("draft", 180, 1)]
-        assert await rights.keep_no_longer() == {"draft": 0, "case": 0, "session": 0, "consent": 0}
+        assert await rights.keep_no_longer() == {"draft": 0, "case": 0, "session": 0, "consent": 0, "export": 0}

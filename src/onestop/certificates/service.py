@@ -31,9 +31,9 @@ from onestop.ids import new_id
 from onestop.texts import Language, text
 
 COMPLETION = "completion"
+_TYPE = "certificate+jws"
 _held_out = msgspec.json.Encoder()
 _held_in = msgspec.json.Decoder(Held)
-_TYPE = "certificate+jws"
 
 
 class Issuer:
@@ -47,9 +47,9 @@ class Issuer:
         """Read the key, making it at the first start."""
         await self._signing.load()
 
-    def sign(self, body: dict[str, Any]) -> tuple[bytes, str]:
-        """Return the bytes of the body and a JWS over them with the payload left out."""
-        header, payload, signature = self._signing.active.sign(body, _TYPE).split(".")
+    def sign(self, body: dict[str, Any], type_: str = _TYPE) -> tuple[bytes, str]:
+        """Return the bytes of the body and a JWS of that type over them with the payload left out."""
+        header, payload, signature = self._signing.active.sign(body, type_).split(".")
         return _unpadded(payload), f"{header}..{signature}"
 
     def is_genuine(self, body: bytes, signature: str) -> bool:

@@ -1,8 +1,8 @@
 """How a person's wish about their data can be refused.
 
 Forbidden  LevelNeeded, OwnApproval
-NotFound   ErasureUnknown
-Conflict   MustBeKept
+NotFound   ErasureUnknown, ExportUnknown
+Conflict   MustBeKept, ExportNotReady
 """
 
 from typing import ClassVar
@@ -35,3 +35,15 @@ class MustBeKept(Conflict):
 
     code = "rights.must_be_kept"
     stage: ClassVar[Stage] = "basis"
+
+
+class ExportUnknown(NotFound):
+    """There is no such export of the caller's, or its days are over."""
+
+    code = "rights.export_unknown"
+
+
+class ExportNotReady(Conflict):
+    """The export is still being made, or could not be."""
+
+    code = "rights.export_not_ready"

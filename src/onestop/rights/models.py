@@ -1,12 +1,13 @@
 """Nouns: what is held of a person by class, what was deleted, erasures."""
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from onestop.basis.views import LawView
 
+ExportState = Literal["queued", "running", "succeeded", "failed"]
 ErasureState = Literal["asked", "done"]
 
 
@@ -48,3 +49,23 @@ class ErasureList(msgspec.Struct, frozen=True, kw_only=True):
     """Erasures that wait for approval, oldest first."""
 
     data: list[Erasure]
+
+
+class ExportOperation(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an export is; its file is there once it has succeeded, for three days."""
+
+    id: str
+    object: Literal["operation"] = "operation"
+    state: ExportState
+    asked_at: datetime
+    done_at: datetime | None
+    links: dict[str, str]
+
+
+class ExportFile(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is held of a person, signed; check it with the keys at `/v1/certificate-keys`."""
+
+    id: str
+    export: Any  # the signed body, as JSON
+    payload: str  # its bytes as they were signed, base64url
+    signature: str  # JWS with detached payload (RFC 7515 appendix F) over `payload`

@@ -1,12 +1,15 @@
 """Controllers: what is held of me, deleting it, being erased; and the second person who approves that."""
 
-from litestar import Controller, delete, get, post
+from litestar import Controller, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from onestop.cases.office import Office
+from onestop.http.idempotency import Keyed
 from onestop.http.models import Context
 from onestop.identity.models import Session
-from onestop.rights.models import Deleted, Erasure, ErasureList, HeldList
+from onestop.rights import service_export as exports
+from onestop.rights.models import Deleted, Erasure, ErasureList, ExportFile, ExportOperation, HeldList
 from onestop.rights.service import Rights
 
 _CITIZEN = {"roles": ("citizen",)}
@@ -44,6 +47,49 @@ class RightsController(Controller):
         return await rights.ask_erasure(session, context.trace_id)
 
 
+class ExportController(Controller):
+    """Everything that is held of you, as one signed file."""
+
+    path = "/v1/me/exports"
+    tags = ("my data",)
+
+    @post(
+        "/",
+        operation_id="askForExport",
+        status_code=202,
+        opt={**_CITIZEN, "idempotent": True, "returns": ExportOperation, "refusals": (403,)},
+    )
+    async def ask(
+        self,
+        office: NamedDependency[Office],
+        session: NamedDependency[Session],
+        context: NamedDependency[Context],
+        keyed: NamedDependency[Keyed],
+    ) -> Response[bytes]:
+        """Ask for it (own session, level 2 or more); it is made in the background and kept for three days."""
+        return (await exports.ask(office, session, keyed, context.lang, context.trace_id)).response()
+
+    @get("/{export:str}", operation_id="getExport", opt=_CITIZEN)
+    async def look(
+        self, office: NamedDependency[Office], session: NamedDependency[Session], export: FromPath[str]
+    ) -> ExportOperation:
+        """How far it is."""
+        return await exports.look(office, session, export)
+
+    @get("/{export:str}/file", operation_id="fetchExport", opt={**_CITIZEN, "refusals": (403, 404, 409)})
+    async def fetch(
+        self,
+        office: NamedDependency[Office],
+        session: NamedDependency[Session],
+        context: NamedDependency[Context],
+        export: FromPath[str],
+    ) -> Response[ExportFile]:
+        """The file, with its signature; that it was fetched is on record."""
+        found = await exports.fetch(office, session, export, context.trace_id)
+        headers = {"content-disposition": f'attachment; filename="{found.id}.json"', "cache-control": "no-store"}
+        return Response(found, headers=headers)
+
+
 class ErasureController(Controller):
     """Erasures people asked for."""
 
@@ -72,4 +118,4 @@ class ErasureController(Controller):
         return await rights.approve(session, erasure, context.trace_id)
 
 
-CONTROLLERS = [RightsController, ErasureController]
+CONTROLLERS = [RightsController, ExportController, ErasureController]

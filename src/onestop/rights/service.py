@@ -25,6 +25,7 @@ _ROUNDS: Final[dict[str, Callable[[Connection, str, int, int], Awaitable[int]]]]
     "case": store_retention.delete_cases,
     "session": store_retention.delete_sessions,
     "consent": store_retention.delete_consents,
+    "export": store_retention.delete_exports,
 }
 
 

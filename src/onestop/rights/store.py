@@ -38,6 +38,8 @@ SELECT_HELD = """
     UNION ALL
     SELECT 'session', count(*), max(least(revoked_at, expires_at)) FROM sessions WHERE region = $1 AND subject_id = $2
     UNION ALL
+    SELECT 'export', count(*), max(asked_at) FROM exports WHERE region = $1 AND subject = $2
+    UNION ALL
     SELECT 'ledger', count(*), NULL FROM data_uses WHERE region = $1 AND subject = $2
     LIMIT 20
 """
@@ -168,6 +170,7 @@ ERASE_CHALLENGES = "DELETE FROM use_challenges WHERE region = $1 AND subject = $
 ERASE_CONSENTS = "DELETE FROM consents WHERE region = $1 AND subject = $2"
 ERASE_SHOWN = "DELETE FROM notices_shown WHERE region = $1 AND subject = $2"
 ERASE_GUARDIANS = "DELETE FROM guardians WHERE region = $1 AND (ward = $2 OR guardian = $2)"
+ERASE_EXPORTS = "DELETE FROM exports WHERE region = $1 AND subject = $2"
 ERASE_UNMASKINGS = "DELETE FROM unmaskings WHERE region = $1 AND subject = $2"
 # Ended, not deleted: other processes learn from the row that it ended.
 END_SESSIONS = """
@@ -188,4 +191,5 @@ async def erase(db: Connection, region: str, subject: str) -> None:
     await execute(db, ERASE_SHOWN, region, subject)
     await execute(db, ERASE_GUARDIANS, region, subject)
     await execute(db, ERASE_UNMASKINGS, region, subject)
+    await execute(db, ERASE_EXPORTS, region, subject)
     await execute(db, END_SESSIONS, region, subject)

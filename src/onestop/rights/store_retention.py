@@ -68,6 +68,20 @@ async def delete_consents(db: Connection, region: str, days: int, most: int) -> 
     return int(await value(db, DELETE_CONSENTS, region, days, most))
 
 
+DELETE_EXPORTS = """
+    WITH gone AS (DELETE FROM exports WHERE region = $1 AND id IN (
+                    SELECT id FROM exports WHERE region = $1
+                       AND asked_at < now() - make_interval(days => $2) LIMIT $3 FOR UPDATE SKIP LOCKED)
+                  RETURNING id)
+    SELECT count(*) FROM gone
+"""
+
+
+async def delete_exports(db: Connection, region: str, days: int, most: int) -> int:
+    """Delete exports asked for so many days ago, at most `most`; return how many."""
+    return int(await value(db, DELETE_EXPORTS, region, days, most))
+
+
 INSERT_RUN = "INSERT INTO retention_runs (region, id, class, days, deleted) VALUES ($1, $2, $3, $4, $5)"
 
 
