@@ -16,6 +16,7 @@ from onestop.audit.anchors import AnchorKey
 from onestop.audit.service import DataUses
 from onestop.basis import routes as basis_routes
 from onestop.cases import routes as case_routes
+from onestop.cases import routes_doubts
 from onestop.cases import service as cases
 from onestop.certificates import routes as certificate_routes
 from onestop.errors import OnestopError
@@ -134,6 +135,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *routes_ops.CONTROLLERS,
             *item_routes.CONTROLLERS,
             *case_routes.CONTROLLERS,
+            *routes_doubts.CONTROLLERS,
             *certificate_routes.CONTROLLERS,
             *audit_routes.CONTROLLERS,
             *exchange_routes.CONTROLLERS,

@@ -53,6 +53,11 @@ ROWS = {
         VALUES ('990100', 'chl_1', 'use_1', 's', 'd', 'upheld', '2026-01-01', $1, $2)""",
         {"reason": "use_challenges.reason.chl_1", "answer": "use_challenges.answer.chl_1"},
     ),
+    "record_doubts": (
+        """INSERT INTO record_doubts (region, id, subject, case_id, field, department, state, due_on, said, answer)
+        VALUES ('990100', 'dbt_1', 's', 'case_1', 'a.b', 'd', 'confirmed', '2026-01-01', $1, $2)""",
+        {"said": "record_doubts.said:dbt_1", "answer": "record_doubts.answer:dbt_1"},
+    ),
 }
 
 
@@ -69,7 +74,7 @@ async def seeded(pool, keys):
     """One row of everything that is sealed for years; returns how to look whether all of it can be read."""
     await pool.execute(
         "TRUNCATE subjects, subject_department_ids, cases, case_steps, effects, adapter_secrets, certificates, "
-        "signing_keys, use_challenges"
+        "signing_keys, use_challenges, record_doubts"
     )
     subjects = Subjects(pool, keys, REGION)
     await subjects.learn(await subjects.read(await subjects.know(LIN)), {"gongan": "P-4711"})
@@ -100,7 +105,7 @@ def test_every_table_with_a_row_here_is_sealed_anew():
 # Bytes that are hashes or public, or sealed for days at most; see `key_rotation.SEALED`.
 OTHER_BYTES = {
     "adapter_moves", "adapter_versions", "audit_entries", "audit_leaves", "audit_nodes", "completion_parts",
-    "completions", "conformance_runs", "data_uses", "idempotency_keys", "machine_keys", "sessions",
+    "completions", "conformance_runs", "data_uses", "exports", "idempotency_keys", "machine_keys", "sessions",
     "sign_in_flows", "trace_shares",
 }  # fmt: skip
 

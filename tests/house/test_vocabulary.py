@@ -26,6 +26,7 @@ STATES = {
     "Run states": onboarding.RunState,
     "Agreement states": onboarding.AgreementState,
     "Consent states": basis.ConsentState,
+    "Doubt states": cases.DoubtState,
     "Export states": rights.ExportState,
     "Erasure states": rights.ErasureState,
     "Challenge states": views_data_use.ChallengeState,

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 OF_ONE = {
     "cases": "subject", "consents": "subject", "notices_shown": "subject", "completions": "subject",
     "subject_department_ids": "subject_id", "use_challenges": "subject", "certificates": "subject",
-    "unmaskings": "subject",
+    "unmaskings": "subject", "record_doubts": "subject",
 }  # fmt: skip
 
 

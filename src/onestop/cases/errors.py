@@ -1,9 +1,9 @@
 """How the case room can fail.
 
-NotFound   CaseUnknown · TaskUnknown · OperationUnknown
-Conflict   CaseClosed · NotDraft · NotCorrecting · TaskAnswered · NothingToSend
+NotFound   CaseUnknown · TaskUnknown · OperationUnknown · DoubtUnknown
+Conflict   CaseClosed · NotDraft · NotCorrecting · TaskAnswered · NothingToSend · DoubtExists
 Stale      VersionStale
-Invalid    FormInvalid · DeclarationMissing
+Invalid    FormInvalid · DeclarationMissing · NotFromDepartment
 Forbidden  NotTheDesk
 """
 
@@ -86,3 +86,21 @@ class NotTheDesk(Forbidden):
     """Only a clerk or department officer with a desk does this."""
 
     code = "task.not_the_desk"
+
+
+class DoubtUnknown(NotFound):
+    """The department has no such open doubt to verify."""
+
+    code = "doubt.unknown"
+
+
+class DoubtExists(Conflict):
+    """The value is in doubt already; one answer is owed, not two."""
+
+    code = "doubt.exists"
+
+
+class NotFromDepartment(Invalid):
+    """No department gave this value: who typed it corrects it."""
+
+    code = "doubt.not_from_department"

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+DoubtState = Literal["open", "corrected", "confirmed", "refused"]
 CaseState = Literal["draft", "submitted", "in_progress", "correcting", "decided", "withdrawn"]
 CaseOutcome = Literal["granted", "partly", "denied"]
 StepState = Literal[

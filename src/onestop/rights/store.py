@@ -167,6 +167,7 @@ ERASE_COMPLETIONS = """
 ERASE_DEPARTMENT_IDS = "DELETE FROM subject_department_ids WHERE region = $1 AND subject_id = $2"
 ERASE_REPLIES = "DELETE FROM idempotency_keys WHERE region = $1 AND starts_with(principal, $2 || '/')"
 ERASE_CHALLENGES = "DELETE FROM use_challenges WHERE region = $1 AND subject = $2"
+ERASE_DOUBTS = "DELETE FROM record_doubts WHERE region = $1 AND subject = $2"
 ERASE_CONSENTS = "DELETE FROM consents WHERE region = $1 AND subject = $2"
 ERASE_SHOWN = "DELETE FROM notices_shown WHERE region = $1 AND subject = $2"
 ERASE_GUARDIANS = "DELETE FROM guardians WHERE region = $1 AND (ward = $2 OR guardian = $2)"
@@ -188,6 +189,7 @@ async def erase(db: Connection, region: str, subject: str) -> None:
     await execute(db, ERASE_REPLIES, region, subject)
     await execute(db, ERASE_CHALLENGES, region, subject)
     await execute(db, ERASE_CONSENTS, region, subject)
+    await execute(db, ERASE_DOUBTS, region, subject)
     await execute(db, ERASE_SHOWN, region, subject)
     await execute(db, ERASE_GUARDIANS, region, subject)
     await execute(db, ERASE_UNMASKINGS, region, subject)
