@@ -19,7 +19,7 @@ from onestop.resealing import reseal
 
 log = structlog.get_logger(__name__)
 
-# What lives for days at most is not here: sign-ins, sessions, completions, idempotent answers, cookies of forms, copies.
+# What lives for days at most is not here: sign-ins, sessions, completions, kept answers, cookies of forms, exports.
 SEALED: Final = (*identity.SEALED, *gateway.SEALED, *cases.SEALED, *certificates.SEALED, *overview.SEALED)
 
 _LOOK_EVERY_S: Final = 5.0
