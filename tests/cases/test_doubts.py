@@ -18,10 +18,8 @@ async def ask(world: World, who: str, method: str, path: str, body=None):
         return await client.request(method, path, json=body, headers={"idempotency-key": secrets.token_hex(8)})
 
 
-async def desk(world: World, department: str) -> str:
-    who = Identified(
-        number_type="account", number=f"demo {department}", name="-", role="department", department=department
-    )
+async def desk(world: World, department: str, role: str = "department") -> str:
+    who = Identified(number_type="account", number=f"demo {department}", name="-", role=role, department=department)
     world._tokens[department] = (await world.desk._sessions.issue_bearer(who)).token
     return department
 
@@ -54,6 +52,13 @@ async def test_a_doubt_is_marked_verified_by_its_department_and_holds_nothing_up
         assert (await client.post(f"{here}/submission", json={"declarations": []}, headers=headers)).status_code == 202
 
     one, two = await desk(world, "one"), await desk(world, "two")
+    governance = await desk(world, "office", "governance")
+    assert (await ask(world, governance, "GET", "/v1/record-doubts/overdue")).json()["data"] == []
+    await pool.execute("UPDATE record_doubts SET due_on = '2026-01-05'")
+    assert (await ask(world, one, "GET", "/v1/record-doubts/overdue")).status_code == 403
+    late = await ask(world, governance, "GET", "/v1/record-doubts/overdue")
+    assert [(doubt["department"], doubt["due_on"]) for doubt in late.json()["data"]] == [("one", "2026-01-05")]
+    assert "登记有误" not in late.text, "nothing of the person is told"
     answer = f"/v1/record-doubts/{opened.json()['id']}/answer"
     found = {"state": "corrected", "text": "已改"}
     assert await refused(two, answer, found) == (404, "doubt.unknown")

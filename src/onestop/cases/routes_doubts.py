@@ -6,7 +6,7 @@ from litestar.params import FromPath, JSONBody
 
 from onestop.cases import service_doubts as service
 from onestop.cases.office import Office
-from onestop.cases.views_doubts import AnswerDoubt, DoubtList, DoubtView, NewDoubt
+from onestop.cases.views_doubts import AnswerDoubt, DoubtList, DoubtView, NewDoubt, OverdueList
 from onestop.http.idempotency import Keyed
 from onestop.http.models import Context
 from onestop.identity.models import Session
@@ -58,6 +58,11 @@ class DoubtController(Controller):
     ) -> DoubtList:
         """What your department has to verify, the nearest day first."""
         return await service.to_verify(office, session, context.lang)
+
+    @get("/overdue", operation_id="listOverdueDoubts", opt={"roles": ("governance",)})
+    async def overdue(self, office: NamedDependency[Office]) -> OverdueList:
+        """Doubts past their term, by department; nothing of the people they are about."""
+        return await service.overdue(office)
 
     @post(
         "/{doubt_id:str}/answer",

@@ -20,7 +20,7 @@ from onestop.cases.repetition import once
 from onestop.cases.service_desk import desk_of
 from onestop.cases.service_read import own_case
 from onestop.cases.store_doubts import DoubtRow
-from onestop.cases.views_doubts import AnswerDoubt, DoubtList, DoubtView, NewDoubt
+from onestop.cases.views_doubts import AnswerDoubt, DoubtList, DoubtView, NewDoubt, OverdueList
 from onestop.db import Connection
 from onestop.errors import FieldError
 from onestop.http.idempotency import Keyed, Reply
@@ -87,6 +87,11 @@ async def to_verify(office: Office, session: Session, lang: Language) -> DoubtLi
     """
     rows = await doubts.open_of(office.pool, office.region, desk_of(session))
     return DoubtList(data=[_view(office, row, lang) for row in rows])
+
+
+async def overdue(office: Office) -> OverdueList:
+    """Return the doubts whose departments have let their term pass, for whoever looks after departments."""
+    return OverdueList(data=await doubts.overdue(office.pool, office.region, clock.today()))
 
 
 async def answer_doubt(

@@ -6,6 +6,7 @@ from datetime import date, datetime
 import msgspec
 
 from onestop.cases.models import DoubtState
+from onestop.cases.views_doubts import OverdueDoubt
 from onestop.db import Connection, Db, execute, many, one
 
 
@@ -80,6 +81,18 @@ SELECT_OPEN = """
 async def open_of(db: Db, region: str, department: str) -> Sequence[DoubtRow]:
     """Return what a department has to verify, at most 100."""
     return await many(db, DoubtRow, SELECT_OPEN, region, department)
+
+
+# Whoever looks after departments sees that a term is over, and nothing of the person.
+SELECT_OVERDUE = """
+    SELECT id, field, department, opened_at, due_on FROM record_doubts
+     WHERE region = $1 AND state = 'open' AND due_on < $2 ORDER BY due_on, id LIMIT 200
+"""
+
+
+async def overdue(db: Db, region: str, today: date) -> list[OverdueDoubt]:
+    """Return what departments should have verified before today, the longest overdue first; at most 200."""
+    return await many(db, OverdueDoubt, SELECT_OVERDUE, region, today)
 
 
 UPDATE_ANSWERED = """

@@ -46,3 +46,19 @@ class DoubtList(msgspec.Struct, frozen=True, kw_only=True):
     """Doubts, at most 100."""
 
     data: list[DoubtView]
+
+
+class OverdueDoubt(msgspec.Struct, frozen=True, kw_only=True):
+    """A doubt whose department has let its term pass; whose it is, and what they said, is not told."""
+
+    id: str
+    field: str
+    department: str
+    opened_at: datetime
+    due_on: date
+
+
+class OverdueList(msgspec.Struct, frozen=True, kw_only=True):
+    """Doubts past their term, the longest overdue first."""
+
+    data: list[OverdueDoubt]
