@@ -91,8 +91,8 @@ async def test_a_withdrawal_holds_for_a_call_that_is_under_way(world, tmp_path):
     assert (part["state"], part.get("data")) == ("denied", None)
 
 
-async def test_a_case_is_not_filled_with_what_its_person_did_not_consent_to(world, tmp_path):
-    await basis_of(world, '{ room = "cases", adapter = "one" }', tmp_path)
+async def test_no_case_is_filled_without_consent_and_no_certificate_shown_without_a_purpose(world, tmp_path):
+    basis = await basis_of(world, '{ room = "cases", adapter = "one" }', tmp_path)
 
     async def filled() -> bool:
         case = (await ask(world, ANA, "POST", "/v1/cases", {"item": "permit"})).json()
@@ -102,9 +102,6 @@ async def test_a_case_is_not_filled_with_what_its_person_did_not_consent_to(worl
     await given(world, ANA)
     assert await filled()
 
-
-async def test_a_certificate_is_not_shown_where_no_purpose_covers_it(world, tmp_path):
-    basis = await basis_of(world, '{ room = "exchange", adapter = "two" }', tmp_path)
     shipped = [one for one in basis.purposes.all.values() if one.code != "certificate"]
     basis.purposes = Purposes(shipped, basis.purposes.classes.values())
     case = (await ask(world, ANA, "POST", "/v1/cases", {"item": "permit"})).json()
