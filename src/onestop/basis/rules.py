@@ -22,7 +22,7 @@ def decide(
 
     `consents` and `guardians` may hold anybody's and for anything: only those of this person and purpose count.
 
-    Rule: R-120, what no purpose covers is not released; a duty needs no consent; a consent counts while it is neither
+    Rule: R-130, what no purpose covers is not released; a duty needs no consent; a consent counts while it is neither
     withdrawn nor over, was given to a notice that says what is done today, and by one who may give it.
     """
     if purpose is None:
@@ -64,7 +64,7 @@ def _lacking(purpose: Purpose, about: About, own: Sequence[Consent], now: dateti
 def may_consent(about: About, who: str, guardians: Sequence[Guardian], now: datetime) -> bool:
     """Tell whether `who` may consent for this person: a child's guardian while that lasts, else the person alone.
 
-    Rule: R-121, under 14 a guardian consents; who has become 14 decides alone, and what was said for them ends.
+    Rule: R-131, under 14 a guardian consents; who has become 14 decides alone, and what was said for them ends.
     """
     if about.subject is None:
         return False

@@ -51,7 +51,7 @@ class Basis:
     async def decide(self, about: About, releases: Sequence[Release]) -> list[Decision]:
         """Decide on releases of one person's data, in their order; asks the database only where a consent is needed.
 
-        Rule: R-120.
+        Rule: R-130.
         """
         now = clock.now()
         purposes = [self.purposes.of(release) for release in releases]

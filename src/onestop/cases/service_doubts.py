@@ -44,7 +44,7 @@ async def doubt(
 ) -> Reply:
     """Say that a value of one's own case is wrong; 201 with the day by which its department verifies it.
 
-    Rule: R-123.
+    Rule: R-133.
 
     Raises:
         CaseUnknown: not one of this subject's cases.

@@ -126,7 +126,7 @@ def _open(issuer: Issuer, row: CertificateRow) -> Held:
 async def show(db: Db, issuer: Issuer, basis: Basis, region: str, case_id: str, subject: str) -> CertificateView:
     """Return the completion certificate of one of the holder's own cases.
 
-    Rule: R-120.
+    Rule: R-130.
 
     Raises:
         CertificateUnknown: the case is not decided, or not the holder's.
@@ -158,7 +158,7 @@ async def check(
 ) -> CheckResult:
     """Tell whether a certificate is genuine. An unknown number and a wrong code are told apart by nobody.
 
-    Rule: R-120.
+    Rule: R-130.
 
     Raises:
         BasisMissing: there is no legal basis for telling that of the holder now.

@@ -29,7 +29,7 @@ class Releases:
     async def decide(cls, gateway: Gateway, basis: Basis, room: Room, asks: Sequence[Ask], person: Person) -> Self:
         """Decide on every question about one person.
 
-        Rule: R-120.
+        Rule: R-130.
         """
         about = About(subject=person.subject, born_on=born_on(person.number_type, person.number))
         made = cls(gateway, basis, room, asks, about)

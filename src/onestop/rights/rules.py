@@ -23,7 +23,7 @@ def kept_until(kept: Retention, newest: datetime | None) -> date | None:
 def hindering(held: Sequence[tuple[str, int, date | None]], today: date) -> list[tuple[str, date | None]]:
     """Return the classes (code, count, kept until) for whose sake a person is not erased yet, each with its day.
 
-    Rule: R-122, what the law asks to be kept is kept, and the person is told what and until when.
+    Rule: R-132, what the law asks to be kept is kept, and the person is told what and until when.
     """
     return [
         (code, until)

@@ -121,7 +121,7 @@ class Rights:
     async def keep_no_longer(self) -> dict[str, int]:
         """Delete of every class what is due, at most 500 records each; write and return what was done.
 
-        Rule: R-122.
+        Rule: R-132.
         """
         done = {}
         for code, delete in _ROUNDS.items():
