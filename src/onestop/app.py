@@ -13,7 +13,9 @@ from litestar.di import Provide
 from onestop import logs
 from onestop.audit import routes as audit_routes
 from onestop.audit.service import DataUses
+from onestop.basis import routes as basis_routes
 from onestop.cases import routes as case_routes
+from onestop.cases import routes_doubts
 from onestop.cases import routes_window as window_routes
 from onestop.cases import service as cases
 from onestop.certificates import routes as certificate_routes
@@ -65,6 +67,8 @@ from onestop.provider import routes as provider_routes
 from onestop.provider import routes_clients
 from onestop.provider.service import Provider
 from onestop.provider.service_exchange import Agreed, Terms
+from onestop.rights import routes as rights_routes
+from onestop.rights.service import Rights
 from onestop.settings import Settings
 from onestop.web import routes as web_routes
 
@@ -95,7 +99,7 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
     sources: dict[str, _Source] = {}
     hub = Hub(_since(sources), _newest(sources), over=parts.sessions.over)
     announce = Announcer(pool, hub)
-    overview = Overview(pool, keys, parts.gateway, DataUses(pool, region), region, announce)
+    overview = Overview(pool, keys, parts.gateway, DataUses(pool, region), region, announce, parts.office.basis)
     sources["completion"] = _Source(overview.events_since, overview.newest)
     sources["case"] = _Source(parts.office.events_since, parts.office.newest)
     parts.gateway.changed = announcing(announce)
@@ -125,7 +129,9 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
         "token_desk": TokenDesk(parts.sessions, apps, settings, _find_person(settings), throttles),
         "overview": overview,
         "mandates": parts.mandates,
-        "exchange": Exchange(pool, parts.gateway, parts.sessions, parts.traces, region),
+        "exchange": Exchange(pool, parts.gateway, parts.sessions, parts.traces, region, parts.office.basis),
+        "basis": parts.office.basis,
+        "rights": Rights(parts.office),
         "importer": Importer(),
         "office": parts.office,
         "outcome_handler": handler,
@@ -147,9 +153,12 @@ async def _desk(parts: Parts, stack: AsyncExitStack) -> FrontDesk:
             *item_routes.CONTROLLERS,
             *case_routes.CONTROLLERS,
             *window_routes.CONTROLLERS,
+            *routes_doubts.CONTROLLERS,
             *certificate_routes.CONTROLLERS,
             *audit_routes.CONTROLLERS,
             *exchange_routes.CONTROLLERS,
+            *basis_routes.CONTROLLERS,
+            *rights_routes.CONTROLLERS,
             *onboarding_routes.CONTROLLERS,
             *onboarding_play.CONTROLLERS,
             *onboarding_runs.CONTROLLERS,

@@ -21,7 +21,7 @@ from onestop.resealing import reseal
 
 log = structlog.get_logger(__name__)
 
-# What lives for days at most is not here: sign-ins, sessions, completions, idempotent answers, cookies of forms.
+# What lives for days at most is not here: sign-ins, sessions, completions, kept answers, cookies of forms, exports.
 SEALED: Final = (
     *audit.SEALED,
     *identity.SEALED,

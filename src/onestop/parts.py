@@ -18,6 +18,7 @@ from onestop.items.service import load as load_items
 from onestop.mandates.service import Mandates
 from onestop.provider.issuer import Issuer
 from onestop.resources import shipped
+from onestop.rights.tombstones import Tombstones
 from onestop.settings import Settings
 
 
@@ -68,6 +69,8 @@ async def parts_on(settings: Settings, dsn: str, pool: Pool) -> AsyncIterator[Pa
         stack.push_async_callback(registry.close)
         await registry.start()
         await parts.office.start()
+        # Before anybody is served: a restored backup may hold people who were erased.
+        await Tombstones(settings.state_dir, settings.region).apply(pool)
         stack.push_async_callback(parts.office.close)
         yield parts
 

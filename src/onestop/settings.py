@@ -44,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     crypto_suite: SuiteName = "intl"  # what seals, indexes and signs; seals of the other one stay readable
     certificate_signature: Literal["ES256", "Ed25519"] = "ES256"  # of the suite intl; sm signs with SM2
     anchor_key_days: int = 90  # how long one key signs the ledger's anchors; 0: until told otherwise
+    purposes_file: Path | None = None  # purposes of this installation, over those shipped with onestop
     identity_file: Path | None = None  # sign-in providers: issuer, client id, secret
     client_certificate_header: str | None = None  # in which a proxy tells a caller's certificate; None: no proxy does
     trusted_proxies: tuple[str, ...] = ()  # CIDRs whose certificate header and X-Forwarded-For are believed

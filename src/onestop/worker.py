@@ -26,12 +26,17 @@ from onestop.overview import service_escalation
 from onestop.parts import Parts, adapters, announcing, open_parts
 from onestop.provider import store as provider_store
 from onestop.provider.service_logout import logouts
+from onestop.rights import service_export
+from onestop.rights.service import Rights
+from onestop.rights.tombstones import Tombstones
 from onestop.rounds import attempt, repeat
 from onestop.settings import Settings
 
 _SWEEP_EVERY_S = 3600.0
 _TELL_ROUNDS_S = 15.0
 _ESCALATE_EVERY_S = 30.0
+_TOMBSTONES_S = 60.0
+_EXPORTS_S = 2.0
 _KEEP_TRACES_DAYS = 7
 _KEEP_NONCES_S = 86_400.0  # far longer than any callback's time stamp is taken
 
@@ -56,6 +61,10 @@ async def work(settings: Settings) -> None:
         beside.append(loop.create_task(logouts(parts.pool, parts.keys, settings, sites)))
         telling = partial(tell_rounds, parts.pool, worker.worker)
         beside.append(loop.create_task(repeat("rounds_told", telling, _TELL_ROUNDS_S)))
+        stones = Tombstones(settings.state_dir, settings.region)
+        beside.append(loop.create_task(repeat("tombstones", partial(stones.apply, parts.pool), _TOMBSTONES_S)))
+        exporting = partial(service_export.work, parts.office)
+        beside.append(loop.create_task(repeat("exports", exporting, _EXPORTS_S)))
         life = Life(parts.pool, parts.keys, settings, parts.gateway.files, announce)
         watch = drift.DriftWatch(life, lambda: parts.gateway.lines, examples=adapters(settings))
         watch.start()
@@ -80,6 +89,7 @@ async def work(settings: Settings) -> None:
 async def _sweep(parts: Parts) -> None:
     """Delete, once an hour, what nobody will ask for again; nothing that cannot be deleted keeps the rest."""
     region, pool = parts.settings.region, parts.pool
+    rights = Rights(parts.office)
     work: dict[str, Callable[[], Awaitable[object]]] = {
         "traces": partial(store_traces.delete_old, pool, region, _KEEP_TRACES_DAYS),
         "shares": partial(store_shares.delete_old_shares, pool, region, _KEEP_TRACES_DAYS),
@@ -89,6 +99,7 @@ async def _sweep(parts: Parts) -> None:
         "sign-ins at sites": partial(provider_store.delete_old, pool, region),
         "findings": partial(drift.forget_old, pool),
         "endings": partial(warn_of_expiry, pool, parts.settings),
+        "retention": rights.keep_no_longer,
     }
 
     async def swept() -> None:

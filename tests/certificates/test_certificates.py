@@ -7,6 +7,8 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey
 
+from onestop.basis import purposes
+from onestop.basis.service import Basis
 from onestop.certificates import service
 from onestop.certificates.errors import CertificateUnknown
 from onestop.certificates.models import CheckCertificate, Completion, ComponentResult, Words
@@ -50,7 +52,9 @@ async def issue(pool, issuer, number, case_id, subject="sub_lin", code="K7M42Q9P
 
 
 async def check(pool, issuer, number, code):
-    return await service.check(pool, issuer, REGION, CheckCertificate(number=number, code=code), "zh")
+    return await service.check(
+        pool, issuer, Basis(pool, REGION, purposes.load()), REGION, CheckCertificate(number=number, code=code), "zh"
+    )
 
 
 async def test_an_unknown_number_and_a_wrong_code_get_the_same_answer(pool, issuer):
@@ -99,14 +103,16 @@ async def test_a_case_has_one_certificate_and_only_its_holder_sees_it(pool, issu
     number = "9901002026030200000021015"
     assert await issue(pool, issuer, number, "case_5") is not None
     assert await issue(pool, issuer, "9901002026030200000022016", "case_5") is None
-    assert (await service.show(pool, issuer, REGION, "case_5", "sub_lin")).number == number
+    assert (
+        await service.show(pool, issuer, Basis(pool, REGION, purposes.load()), REGION, "case_5", "sub_lin")
+    ).number == number
     with pytest.raises(CertificateUnknown):
-        await service.show(pool, issuer, REGION, "case_5", "sub_chen")
+        await service.show(pool, issuer, Basis(pool, REGION, purposes.load()), REGION, "case_5", "sub_chen")
 
 
 async def test_anyone_with_the_public_key_can_check_the_signature_without_onestop(pool, issuer):
     await issue(pool, issuer, "9901002026030200000023017", "case_6")
-    shown = await service.show(pool, issuer, REGION, "case_6", "sub_lin")
+    shown = await service.show(pool, issuer, Basis(pool, REGION, purposes.load()), REGION, "case_6", "sub_lin")
     header, signature = shown.signature.split("..")
     [public] = issuer.jwks()["keys"]
     assert "d" not in public

@@ -9,9 +9,12 @@ from audit.test_canonical import leaf_of_act, leaf_of_use, rows_of
 from onestop.audit import service as audit
 from onestop.audit.sealer import Sealer
 from onestop.audit.witness import Witness
+from onestop.basis import purposes
+from onestop.basis.purposes import hashes
 from onestop.exchange import rules
 from onestop.exchange.errors import HeaderMissing
 from onestop.identity.models import Identified
+from tests.basis.test_purposes import own
 from tests.onboarding.conftest import LIN, ZHOU, manifest
 from tests.onboarding.conftest import room as room
 from tests.onboarding.conftest import told as told
@@ -122,6 +125,22 @@ async def test_without_an_agreement_of_its_own_a_department_is_told_nothing_and_
     for who in ("lin", "office", "operator"):
         assert (await world.ask(who)).status_code == 403
     assert len(world.portal.served.asked) == 1, "what is refused never reaches the department"
+
+
+async def test_what_rests_on_a_persons_consent_is_not_handed_over_without_and_costs_no_quota(world, tmp_path):
+    await world.propose(per_day=1)
+    await world.agree()
+    basis = await world.portal.desk.app.dependencies["basis"].dependency()
+    basis.purposes = purposes.load(own(tmp_path, covers='{ room = "exchange", adapter = "one" }'))
+    for number in (NOBODY, LIN):
+        refused = await world.ask(number=number)
+        assert (refused.status_code, refused.json()["code"], refused.json()["stage"]) == (403, "basis.missing", "basis")
+    assert not world.portal.served.asked
+    notice = {"notice": hashes(basis.purposes.all["own"])["en"]}
+    assert (await world.portal.send("lin", "PUT", "/v1/me/consents/own", notice)).status_code == 200
+    assert (await world.ask()).status_code == 200, "the one call of the day was still there"
+    await world.portal.send("lin", "DELETE", "/v1/me/consents/own")
+    assert (await world.ask()).json()["code"] == "basis.missing"
 
 
 async def test_a_quota_that_is_used_up_says_until_when(world):

@@ -73,6 +73,11 @@ ROWS = {
         VALUES ('990100', 'chl_1', 'use_1', 's', 'd', 'upheld', '2026-01-01', $1, $2)""",
         {"reason": "use_challenges.reason.chl_1", "answer": "use_challenges.answer.chl_1"},
     ),
+    "record_doubts": (
+        """INSERT INTO record_doubts (region, id, subject, case_id, field, department, state, due_on, said, answer)
+        VALUES ('990100', 'dbt_1', 's', 'case_1', 'a.b', 'd', 'confirmed', '2026-01-01', $1, $2)""",
+        {"said": "record_doubts.said:dbt_1", "answer": "record_doubts.answer:dbt_1"},
+    ),
 }
 
 
@@ -89,7 +94,7 @@ async def seeded(pool, keys):
     """One row of everything that is sealed for years; returns how to look whether all of it can be read."""
     await pool.execute(
         "TRUNCATE subjects, subject_department_ids, cases, case_steps, effects, adapter_secrets, certificates, "
-        "signing_keys, use_challenges, licences, licence_copies, mandates, audit_keys"
+        "signing_keys, use_challenges, licences, licence_copies, mandates, audit_keys, record_doubts"
     )
     subjects = Subjects(pool, keys, REGION)
     await subjects.learn(await subjects.read(await subjects.know(LIN)), {"gongan": "P-4711"})
@@ -121,8 +126,8 @@ def test_every_table_with_a_row_here_is_sealed_anew():
 OTHER_BYTES = {
     "authorization_codes", "authorization_requests", "clients", "refresh_tokens", "used_proofs",
     "adapter_moves", "adapter_versions", "audit_entries", "audit_leaves", "audit_nodes", "completion_parts",
-    "completions", "conformance_runs", "data_uses", "idempotency_keys", "licence_use_codes", "machine_keys",
-    "refresh_families", "sessions", "sign_in_flows", "sign_in_tries", "trace_shares", "window_visits",
+    "completions", "conformance_runs", "data_uses", "exports", "idempotency_keys", "licence_use_codes",
+    "machine_keys", "refresh_families", "sessions", "sign_in_flows", "sign_in_tries", "trace_shares", "window_visits",
 }  # fmt: skip
 
 

@@ -6,12 +6,14 @@ from typing import get_args
 import pytest
 
 from house.pages import DOCS, ROOT, rows, section
+from onestop.basis import models as basis
 from onestop.cases import models as cases
 from onestop.certificates import rules_licences as licences
 from onestop.gateway import models as gateway
 from onestop.mandates import models as mandates
 from onestop.onboarding import models as onboarding
 from onestop.overview import views_data_use
+from onestop.rights import models as rights
 
 PAGE = DOCS / "vocabulary.md"
 STATES = {
@@ -26,6 +28,10 @@ STATES = {
     "Run states": onboarding.RunState,
     "Agreement states": onboarding.AgreementState,
     "Licence states": licences.LicenceState,
+    "Consent states": basis.ConsentState,
+    "Doubt states": cases.DoubtState,
+    "Export states": rights.ExportState,
+    "Erasure states": rights.ErasureState,
     "Challenge states": views_data_use.ChallengeState,
     "Mandate states": mandates.MandateState,
 }

@@ -224,7 +224,7 @@ def test_no_page_is_wider_than_a_small_phone_in_either_language(city: City, chro
         lin.open("/me/data-use")
         lin.page.locator("section form button").first.click()  # one click disputes a use
         expect(lin.page.locator(".govuk-inset-text").first).to_contain_text("待答复")
-        paths = ["/", "/sign-in", "/verify", "/me", "/me/data-use", "/items/birth", form]
+        paths = ["/", "/sign-in", "/verify", "/me", "/me/data-use", "/my-data", "/items/birth", form]
         paths += [form.replace("form", "check"), case]
         for lang in ("zh", "en"):
             for path in paths:
@@ -265,6 +265,7 @@ def test_axe_finds_nothing_serious(city: City, chromium: Browser, size: tuple[in
             "/verify",
             "/me",
             "/me/data-use",
+            "/my-data",
             "/items/birth",
             form,
             form.replace("form", "check"),

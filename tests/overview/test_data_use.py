@@ -29,7 +29,7 @@ async def looked_up(ana):
 async def test_nobody_else_sees_an_entry_and_an_unknown_id_reads_the_same(world, sealer):
     async with world.client(ANA) as ana, world.client(BEN) as ben:
         one = await looked_up(ana)
-        for tail in ("", "/proof"):
+        for tail in ("", "/proof", "/explanation"):
             foreign = await ben.get(f"/v1/me/data-use/{one['id']}{tail}")
             nothing = await ben.get(f"/v1/me/data-use/use_{'0' * 26}{tail}")
             assert foreign.status_code == nothing.status_code == 404
@@ -52,6 +52,18 @@ async def test_an_entry_says_by_whom_what_why_and_by_what_right_in_both_language
     assert use["basis"]
     assert use["purpose"] != same["purpose"]
     assert use["says"] != same["says"]
+
+
+async def test_an_entry_is_explained_by_the_purpose_its_article_and_how_sure_that_is(world, sealer):
+    async with world.client(ANA) as ana:
+        looked = await looked_up(ana)
+        await ana.post("/v1/cases", json={"item": "permit"}, headers={"idempotency-key": "explained"})
+        filled = (await ana.get("/v1/me/data-use")).json()["data"][0]
+        told = [(await ana.get(one["links"]["explanation"])).json()["why"][0] for one in (looked, filled)]
+    assert [why["purpose"] for why in told] == ["own-affairs", "application"]
+    assert "第四十五条" in told[0]["law"]["article"]
+    assert told[0]["law"]["confidence"] == "found"
+    assert (told[0]["kind"], "answer" in told[0]["use"]["fields"]) == ("statutory_duty", True)
 
 
 async def test_what_a_case_gives_away_is_there_with_the_case(world, sealer):

@@ -1,9 +1,9 @@
 """How the case room can fail.
 
-NotFound   CaseUnknown · TaskUnknown · OperationUnknown
-Conflict   CaseClosed · NotDraft · NotCorrecting · TaskAnswered · NothingToSend · CodeMissing
+NotFound   CaseUnknown · TaskUnknown · OperationUnknown · DoubtUnknown
+Conflict   CaseClosed · NotDraft · NotCorrecting · TaskAnswered · NothingToSend · CodeMissing · DoubtExists
 Stale      VersionStale · ContentChanged
-Invalid    FormInvalid · DeclarationMissing
+Invalid    FormInvalid · DeclarationMissing · NotFromDepartment
 Forbidden  NotTheDesk · CodeWrong · VisitorNameDiffers
 TooMany    TooManyVisits
 """
@@ -122,3 +122,21 @@ class TooManyVisits(TooMany):
 
     code = "window.too_many"
     who_acts = "clerk"
+
+
+class DoubtUnknown(NotFound):
+    """The department has no such open doubt to verify."""
+
+    code = "doubt.unknown"
+
+
+class DoubtExists(Conflict):
+    """The value is in doubt already; one answer is owed, not two."""
+
+    code = "doubt.exists"
+
+
+class NotFromDepartment(Invalid):
+    """No department gave this value: who typed it corrects it."""
+
+    code = "doubt.not_from_department"

@@ -7,6 +7,7 @@ import msgspec
 
 from onestop.mandates.models import Represented
 
+DoubtState = Literal["open", "corrected", "confirmed", "refused"]
 CaseState = Literal["draft", "submitted", "in_progress", "correcting", "decided", "withdrawn"]
 CaseOutcome = Literal["granted", "partly", "denied"]
 StepState = Literal[

@@ -6,6 +6,8 @@ from typing import Protocol
 
 import msgspec
 
+from onestop.basis import purposes
+from onestop.basis.service import Basis
 from onestop.cases import rules, store_numbers
 from onestop.cases.service_licences import check_items, matters
 from onestop.cases.streams import CaseStreams
@@ -24,6 +26,7 @@ from onestop.gateway.explain import TraceLog
 from onestop.gateway.fanout import Gathered, Person
 from onestop.gateway.manifest import Manifest
 from onestop.gateway.models import Ask
+from onestop.gateway.releases import Releases
 from onestop.gateway.service import Gateway
 from onestop.identity.models import Session, Subject
 from onestop.items.models import Item
@@ -97,6 +100,7 @@ class Office:
         self.keys = keys
         self.pool = pool
         self.gateway = gateway
+        self.basis = Basis(pool, settings.region, purposes.load(settings.purposes_file))
         self.catalogue = catalogue
         self.people = people
         self.traces = traces
@@ -132,9 +136,14 @@ class Office:
         self._left: dict[tuple[date, date], int] = {}
 
     async def start(self) -> None:
-        """Load the certificate keys."""
+        """Load the certificate keys; keep the words of today's notices.
+
+        Raises:
+            BadPurposes: as `Basis.start`.
+        """
         await self.issuer.load()
         await self.licences.start()
+        await self.basis.start()
 
     async def close(self) -> None:
         """Write what was taken."""
@@ -144,7 +153,8 @@ class Office:
     async def _gather(
         self, asks: Sequence[Ask], person: Person, *, deadline: float, lang: Language, traceparent: str | None
     ) -> Gathered:
-        return await fanout.gather(
+        releases = await Releases.decide(self.gateway, self.basis, "cases", asks, person)
+        gathered = await fanout.gather(
             self.gateway.lines_for(person.number),
             asks,
             person,
@@ -152,8 +162,10 @@ class Office:
             lang=lang,
             traceparent=traceparent,
             closed=self.gateway.closed,
-            admit=self.gateway.admit,
+            admit=releases.admit,
         )
+        gathered.parts[:] = await releases.still(gathered.parts, lang)
+        return gathered
 
     def _swapped(self) -> None:
         """Forget what was made from manifests that are no longer those in use."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from msgspec import UNSET
 
@@ -35,8 +35,15 @@ from onestop.texts import Language, text
 _NUMBERS = frozenset(("id_number",))
 
 
+_NOTHING: Final[Mapping[str, str]] = {}
+
+
 def answers_view(
-    office: Office, ready: ReadyItem, answers: Mapping[str, Answer], lang: Language
+    office: Office,
+    ready: ReadyItem,
+    answers: Mapping[str, Answer],
+    lang: Language,
+    disputed: Mapping[str, str] = _NOTHING,
 ) -> dict[str, dict[str, AnswerView]]:
     """Return the form: every value with who said it, as of when, on what basis; or null and whether it is required."""
     tree: dict[str, dict[str, AnswerView]] = {}
@@ -54,7 +61,8 @@ def answers_view(
             if field.type == "licence":
                 value = service_materials.shown(office, value, lang)
             editable = rules_form.is_editable(field, answer)
-            view = AnswerView(value, label, who.source, answer.as_of, who.basis, editable)
+            in_doubt = disputed.get(field.code)
+            view = AnswerView(value, label, who.source, answer.as_of, who.basis, editable, disputed=in_doubt)
         tree.setdefault(group, {})[name] = view
     return tree
 
@@ -210,6 +218,7 @@ def case_view(
     events: Sequence[Event],
     lang: Language,
     parts: Parts | None = None,
+    disputed: Mapping[str, str] = _NOTHING,
 ) -> CaseView:
     """Return a case as its applicant sees it."""
     step_views = [step_view(office, ready, step, results.get(step.code), lang) for step in steps]
@@ -229,7 +238,7 @@ def case_view(
         decided_at=case.decided_at,
         clock=clock_view(office, case),
         fields=fields_view(ready, form.answers),
-        answers=answers_view(office, ready, form.answers, lang),
+        answers=answers_view(office, ready, form.answers, lang, disputed),
         parts=UNSET if parts is None else parts,
         steps=step_views,
         timeline=[event_view(office, ready, event, by_code, lang) for event in events],

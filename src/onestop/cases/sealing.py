@@ -48,3 +48,8 @@ def open_results(keys: Keys, case_id: str, steps: list[Step]) -> dict[str, dict[
     """Return the results of the completed steps, as later steps take them."""
     done = [step for step in steps if step.state == "completed"]
     return {step.code: open_result(keys, case_id, step).fields for step in done}
+
+
+def doubt_context(doubt_id: str, what: str) -> str:
+    """Return what sealed words of a doubt are bound to: what was `said`, or the `answer`."""
+    return f"record_doubts.{what}:{doubt_id}"

@@ -78,7 +78,7 @@ async def open_case(office: Office, session: Session, context: Context, keyed: K
     if ready.wants:
         gathered = await office.gather(
             office.asks(ready.wants, wanted.item, session.level),
-            Person(subject.number, subject.name, subject.ids, acting.parties() if acting else {}),
+            Person.of(subject, acting.parties() if acting else {}),
             deadline=context.deadline,
             lang=context.lang,
             traceparent=context.traceparent,

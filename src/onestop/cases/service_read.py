@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from onestop import clock
-from onestop.cases import present, sealing, store
+from onestop.cases import present, sealing, store, store_doubts
 from onestop.cases.errors import CaseUnknown, OperationUnknown
 from onestop.cases.models import Case, CaseBrief
 from onestop.cases.office import Office
@@ -54,7 +54,8 @@ async def view_of(db: Db, office: Office, case: Case, lang: Language) -> CaseVie
     events = await store.events(db, office.region, case.id)
     form = sealing.open_form(office.keys, case)
     results = {step.code: sealing.open_result(office.keys, case.id, step) for step in steps if step.result}
-    return present.case_view(office, ready, case, form, steps, results, events, lang)
+    disputed = await store_doubts.open_of_case(db, office.region, case.id)
+    return present.case_view(office, ready, case, form, steps, results, events, lang, disputed=disputed)
 
 
 async def own_cases(office: Office, session: Session, lang: Language, *, before: str | None, limit: int) -> CaseList:
@@ -110,7 +111,7 @@ async def certificate(office: Office, session: Session, case_id: str) -> Certifi
     """
     if session.mandate_id is not None:
         await own_case(office, session, case_id)
-    return await certificates.show(office.pool, office.issuer, office.region, case_id, session.subject_id)
+    return await certificates.show(office.pool, office.issuer, office.basis, office.region, case_id, session.subject_id)
 
 
 async def timeline(office: Office, case: Case, lang: Language) -> Timeline:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from onestop.cases import store_reseal as store
-from onestop.cases.sealing import answers_context, result_context
+from onestop.cases.sealing import answers_context, doubt_context, result_context
 from onestop.resealing import Sealed, again
 
 SEALED: Final = (
@@ -19,5 +19,13 @@ SEALED: Final = (
         update=store.UPDATE_SEALED_RESULTS,
         first=("", ""),
         anew=lambda keys, row: [again(keys, row["result"], result_context(*row["key"]))],
+    ),
+    Sealed(
+        table="record_doubts",
+        select=store.SELECT_STALE_DOUBTS,
+        update=store.UPDATE_SEALED_DOUBTS,
+        anew=lambda keys, row: [
+            again(keys, row[name], doubt_context(row["key"][0], name)) for name in ("said", "answer")
+        ],
     ),
 )

@@ -30,3 +30,19 @@ UPDATE_SEALED_RESULTS = """
       FROM unnest($2::text[], $3::text[], $4::bytea[]) AS n (case_id, code, result)
      WHERE case_steps.region = $1 AND case_steps.case_id = n.case_id AND case_steps.code = n.code
 """
+
+SELECT_STALE_DOUBTS = """
+    SELECT ARRAY[id] AS key, said, answer
+      FROM record_doubts
+     WHERE region = $1 AND id > ($2::text[])[1]
+       AND (substring(said FROM 1 FOR length($3::bytea)) <> $3 OR substring(answer FROM 1 FOR length($3)) <> $3)
+     ORDER BY id
+     LIMIT $4
+       FOR UPDATE SKIP LOCKED
+"""
+
+UPDATE_SEALED_DOUBTS = """
+    UPDATE record_doubts SET said = n.said, answer = n.answer
+      FROM unnest($2::text[], $3::bytea[], $4::bytea[]) AS n (id, said, answer)
+     WHERE record_doubts.region = $1 AND record_doubts.id = n.id
+"""

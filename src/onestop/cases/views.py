@@ -82,6 +82,7 @@ class AnswerView(msgspec.Struct, frozen=True, omit_defaults=True):
     basis: str | None = None
     editable: bool | None = None
     required: bool | None = None
+    disputed: str | None = None  # the doubt about it that its department verifies
 
 
 class Fields(msgspec.Struct, frozen=True):

@@ -10,6 +10,8 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey
 
+from onestop.basis.models import About, Release
+from onestop.basis.service import Basis
 from onestop.certificates import store
 from onestop.certificates.errors import CertificateUnknown
 from onestop.certificates.models import (
@@ -30,9 +32,9 @@ from onestop.suites import INTL
 from onestop.texts import Language, text
 
 COMPLETION = "completion"
+_TYPE = "certificate+jws"
 _held_out = msgspec.json.Encoder()
 _held_in = msgspec.json.Decoder(Held)
-_TYPE = "certificate+jws"
 
 
 class Issuer:
@@ -169,12 +171,16 @@ def _open(issuer: Issuer, row: CertificateRow) -> Held:
     return _held_in.decode(issuer.keys.unseal(row.body, body_context(row.id)))
 
 
-async def show(db: Db, issuer: Issuer, region: str, case_id: str, subject: str) -> CertificateView:
+async def show(db: Db, issuer: Issuer, basis: Basis, region: str, case_id: str, subject: str) -> CertificateView:
     """Return the completion certificate of one of the holder's own cases.
+
+    Rule: R-130.
 
     Raises:
         CertificateUnknown: the case is not decided, or not the holder's.
+        BasisMissing: there is no legal basis for showing it now.
     """
+    await basis.check(About(subject=subject), _release("show", "holder"))
     row = await store.own_certificate(db, region, case_id, COMPLETION, subject)
     if row is None:
         raise CertificateUnknown(case_id)
@@ -191,8 +197,20 @@ async def show(db: Db, issuer: Issuer, region: str, case_id: str, subject: str) 
     )
 
 
-async def check(db: Db, issuer: Issuer, region: str, asked: CheckCertificate, lang: Language) -> CheckResult:
-    """Tell whether a certificate is genuine. An unknown number and a wrong code are told apart by nobody."""
+def _release(operation: str, consumer: str) -> Release:
+    return Release(room="certificates", adapter="onestop", operation=operation, consumer=consumer)
+
+
+async def check(
+    db: Db, issuer: Issuer, basis: Basis, region: str, asked: CheckCertificate, lang: Language
+) -> CheckResult:
+    """Tell whether a certificate is genuine. An unknown number and a wrong code are told apart by nobody.
+
+    Rule: R-130.
+
+    Raises:
+        BasisMissing: there is no legal basis for telling that of the holder now.
+    """
     row = await store.by_number(db, region, asked.number)
     indices = issuer.keys.blind_indices(_coded(asked.number, asked.code), _CODE)
     if row is None or not any(hmac.compare_digest(row.code_index, index) for index in indices):
@@ -201,6 +219,7 @@ async def check(db: Db, issuer: Issuer, region: str, asked: CheckCertificate, la
     genuine = is_hash(body, row.digest) and issuer.is_genuine(body, row.signature)
     if not genuine:
         return CheckResult(valid=False, says=text("certificates.not_valid", lang))
+    await basis.check(About(subject=row.subject), _release("check", "public"))
     told = msgspec.json.decode(body, type=Completion)
     revoked = row.revoked_at is not None
     return CheckResult(

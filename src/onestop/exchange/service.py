@@ -5,6 +5,8 @@ import msgspec
 from onestop import clock
 from onestop.audit import service as audit
 from onestop.audit.models import Use
+from onestop.basis.errors import BasisMissing
+from onestop.basis.service import Basis
 from onestop.db import Pool
 from onestop.exchange import rules
 from onestop.exchange.errors import QueryUnknown
@@ -15,6 +17,7 @@ from onestop.gateway.fanout import Gathered, Person, gather
 from onestop.gateway.manifest import Operation
 from onestop.gateway.models import Agreement, Ask, Part
 from onestop.gateway.own_ids import asks_by_own_id
+from onestop.gateway.releases import Releases
 from onestop.gateway.service import Gateway
 from onestop.http.models import Context
 from onestop.identity.models import Session
@@ -26,7 +29,10 @@ ROUTE = "POST /v1/exchange/{adapter}/{operation}"
 class Exchange:
     """Questions of departments to departments, as one process puts them."""
 
-    def __init__(self, pool: Pool, gateway: Gateway, sessions: Sessions, traces: TraceLog, region: str) -> None:
+    def __init__(
+        self, pool: Pool, gateway: Gateway, sessions: Sessions, traces: TraceLog, region: str, basis: Basis
+    ) -> None:
+        self._basis = basis
         self._pool, self._gateway, self._sessions = pool, gateway, sessions
         self._traces, self._region = traces, region
 
@@ -41,6 +47,7 @@ class Exchange:
             QueryUnknown: no department on line answers such a question.
             AgreementMissing: the agreement named is not the asking department's for this question, or does not hold.
             QuotaExhausted: the agreed number of calls is used up; says until when.
+            BasisMissing: it rests on a consent that the person did not give, or that ended meanwhile.
         """
         named = rules.header("Agreement", context.headers.get(b"agreement"))
         purpose = rules.header("Purpose", context.headers.get(b"purpose"))
@@ -52,8 +59,11 @@ class Exchange:
         if agreement is None or not rules.covers(agreement, named, clock.real_now()):
             raise AgreementMissing(adapter=adapter, operation=operation, agreement=named)
         ids = await self._sessions.called(about.number_type, about.number) if asks_by_own_id(spec) else {}
-        gathered = await self._gathered(context, session, ask, Person(about.number, about.name, ids))
-        part = gathered.parts[0]
+        known = await self._sessions.find(about.number_type, about.number)
+        person = Person(about.number, about.name, ids, {}, known, about.number_type)
+        releases = await Releases.decide(self._gateway, self._basis, "exchange", [ask], person)
+        gathered = await self._gathered(context, session, ask, person, releases)
+        [part] = await releases.still(gathered.parts, context.lang)
         _refuse(part)
         if part.data is not None or part.found is False:
             subject = await self._record(context, session, spec, agreement, purpose, about, part)
@@ -61,7 +71,9 @@ class Exchange:
                 await self._sessions.learn(await self._sessions.person(subject), gathered.own_ids)
         return Given(agreement=agreement.id, purpose=purpose, part=part, trace_id=context.trace_id)
 
-    async def _gathered(self, context: Context, session: Session, ask: Ask, person: Person) -> Gathered:
+    async def _gathered(
+        self, context: Context, session: Session, ask: Ask, person: Person, releases: Releases
+    ) -> Gathered:
         gathered = await gather(
             self._gateway.lines_for(person.number),
             [ask],
@@ -72,7 +84,7 @@ class Exchange:
             # Nobody stands before a machine; citizens' own questions go first.
             lane="batch" if session.kind == "machine" else "citizen",
             closed=self._gateway.closed,
-            admit=self._gateway.admit,
+            admit=releases.admit,
         )
         outcome = "complete" if gathered.complete else "partial"
         took_ms = gathered.parts[0].took_ms
@@ -128,8 +140,10 @@ def _uses(spec: Operation, agreement: Agreement, part: Part, asking: str) -> lis
 
 
 def _refuse(part: Part) -> None:
-    """Raise where a question was not asked for want of an agreement or of quota; other states are an answer."""
+    """Raise where there is no agreement, quota or legal basis for a question; other states are an answer."""
     problem = part.problem
+    if problem is not None and problem.code == "basis.missing":
+        raise BasisMissing(adapter=part.source.adapter, operation=part.want)
     if problem is not None and problem.code == "agreement.missing":
         raise AgreementMissing(adapter=part.source.adapter, operation=part.want, agreement="-")
     if problem is not None and problem.code == "quota.exhausted":

@@ -38,6 +38,7 @@ _LINK: Final = {
     "invalid": "schema",
     "kept": None,
     "agreement.missing": "agreement",
+    "basis.missing": "agreement",
     "quota.exhausted": "quota",
     "auth.level_too_low": "assurance",
     "upstream.maintenance": "limit",

@@ -7,7 +7,7 @@ asked with `on_late` hears of it once.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import structlog
@@ -19,6 +19,7 @@ from onestop.gateway.manifest import Manifest, Operation
 from onestop.gateway.models import Ask, Held, Lane, Part, PartState
 from onestop.gateway.operations import Answer
 from onestop.gateway.parts import ANSWERED, FAILURES, Record, failed, not_asked, old_reply, part_of, record_of, unknown
+from onestop.identity.models import Subject
 from onestop.texts import Language
 
 log = structlog.get_logger(__name__)
@@ -35,18 +36,29 @@ class Person(msgspec.Struct, frozen=True):
     name: str | None = None
     ids: Mapping[str, str] = {}  # what departments themselves call this person, by adapter
     acting: Mapping[str, Any] = {}  # `actor` and `mandate` of whoever asks for this person, where that is another one
+    subject: str | None = None  # who that is here; None: nobody known, or it was not looked for
+    number_type: str = "citizen_id"
+
+    @classmethod
+    def of(cls, subject: Subject, acting: Mapping[str, Any]) -> Self:
+        """Return a subject as departments are asked about; `acting` is empty where they ask for themselves."""
+        return cls(subject.number, subject.name, subject.ids, acting, subject.id, subject.number_type)
 
 
 class Gathered:
     """What came of a fan-out by its deadline."""
 
-    __slots__ = ("complete", "own_ids", "parts", "records")
+    __slots__ = ("own_ids", "parts", "records")
 
     def __init__(self, parts: list[Part], records: list[Record], own_ids: Mapping[str, str] | None = None) -> None:
         self.parts = parts
         self.records = records
         self.own_ids = own_ids or {}  # what departments called the person in these answers, by adapter
-        self.complete = all(part.state in ANSWERED for part in parts)
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether every question was answered."""
+        return all(part.state in ANSWERED for part in self.parts)
 
 
 class _Fan:

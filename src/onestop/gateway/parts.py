@@ -43,6 +43,7 @@ _WHO_ACTS = {
     "agreement.missing": "operator",
     "quota.exhausted": "operator",
     "auth.level_too_low": "applicant",
+    "basis.missing": "applicant",
 }
 
 

@@ -211,6 +211,10 @@ class Gateway:
         if adapter in self.shown.trials:
             yield self.shown.trials[adapter].line.manifest
 
+    def manifest_of(self, adapter: str) -> Manifest | None:
+        """Return what is live of an adapter, or else tried; None where it is not here."""
+        return next(self._versions(adapter), None)
+
     # ---- whether it may be asked
 
     def admit(self, ask: Ask) -> tuple[Held, Manifest] | None:

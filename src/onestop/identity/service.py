@@ -355,6 +355,10 @@ class Sessions:
         """Return what departments call the subject with that number, by adapter; the caller writes down the look."""
         return await self._subjects.called(number_type, number)
 
+    async def find(self, number_type: NumberType, number: str) -> str | None:
+        """Return the id of the subject with that number; None where it is nobody's here."""
+        return await self._subjects.find(number_type, number)
+
     async def subject(self, subject_id: str) -> Subject:
         """Open a subject's number and name; the caller writes down that it did.
 

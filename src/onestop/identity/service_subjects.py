@@ -49,6 +49,12 @@ class Subjects:
             known = await self._add(db, who, indices)
         return known.id
 
+    async def find(self, number_type: NumberType, number: str) -> str | None:
+        """Return the id of the subject with that number; None where it is nobody's here. Opens nothing."""
+        indices = sealing.subject_indices(self._keys, number_type, number)
+        known = await store.subject_by_number(self._pool, self._region, indices)
+        return None if known is None else known.id
+
     async def called(self, number_type: NumberType, number: str) -> Mapping[str, str]:
         """Return what departments call the subject with that number, by adapter; empty where it is nobody's here.
 

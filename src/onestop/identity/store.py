@@ -124,7 +124,7 @@ SELECT_SUBJECT = """
            ARRAY(SELECT value FROM subject_department_ids AS d
                   WHERE d.region = $1 AND d.subject_id = $2 ORDER BY department LIMIT 500) AS department_ids
       FROM subjects
-     WHERE region = $1 AND id = $2
+     WHERE region = $1 AND id = $2 AND erased_at IS NULL
 """
 
 

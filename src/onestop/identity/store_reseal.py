@@ -4,7 +4,7 @@
 SELECT_STALE_SUBJECTS = """
     SELECT ARRAY[id] AS key, region, number_type, number, name, data_key
       FROM subjects
-     WHERE region = $1 AND id > ($2::text[])[1]
+     WHERE region = $1 AND id > ($2::text[])[1] AND erased_at IS NULL
        AND (data_key IS NULL OR substring(data_key FROM 1 FOR length($3::bytea)) <> $3
             OR get_byte(number, 0) <> get_byte($3, 0) & 127 OR get_byte(name, 0) <> get_byte($3, 0) & 127)
      ORDER BY id

@@ -53,7 +53,7 @@ class OverviewController(Controller):
             data.wants,
             session.subject_id,
             session.actor_id,
-            Person(subject.number, subject.name, subject.ids, acting.parties() if acting else {}),
+            Person.of(subject, acting.parties() if acting else {}),
             level=session.level,
             deadline=deadline,
             budget_ms=round((deadline - now) * 1000),

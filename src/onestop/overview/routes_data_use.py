@@ -21,6 +21,7 @@ from onestop.overview.views_data_use import (
     ChallengeView,
     DataUseList,
     DataUseView,
+    Explanation,
     OfficeChallenge,
     OverdueList,
 )
@@ -69,6 +70,17 @@ class DataUseController(Controller):
         An entry of the last minute has none yet (409, come again after `Retry-After`).
         """
         return await proofs.own_proof(office.pool, office.region, session.subject_id, use_id)
+
+    @get("/{use_id:str}/explanation", operation_id="explainMyDataUse", opt=_CITIZEN)
+    async def explanation(
+        self,
+        office: NamedDependency[Office],
+        session: NamedDependency[Session],
+        context: NamedDependency[Context],
+        use_id: FromPath[str],
+    ) -> Explanation:
+        """By which rule each department's data was read or given: the purpose, its article, and how sure that is."""
+        return service.explain(office, await service.own_use(office, session.subject_id, use_id), context.lang)
 
     @post(
         "/{use_id:str}/challenge",

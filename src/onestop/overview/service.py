@@ -9,6 +9,7 @@ import structlog
 
 from onestop import clock
 from onestop.audit import service as audit
+from onestop.basis.service import Basis
 from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.errors import FieldError
@@ -16,6 +17,7 @@ from onestop.gateway.fanout import Gathered, Person, gather
 from onestop.gateway.mapping.language import masked
 from onestop.gateway.models import Ask, Part
 from onestop.gateway.parts import ANSWERED
+from onestop.gateway.releases import Releases
 from onestop.gateway.service import Gateway
 from onestop.http.models import Context
 from onestop.http.streams import Event
@@ -45,7 +47,9 @@ class Overview:
         uses: audit.DataUses,
         region: str,
         announce: Callable[[str], None],
+        basis: Basis,
     ) -> None:
+        self._basis = basis
         self._pool, self._keys, self._gateway, self._region = pool, keys, gateway, region
         self._uses = uses
         self._announce = announce
@@ -74,7 +78,8 @@ class Overview:
             UnknownWant: no department on line answers one of them; every such want is named.
         """
         asks = self._asks(wants, level)
-        late = _Late(self, subject, actor, trace_id, mandate)
+        releases = await Releases.decide(self._gateway, self._basis, "lookups", asks, person)
+        late = _Late(self, (subject, actor, trace_id, mandate), releases, lang)
         gathered = await gather(
             self._gateway.lines_for(person.number),
             asks,
@@ -84,8 +89,9 @@ class Overview:
             traceparent=traceparent,
             on_late=late.came,
             closed=self._gateway.closed,
-            admit=self._gateway.admit,
+            admit=releases.admit,
         )
+        gathered.parts[:] = await releases.still(gathered.parts, lang)
         await self.note_uses(gathered.parts, subject, actor, trace_id, mandate)
         for part in gathered.parts:
             self.mask(part)
@@ -160,15 +166,16 @@ class Overview:
             id=id_, href=f"/v1/completions/{id_}", events=f"/v1/completions/{id_}/events", holds_until=holds_until
         )
 
-    def keep(self, id_: str, part: Part, subject: str, actor: str, trace_id: str, mandate: str | None) -> None:
+    def keep(self, id_: str, part: Part, late: "_Late") -> None:
         """Write a late part in the background and wake whoever waits for it."""
-        task = asyncio.get_running_loop().create_task(self._keep(id_, part, subject, actor, trace_id, mandate))
+        task = asyncio.get_running_loop().create_task(self._keep(id_, part, late))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _keep(self, id_: str, part: Part, subject: str, actor: str, trace_id: str, mandate: str | None) -> None:
+    async def _keep(self, id_: str, part: Part, late: "_Late") -> None:
         try:
-            await self.note_uses([part], subject, actor, trace_id, mandate)
+            [part] = await late.releases.still([part], late.lang)
+            await self.note_uses([part], *late.whose)
             self.mask(part)
             sealed = self._keys.seal(_parts_out.encode(part), _context(id_))
             if await store.insert_part(self._pool, self._region, id_, part.want, sealed):
@@ -228,9 +235,11 @@ class Overview:
 class _Late:
     """The parts of one answer that come after it: held back until the handle is written."""
 
-    def __init__(self, overview: Overview, subject: str, actor: str, trace_id: str, mandate: str | None) -> None:
-        self._overview = overview
-        self._whose = (subject, actor, trace_id, mandate)
+    def __init__(
+        self, overview: Overview, whose: tuple[str, str, str, str | None], releases: Releases, lang: Language
+    ) -> None:
+        self._overview, self.releases, self.lang = overview, releases, lang
+        self.whose = whose  # subject, actor, trace id, mandate
         self._id: str | None = None
         self._waiting: list[Part] = []
 
@@ -238,7 +247,7 @@ class _Late:
         if self._id is None:
             self._waiting.append(part)
         else:
-            self._overview.keep(self._id, part, *self._whose)
+            self._overview.keep(self._id, part, self)
 
     def open(self, id_: str) -> None:
         self._id = id_

@@ -6,10 +6,12 @@ from types import MappingProxyType
 from onestop.audit import service as audit
 from onestop.audit.errors import DataUseUnknown
 from onestop.audit.models import DataUse, Use
+from onestop.basis.models import Release, Room
+from onestop.basis.present import law_view
 from onestop.cases.office import Office
 from onestop.identity.models import Session
 from onestop.mandates.service import Mandates
-from onestop.overview.views_data_use import By, DataUseList, DataUseView, Department, UseView
+from onestop.overview.views_data_use import By, DataUseList, DataUseView, Department, Explanation, UseView, WhyRead
 from onestop.texts import Language, has, text
 
 _MOST = 100
@@ -63,6 +65,30 @@ async def own_use(office: Office, subject: str, id_: str) -> DataUse:
     return found
 
 
+def explain(office: Office, entry: DataUse, lang: Language) -> Explanation:
+    """Return by which rule, of which source and confidence, each department's data in an entry was read or given."""
+    return Explanation(entry=entry.id, why=[_why(office, entry, use, lang) for use in entry.uses])
+
+
+def _why(office: Office, entry: DataUse, use: Use, lang: Language) -> WhyRead:
+    release = Release(room=_room(entry), adapter=use.adapter, operation=use.operation, consumer=entry.actor)
+    purpose = office.basis.purposes.of(release)
+    return WhyRead(
+        use=one_use(office, use, lang),
+        purpose=purpose.code if purpose else None,
+        title=purpose.title.say(lang) if purpose else None,
+        kind=purpose.kind if purpose else None,
+        law=law_view(purpose.law, lang) if purpose else None,
+    )
+
+
+def _room(entry: DataUse) -> Room:
+    """Return which room released what an entry tells of, by what it was for."""
+    if entry.actor.startswith("department:"):
+        return "exchange"
+    return "cases" if entry.object is not None else "lookups"
+
+
 def use_view(
     office: Office, entry: DataUse, lang: Language, names: Mapping[str, str] = MappingProxyType({})
 ) -> DataUseView:
@@ -78,7 +104,7 @@ def use_view(
         case=entry.object,
         trace_id=entry.trace_id,
         uses=[one_use(office, use, lang) for use in entry.uses],
-        links={"self": here, "proof": f"{here}/proof", "challenge": f"{here}/challenge"},
+        links={name: f"{here}/{name}" for name in ("proof", "challenge", "explanation")} | {"self": here},
     )
 
 

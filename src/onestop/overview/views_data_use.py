@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from onestop.basis.models import Kind
+from onestop.basis.views import LawView
 from onestop.overview.rules_challenges import MoveKind
 
 By = Literal["you", "office", "onestop", "representative"]
@@ -29,6 +31,23 @@ class UseView(msgspec.Struct, frozen=True, kw_only=True):
     basis: str
     fields: list[str]  # names of what was read or given, never values
     effect: str | None = None
+
+
+class WhyRead(msgspec.Struct, frozen=True, kw_only=True):
+    """By which rule one department's data was read or given: what was recorded then, and the purpose it falls under."""
+
+    use: UseView
+    purpose: str | None  # code under `/v1/me/consents`; None: no purpose of today covers it
+    title: str | None
+    kind: Kind | None
+    law: LawView | None
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an entry about you is there."""
+
+    entry: str
+    why: list[WhyRead]
 
 
 class DataUseView(msgspec.Struct, frozen=True, kw_only=True):

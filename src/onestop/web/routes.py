@@ -24,6 +24,7 @@ from onestop.web.form import first
 from onestop.web.pages import STATIC, Paper, provide_paper
 from onestop.web.routes_affairs import AffairsPages
 from onestop.web.routes_cases import CasePages, CorrectionPages
+from onestop.web.routes_data import DataPages
 from onestop.web.routes_data_use import DataUsePages
 from onestop.web.routes_desk import DeskPages
 from onestop.web.routes_form import FormPages
@@ -105,7 +106,7 @@ class OpenPages(Controller):
                 "verify.html", status=422, number=number, code=code, error=paper.say("verify.shape"), result=None
             )
         asked = CheckCertificate(number=number, code=code)
-        result = await certificates.check(pool, office.issuer, office.region, asked, paper.lang)
+        result = await certificates.check(pool, office.issuer, office.basis, office.region, asked, paper.lang)
         return paper.show("verify.html", number=number, code=code, error=None, result=result)
 
 
@@ -117,6 +118,7 @@ def handlers(*also: Any) -> Sequence[Any]:
             OpenPages,
             AffairsPages,
             DataUsePages,
+            DataPages,
             ItemPages,
             FormPages,
             CasePages,

@@ -60,7 +60,7 @@ class AffairsPages(Controller):
             tuple(want for want, ask in office.gateway.wants.items() if ask.adapter in seen),
             session.subject_id,
             session.actor_id,
-            Person(subject.number, subject.name, subject.ids, acting.parties() if acting else {}),
+            Person.of(subject, acting.parties() if acting else {}),
             level=session.level,
             deadline=deadline,
             budget_ms=round((deadline - now) * 1000),
