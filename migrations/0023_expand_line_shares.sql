@@ -3,6 +3,7 @@
 
 CREATE TABLE line_shares (
     process    text PRIMARY KEY,
+    serves     boolean NOT NULL,                -- answers people, who wait; not a worker
     host       text NOT NULL,                   -- machine, process number, when it began: on that machine one can tell that it ended
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     seen_at    timestamptz NOT NULL DEFAULT clock_timestamp(),

@@ -85,7 +85,7 @@ async def open_portal(settings: Settings) -> AsyncIterator[FrontDesk]:
     logs.configure(settings.log_level)
     async with AsyncExitStack() as stack:
         stack.callback(access_log.flush)
-        parts = await stack.enter_async_context(open_parts(settings, "onestop gateway"))
+        parts = await stack.enter_async_context(open_parts(settings, "onestop gateway", serves=True))
         await stack.enter_async_context(parts.sessions)
         parts.traces.start()
         stack.push_async_callback(parts.traces.close)

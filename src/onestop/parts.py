@@ -39,8 +39,10 @@ class Parts:
 
 
 @asynccontextmanager
-async def open_parts(settings: Settings, name: str) -> AsyncIterator[Parts]:
+async def open_parts(settings: Settings, name: str, *, serves: bool = False) -> AsyncIterator[Parts]:
     """Open the database (started, where it is the embedded one, and migrated), the keys and the lines.
+
+    `serves`: this process answers people.
 
     Raises:
         SchemaProblem: the database is newer than this release, or an applied migration was changed.
@@ -53,11 +55,11 @@ async def open_parts(settings: Settings, name: str) -> AsyncIterator[Parts]:
         await migrate.upgrade(dsn)
         pool = await open_pool(dsn, size=settings.pool_size, name=name)
         stack.push_async_callback(pool.close)
-        yield await stack.enter_async_context(parts_on(settings, dsn, pool))
+        yield await stack.enter_async_context(parts_on(settings, dsn, pool, serves=serves))
 
 
 @asynccontextmanager
-async def parts_on(settings: Settings, dsn: str, pool: Pool) -> AsyncIterator[Parts]:
+async def parts_on(settings: Settings, dsn: str, pool: Pool, *, serves: bool = False) -> AsyncIterator[Parts]:
     """Open the keys and the lines on a database that is open and migrated already."""
     async with AsyncExitStack() as stack:
         gateway = Gateway.open(settings)
@@ -65,7 +67,7 @@ async def parts_on(settings: Settings, dsn: str, pool: Pool) -> AsyncIterator[Pa
         parts = Parts(settings, dsn, pool, Keys.load(settings.state_dir, settings.crypto_suite), gateway)
         await stack.enter_async_context(key_rotation.following(parts.keys))
         vouching.provide(asyncio.get_running_loop(), Issuer(pool, parts.keys, settings))
-        registry = Registry(gateway, pool, dsn, parts.keys, settings)
+        registry = Registry(gateway, pool, dsn, parts.keys, settings, serves=serves)
         stack.push_async_callback(registry.close)
         await registry.start()
         await parts.office.start()

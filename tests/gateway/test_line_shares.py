@@ -34,9 +34,13 @@ MANIFEST = declaring(LIMIT)
 # ---- the rule
 
 
-@given(st.integers(1, 200), st.lists(st.integers(0, 250), min_size=1, max_size=60), st.integers(0, 10**9))
-def test_the_parts_are_whole_sum_to_what_is_declared_and_nobody_lacks_what_another_has_to_spare(limit, wanted, turn):
-    parts, count = split(limit, wanted, turn), len(wanted)
+_MEMBERS = st.lists(st.tuples(st.integers(0, 250), st.booleans()), min_size=1, max_size=60)
+
+
+@given(st.integers(1, 200), _MEMBERS, st.integers(0, 10**9))
+def test_the_parts_are_whole_sum_to_what_is_declared_and_nobody_lacks_what_another_has_to_spare(limit, members, turn):
+    wanted = [want for want, _ in members]
+    parts, count = split(limit, wanted, turn, [serves for _, serves in members]), len(wanted)
     assert sum(parts) == limit
     assert min(parts) >= max(limit // count // 4, 1) or limit < count
     if limit >= count:
@@ -46,7 +50,7 @@ def test_the_parts_are_whole_sum_to_what_is_declared_and_nobody_lacks_what_anoth
 
 
 @given(st.integers(1, 200), st.integers(1, 60), st.integers(0, 250), st.integers(0, 10**9))
-def test_who_want_alike_have_equal_parts_but_for_one(limit, count, want, turn):
+def test_who_want_alike_and_serve_alike_have_equal_parts_but_for_one(limit, count, want, turn):
     parts = split(limit, [want] * count, turn)
     assert max(parts) - min(parts) <= 1
 
@@ -282,10 +286,24 @@ async def test_rates_operations_own_limits_and_kept_repetitions_are_divided_alik
         for sharer in sharers:
             assert sharer.line.pace.per_second == 5.0
             assert sharer.line.paces["query"].per_second == 2.0
+            assert not sharer.line.pace.was_short()
             for _ in range(100):
                 sharer.line.retries.earned()
             assert sum(sharer.line.retries.spend() for _ in range(100)) == 5
         assert sorted(sharer.line.admission._own["query"] for sharer in sharers) == [2, 3]
+
+
+async def test_a_worker_that_is_idle_leaves_the_rate_to_who_serves_people_and_has_it_when_it_needs_it(dsn):
+    async with city(dsn, 2, declaring(3, "per_second = 2.0")) as (_, (gateway, worker), _port):
+        gateway.shares._serves = True
+        await rounds(gateway, worker)
+        assert (gateway.share, worker.share) == (2, 1)
+        assert (gateway.line.pace.per_second, worker.line.pace.per_second) == (1.75, 0.25)
+        for sharer in (gateway, worker):
+            for _ in range(9):
+                sharer.line.pace.wait_s(asyncio.get_running_loop().time())
+        await rounds(worker, gateway, worker)
+        assert (gateway.line.pace.per_second, worker.line.pace.per_second) == (1.0, 1.0)
 
 
 def test_a_share_says_what_is_held_when_less_may_begin():

@@ -17,7 +17,7 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
         yield city
 
 
-@pytest.fixture(scope="package")  # no longer: an event loop stands still for as long as it is open
+@pytest.fixture(scope="module")  # no longer: while it is open no other event loop can run in this process
 def chromium(city: City) -> Iterator[Browser]:
     with browsing() as browser:
         yield browser

@@ -160,11 +160,13 @@ class RetryBudget:
 class Pace:
     """Keeps to a department's own limit of calls per second; who would exceed it is told when to come."""
 
-    __slots__ = ("_sent", "per_second")
+    __slots__ = ("_asked", "_passed", "_sent", "_short", "per_second")
 
     def __init__(self, per_second: float) -> None:
         self.per_second = per_second
         self._sent: deque[float] = deque(maxlen=_slots(per_second))
+        self._short = False
+        self._passed, self._asked = 0, 0.0  # calls that went since then
 
     def change(self, per_second: float, now: float) -> None:
         """Take another number of calls per second, 0 for none.
@@ -181,13 +183,27 @@ class Pace:
     def wait_s(self, now: float) -> float:
         """Return how long to wait before the next call, 0 where it may go now (and counts as gone)."""
         if not self.per_second:
+            self._short = True
             return 1.0
         if len(self._sent) == self._sent.maxlen:
             wait = self._sent[0] + max(self._sent.maxlen, 1) / self.per_second - now
             if wait > 0:
+                self._short = True
                 return wait
         self._sent.append(now)
+        self._passed += 1
         return 0.0
+
+    def lately(self, now: float) -> float:
+        """Return how many calls a second went since this was last asked."""
+        passed, since = self._passed, now - self._asked
+        self._passed, self._asked = 0, now
+        return passed / max(since, 1.0)
+
+    def was_short(self) -> bool:
+        """Tell whether a call had to wait since this was last asked."""
+        told, self._short = self._short, False
+        return told
 
 
 def _slots(per_second: float) -> int:

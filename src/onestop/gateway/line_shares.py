@@ -15,6 +15,7 @@ import msgspec
 from onestop.db import Pool
 from onestop.gateway import running
 from onestop.gateway import store_line_shares as store
+from onestop.gateway.limits import Pace
 from onestop.gateway.line import Line
 from onestop.gateway.manifest import Manifest
 from onestop.gateway.store_line_shares import Holding
@@ -28,6 +29,7 @@ GONE_S: Final = 10.0
 _AFTER_A_GAP_S: Final = 60.0  # where this process was silent itself: the database may have been away for all
 _STEADY_S: Final = 5.0
 _TELL_S: Final = 0.5  # while calls end one by one, the others are not waked for each
+_RATE: Final = "@"  # after the name of what is declared: its calls per second, as whole calls in a thousand seconds
 _IDLE: Final = 4  # who has no use for places now keeps this part of an equal part, for its next call
 _REMEMBERED_S: Final = 10.0  # for how long what a process had use for counts
 TURN_S: Final = 10.0  # where there are fewer places than processes, for how long one has its place
@@ -42,11 +44,12 @@ class Share(msgspec.Struct, frozen=True):
     turn_s: float = 0.0  # without a place: in how many seconds its turn comes
 
 
-def split(limit: int, wanted: Sequence[int], turn: int = 0) -> list[int]:
+def split(limit: int, wanted: Sequence[int], turn: int = 0, serves: Sequence[bool] = ()) -> list[int]:
     """Divide `limit` places among processes that have use for so many each.
 
     Whoever wants no more than an equal part gets what it wants; those that want more share the rest equally; what
-    nobody wants is given out in equal parts. Who wants nothing keeps a quarter of an equal part, at least one place.
+    nobody wants goes in equal parts to those that serve people, who come without notice (`serves`; to all where none
+    does). Who wants nothing keeps a quarter of an equal part, at least one place.
     Where there are fewer places than processes each place is one process's for a turn, and goes round.
     """
     count = len(wanted)
@@ -62,8 +65,11 @@ def split(limit: int, wanted: Sequence[int], turn: int = 0) -> list[int]:
             parts[i] += more
             left -= more
         hungry = sorted((i for i in hungry if wanted[i] > parts[i]), key=parts.__getitem__)
-    each, over = divmod(left, count)
-    return [part + each + (i < over) for i, part in enumerate(parts)]
+    eager = [i for i, yes in enumerate(serves) if yes] or list(range(count))
+    each, over = divmod(left, len(eager))
+    for k, i in enumerate(eager):
+        parts[i] += each + (k < over)
+    return parts
 
 
 def turn_in_s(limit: int, count: int, index: int, epoch: float) -> float:
@@ -77,8 +83,10 @@ def decide(declared: Mapping[str, int], all_held: Sequence[Holding], own: str, e
     """Return what one process may use now, by name: its part, as far as the others have left it."""
     index = next(i for i, one in enumerate(all_held) if one.process == own)
     count, told = len(all_held), {}
+    serves = [one.serves for one in all_held]
     for name, limit in declared.items():
-        part = split(limit, [one.wanted.get(name, 0) for one in all_held], int(epoch / TURN_S))[index]
+        wanted = [one.wanted.get(name, 0) for one in all_held]
+        part = split(limit, wanted, int(epoch / TURN_S), serves)[index]
         mine = all_held[index].held.get(name, 0)
         free = limit - sum(one.held.get(name, 0) for one in all_held if one.process != own)
         places = part if part <= mine else max(mine, min(part, free))
@@ -87,22 +95,25 @@ def decide(declared: Mapping[str, int], all_held: Sequence[Holding], own: str, e
 
 
 def declared_by(manifests: Iterable[Manifest]) -> dict[str, int]:
-    """Return the numbers of calls at once that manifests declare, by adapter, and by adapter/operation.
+    """Return the numbers that manifests declare: calls at once, and in a thousand seconds (`@`).
 
-    Of several versions of an adapter the last one counts.
+    By adapter and adapter/operation; of several versions of an adapter the last one counts.
     """
     told: dict[str, int] = {}
     for manifest in manifests:
         told[manifest.id] = manifest.limits.concurrency
         told |= {f"{manifest.id}/{one.id}": one.concurrency for one in manifest.operations if one.concurrency}
+        if manifest.limits.per_second:
+            told[manifest.id + _RATE] = _milli(manifest.limits.per_second)
+        told |= {f"{manifest.id}/{o.id}{_RATE}": _milli(o.per_second) for o in manifest.operations if o.per_second}
     return told
 
 
 class LineShares:
     """This process's part of every line, and its row; instants are loop time."""
 
-    def __init__(self, pool: Pool, lines: Callable[[], Iterable[Line]]) -> None:
-        self._pool = pool
+    def __init__(self, pool: Pool, lines: Callable[[], Iterable[Line]], *, serves: bool = False) -> None:
+        self._pool, self._serves = pool, serves
         self._lines = lines  # every line that may have calls under way, also those that are leaving
         self.process = new_id("prc")
         self._host = running.here()
@@ -126,7 +137,7 @@ class LineShares:
         async with self._pool.acquire() as db, db.transaction():
             more = self._look_what_is_wanted(declared)
             wanted = {name: many for name, (many, _) in self._wanted.items() if many}
-            epoch, found = await store.begin(db, self.process, self._host, wanted, self._patience_s())
+            epoch, found = await store.begin(db, self.process, self._host, self._serves, wanted, self._patience_s())
             ended = [one.process for one in found if running.has_ended(one.host)]
             if ended:
                 await store.remove(db, ended)
@@ -154,6 +165,12 @@ class LineShares:
         """Remember the most there was use for lately: what is under way, all where calls had to wait. True: more."""
         now, under_way = asyncio.get_running_loop().time(), self._under_way()
         short = {_name(line, operation) for line in self._lines() for operation in line.admission.shortages()}
+        for line in self._lines():
+            for operation, pace in _paces(line):
+                name = _name(line, operation) + _RATE
+                under_way[name] = under_way.get(name, 0) + _milli(pace.lately(now))
+                if pace.was_short():
+                    short.add(name)
         grew = False
         for name, limit in declared.items():
             many = limit if name in short else under_way.get(name, 0)
@@ -197,6 +214,16 @@ class LineShares:
         return found
 
 
+def _paces(line: Line) -> list[tuple[str, Pace]]:
+    """Return a line's paces by operation, "" for the line's own."""
+    own = [] if line.pace is None else [("", line.pace)]
+    return own + list(line.paces.items())
+
+
+def _milli(per_second: float) -> int:
+    return max(round(per_second * 1000), 1)
+
+
 def _name(line: Line, operation: str) -> str:
     return f"{line.manifest.id}/{operation}" if operation else line.manifest.id
 
@@ -232,9 +259,7 @@ def _allot(line: Line, told: Mapping[str, Share]) -> None:
         now,
     )
     part = share.held / share.declared
-    if line.pace is not None and manifest.limits.per_second:
-        line.pace.change(manifest.limits.per_second * part, now)
-    for operation in manifest.operations:
-        if operation.per_second:
-            line.paces[operation.id].change(operation.per_second * part, now)
+    for operation, pace in _paces(line):
+        rate = told.get(_name(line, operation) + _RATE)
+        pace.change(rate.places / 1000 if rate is not None else 0.0, now)
     line.retries.keep_part(part)

@@ -78,7 +78,10 @@ class _Picture:
 class Registry:
     """Keeps one process's gateway as the database says."""
 
-    def __init__(self, gateway: Gateway, pool: Pool, dsn: str, keys: Keys, settings: Settings) -> None:
+    def __init__(
+        self, gateway: Gateway, pool: Pool, dsn: str, keys: Keys, settings: Settings, *, serves: bool = False
+    ) -> None:
+        """`serves`: this process answers people, whose calls come without notice."""
         self._gateway, self._pool, self._keys = gateway, pool, keys
         self._environment = environment_of(settings)
         self._allow, self._networks = AllowList(settings.outbound_allow), settings.networks
@@ -95,7 +98,7 @@ class Registry:
         self._lock = asyncio.Lock()
         self._listener = Listener(dsn, self)
         self._counter = Counter(pool, gateway.quotas)
-        self.shares = LineShares(pool, self._every_line)
+        self.shares = LineShares(pool, self._every_line, serves=serves)
         self._task: asyncio.Task[None] | None = None
         gateway.indices = lambda number: trial_indices(keys, number)
 
