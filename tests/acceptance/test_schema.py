@@ -17,13 +17,17 @@ CHECKS = (
 )
 # Streams do not end; the run must not sign itself out; and a document cannot be made in the millisecond it tries.
 LEFT_OUT = "/events$|/document$|^/auth/sign-out$|^/v1/me/sessions/"
+# To a citizen these answer 403 before anything is read.
+LEFT_OUT += "|^/v1/(adapters/|adapter-templates|ops/|clients|exchange/|tasks|data-use-challenges|pull/)"
 
 
 def test_every_answer_is_one_the_document_tells_of(city, tmp_path):
+    # A method that a path does not have is the framework's to refuse, everywhere alike: a few hundred requests saved.
+    (tmp_path / "schemathesis.toml").write_text("[phases.coverage]\nunexpected-methods = []\n", "utf-8")
     command = [
         *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{city.url}/schema/openapi.json"),
         *("--header", f"Authorization: Bearer {city.token('zhao')}"),
-        *("--phases", "examples,coverage,fuzzing", "--max-examples", "2", "--seed", "1"),
+        *("--phases", "examples,coverage", "--seed", "1"),
         *("--checks", ",".join(CHECKS), "--continue-on-failure"),
         *("--exclude-path-regex", LEFT_OUT, "--suppress-health-check", "all"),
         *("--generation-database", "none", "--warnings", "off", "--no-color"),

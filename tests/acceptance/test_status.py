@@ -1,6 +1,7 @@
 """The public status of a running city, for anybody and from the command line."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -27,8 +28,9 @@ def test_the_command_tells_the_same(city: City) -> None:
     told = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=30).stdout)
     found = {one["condition"]["id"]: one["condition"] for one in told["departments"]}
     assert {"gongan", "zwfw"} <= set(found)
-    assert (found["gongan"]["share"], found["gongan"]["declared"]) == (32, 64), "the gateway's part; the worker has one"
-    assert "32/64" in done.stdout
+    assert found["gongan"]["declared"] == 64
+    assert 32 <= found["gongan"]["share"] < 64, "the gateway's part; the worker has one"
+    assert re.search(r"\b\d+/64\b", done.stdout)
 
 
 def test_an_operators_list_is_an_operators(city: City) -> None:
