@@ -6,7 +6,7 @@ import time
 import pytest
 
 from onestop.cli.entry import main
-from onestop.identity.tokens import SigningKey
+from onestop.identity.signing import SigningKey
 
 
 @pytest.mark.parametrize(("lang", "says"), [("zh", "结婚证"), ("en", "Marriage certificate")])

@@ -13,6 +13,7 @@ from joserfc.jws import JWSRegistry
 
 from onestop.identity import tokens
 from onestop.identity.errors import BadToken
+from onestop.identity.signing import SigningKey
 
 ISSUER, CLIENT, NONCE, ACCESS = "https://idp.test", "onestop", "n-123", "access-token"
 EC = ECKey.generate_key("P-256", parameters={"kid": "ec"}, private=True)
@@ -309,7 +310,7 @@ def test_a_published_private_key_is_read_as_public_only():
 
 
 class TestOwnTokens:
-    key = tokens.SigningKey.generate()
+    key = SigningKey.generate()
     ring = tokens.Keyring.read({"keys": [key.public_jwk()]})
 
     def told(self, **changed):
@@ -348,6 +349,6 @@ class TestOwnTokens:
             self.check(jwt.encode({"alg": "ES256"}, self.told(), EC, ["ES256"]))
 
     def test_a_key_outlives_being_written_and_read(self):
-        again = tokens.SigningKey.load(self.key.kid, self.key.private_bytes())
+        again = SigningKey.load(self.key.kid, self.key.private_bytes())
         assert self.check(again.sign(self.told(), "at+jwt"))
         assert "d" not in self.key.public_jwk()

@@ -25,7 +25,7 @@ from onestop.db import Connection, Db, Pool
 from onestop.identity import rules, service_machine_keys, store, store_machine_keys, tokens
 from onestop.identity.errors import BadToken, SessionUnknown
 from onestop.identity.models import Bearer, Identified, Me, NumberType, OwnSession, OwnSessions, Session, Subject
-from onestop.identity.service_acting import ActingSessions, opened
+from onestop.identity.service_acting import ActingSessions, session_of
 from onestop.identity.service_bearer import BearerTokens
 from onestop.identity.service_subjects import Subjects
 from onestop.ids import new_id
@@ -125,7 +125,7 @@ class Sessions:
             return None
         if row.unseen_s > rules.SEEN_STEP.total_seconds():
             await store.touch_session(self._pool, self._region, row.id, rules.SEEN_STEP)
-        session = _session(row)
+        session = session_of(row, row.expires_at)
         self._hold(authorization or cookie or "", session, min(row.remaining_s, good_s))
         return session
 
@@ -250,7 +250,7 @@ class Sessions:
         async with self._pool.acquire() as db, db.transaction():
             ends = await store.insert_session(db, new)
             await self._record(db, "session.opened", subject_id, new.id, {"kind": new.kind, "provider": provider})
-        return opened(new, ends)
+        return session_of(new, ends)
 
     def over(self, session: Session) -> bool:
         """Tell whether a session that was live has ended, as far as this process knows: at most two seconds late."""
@@ -409,21 +409,6 @@ class Sessions:
     def jwks(self) -> dict[str, Any]:
         """Return the public keys onestop's bearer tokens are checked with."""
         return self.signing.jwks()
-
-
-def _session(row: store.SessionRow) -> Session:
-    return Session(
-        id=row.id,
-        subject_id=row.subject_id,
-        actor_id=row.actor_id,
-        role=row.role,
-        department=row.department,
-        level=row.level,
-        kind=row.kind,
-        expires_at=row.expires_at,
-        principal=rules.principal(row.subject_id, row.role, row.department, row.actor_id),
-        mandate_id=row.mandate_id,
-    )
 
 
 def _machine_key(authorization: str) -> str | None:

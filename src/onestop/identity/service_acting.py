@@ -43,7 +43,7 @@ class ActingSessions:
             mandate_id=mandate_id,
             opened_from=own.id,
         )
-        session = opened(new, await store.insert_session(db, new))
+        session = session_of(new, await store.insert_session(db, new))
         return secret or self.token(session, life), session
 
     async def end_under(self, db: Connection, mandate_ids: Sequence[str]) -> list[str]:
@@ -71,17 +71,17 @@ class ActingSessions:
         return self._bearers.make(session.id, session.subject_id, session.role, life, session.actor_id)
 
 
-def opened(new: store.NewSession, ends: datetime) -> Session:
-    """Return a session that was just written."""
+def session_of(row: store.SessionRow | store.NewSession, ends: datetime) -> Session:
+    """Return a session from its row, and when it ends."""
     return Session(
-        id=new.id,
-        subject_id=new.subject_id,
-        actor_id=new.actor_id,
-        role=new.role,
-        department=new.department,
-        level=new.level,
-        kind=new.kind,
+        id=row.id,
+        subject_id=row.subject_id,
+        actor_id=row.actor_id,
+        role=row.role,
+        department=row.department,
+        level=row.level,
+        kind=row.kind,
         expires_at=ends,
-        principal=rules.principal(new.subject_id, new.role, new.department, new.actor_id),
-        mandate_id=new.mandate_id,
+        principal=rules.principal(row.subject_id, row.role, row.department, row.actor_id),
+        mandate_id=row.mandate_id,
     )

@@ -6,12 +6,14 @@ from onestop import clock
 from onestop.crypto import Keys
 from onestop.db import Pool
 from onestop.errors import Internal
-from onestop.identity import store, tokens
+from onestop.identity import store_signing_keys as store
+from onestop.identity import tokens
+from onestop.identity.signing import Ed25519SigningKey, SigningKey
 from onestop.identity.sm2_tokens import Sm2SigningKey
 
 _RELOAD_STEP_S = 5.0
-_KINDS: Final[dict[str, type[tokens.SigningKey] | type[Sm2SigningKey]]] = {
-    kind.algorithm: kind for kind in (tokens.SigningKey, tokens.Ed25519SigningKey, Sm2SigningKey)
+_KINDS: Final[dict[str, type[SigningKey] | type[Sm2SigningKey]]] = {
+    kind.algorithm: kind for kind in (SigningKey, Ed25519SigningKey, Sm2SigningKey)
 }
 
 
@@ -29,14 +31,14 @@ class SigningKeys:
         pool: Pool,
         keys: Keys,
         purpose: str = "bearer",
-        algorithm: str = tokens.SigningKey.algorithm,
+        algorithm: str = SigningKey.algorithm,
         *,
         public_s: float = 0.0,
     ) -> None:
         """`public_s`: for how long a new key is published before it signs, where others look its public half up."""
         self._pool, self._keys, self._purpose, self._algorithm = pool, keys, purpose, algorithm
         self._public_s = public_s
-        self._active: tokens.SigningKey | Sm2SigningKey | None = None
+        self._active: SigningKey | Sm2SigningKey | None = None
         self._public: dict[str, Any] = {"keys": []}
         self.ring = tokens.Keyring([])
         self.loaded_at = float("-inf")  # by `clock.monotonic`
@@ -86,7 +88,7 @@ class SigningKeys:
                 await self._make(db)
 
     @property
-    def active(self) -> tokens.SigningKey | Sm2SigningKey:
+    def active(self) -> SigningKey | Sm2SigningKey:
         """The key that signs."""
         if self._active is None:
             raise NoSigningKey

@@ -6,7 +6,8 @@ from typing import Final
 
 from onestop.crypto import Keys, Sealer
 from onestop.db import Connection, Pool
-from onestop.identity import rules, sealing, store
+from onestop.identity import rules, sealing
+from onestop.identity import store_subjects as store
 from onestop.identity.errors import PersonUnknown
 from onestop.identity.models import Identified, NumberType, Subject
 from onestop.ids import new_id

@@ -19,6 +19,7 @@ from onestop.db import Pool
 from onestop.identity import tokens
 from onestop.identity.errors import BadToken
 from onestop.identity.service_keys import SigningKeys
+from onestop.identity.signing import SigningKey
 from onestop.provider import rules
 from onestop.provider.errors import TokenRefused
 from onestop.provider.models import Client
@@ -109,7 +110,7 @@ class Issuer:
             "auth_time": int(grant.auth_time.timestamp()),
             "acr": f"{rules.ACR}{grant.level}",
             "sid": self.sid(grant.session_id, client.id),
-            "at_hash": tokens.half_hash(access_token, tokens.SigningKey.algorithm),
+            "at_hash": tokens.half_hash(access_token, SigningKey.algorithm),
         }
         return self.sign(claims | ({"nonce": nonce} if nonce is not None else {}), "JWT")
 

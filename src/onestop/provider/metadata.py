@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from onestop.identity.tokens import ALGORITHMS, SigningKey
+from onestop.identity.signing import SigningKey
+from onestop.identity.tokens import ALGORITHMS
 from onestop.provider import rules
 from onestop.provider.service_tokens import GRANTS
 
