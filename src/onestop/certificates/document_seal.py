@@ -63,7 +63,7 @@ class DocumentSeal:
         signer = SimpleSigner(
             signing_cert=asn1_x509.Certificate.load(told),
             signing_key=asn1_keys.PrivateKeyInfo.load(self._key),
-            cert_registry=SimpleCertificateStore(),  # type: ignore[no-untyped-call]
+            cert_registry=SimpleCertificateStore(),  # type: ignore[no-untyped-call]  # it has no types
         )
         meta = PdfSignatureMetadata(
             field_name=FIELD,

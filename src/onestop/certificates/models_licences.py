@@ -62,7 +62,7 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     kind: str
     by_whom: str
-    reason: str | None
+    reason: Reason | None
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):

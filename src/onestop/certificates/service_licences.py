@@ -5,7 +5,7 @@ be is asked again; where it cannot be asked, the state is unknown and said to be
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -227,10 +227,10 @@ def state_shown(found: Standing, lang: Language) -> StateShown:
 
 def brief(licences: Licences, found: Standing, lang: Language) -> LicenceBrief:
     """Return a licence as a list shows it."""
-    return LicenceBrief(**_common(licences, found, licences.open(found.row), lang))  # type: ignore[arg-type]
+    return LicenceBrief(**_common(licences, found, licences.open(found.row), lang))
 
 
-def _common(licences: Licences, found: Standing, snapshot: Snapshot, lang: Language) -> dict[str, object]:
+def _common(licences: Licences, found: Standing, snapshot: Snapshot, lang: Language) -> dict[str, Any]:
     row = found.row
     own = f"/v1/me/licences/{row.id}"
     return {
@@ -254,7 +254,7 @@ async def _whole(licences: Licences, found: Standing, lang: Language) -> Licence
     events = await store.history(licences.pool, licences.region, row.serial, row.subject)
     directory = licences.directory()
     return LicenceView(
-        **_common(licences, found, snapshot, lang),  # type: ignore[arg-type]
+        **_common(licences, found, snapshot, lang),
         fields=fields_shown(type_, snapshot, list(type_.fields), lang),
         scenes=[{"code": one.code, "name": one.name.say(lang)} for one in type_.spec.scenes],
         purposes=[{"code": one.code, "name": one.name.say(lang)} for one in type_.spec.purposes],
@@ -267,7 +267,7 @@ async def _whole(licences: Licences, found: Standing, lang: Language) -> Licence
                 kind=one.kind,
                 says=text(f"licence.event.{one.kind}", lang),
                 by_whom=text("licence.here", lang) if one.by_whom == "onestop" else directory.name(one.by_whom, lang),
-                reason=one.reason,  # type: ignore[arg-type]
+                reason=one.reason,
                 version=one.version,
             )
             for one in events

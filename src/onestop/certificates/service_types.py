@@ -1,12 +1,10 @@
 """Verbs of the catalogue of licence types: load it, find a type, show it; each type compiled once."""
 
-import tomllib
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-import msgspec
 import structlog
 
 from onestop import clock
@@ -24,8 +22,8 @@ from onestop.certificates.models_types import (
     TypeView,
 )
 from onestop.directory.models import Directory
-from onestop.errors import OnestopError
 from onestop.gateway.mapping.language import Getter, MappingFailed, expression
+from onestop.resources import read_toml
 from onestop.texts import Language, text
 
 log = structlog.get_logger(__name__)
@@ -163,16 +161,14 @@ def parse(data: bytes, name: str) -> LicenceType:
     Raises:
         BadLicenceType: not TOML, an unknown or missing key, a value out of bounds, or parts that do not fit together.
     """
-    try:
-        read = msgspec.convert(tomllib.loads(data.decode("utf-8")), LicenceType)
-        problem = rules.fault(read)
-        if problem is None:
-            ReadyType(read)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError, OnestopError) as fault:
-        raise BadLicenceType(f"{name}: {fault}") from fault
-    if problem:
-        raise BadLicenceType(f"{name}: {problem}")
-    return read
+    return read_toml(data, name, LicenceType, _fault, BadLicenceType)
+
+
+def _fault(read: LicenceType) -> str | None:
+    problem = rules.fault(read)
+    if problem is None:
+        ReadyType(read)  # its expressions can be compiled
+    return problem
 
 
 def load(extra_dirs: Sequence[Path] = ()) -> Types:
@@ -217,8 +213,17 @@ def show_type(ready: ReadyType, directory: Directory, lang: Language) -> TypeVie
         ],
         scenes=[_named(ready, one, lang) for one in spec.scenes],
         purposes=[_named(ready, one, lang) for one in spec.purposes],
-        comes_from=[*(["department"] if spec.source else []), *(["decision"] if spec.decision else [])],  # type: ignore[list-item]
+        comes_from=_origins(spec),
     )
+
+
+def _origins(spec: LicenceType) -> list[Literal["department", "decision"]]:
+    told: list[Literal["department", "decision"]] = []
+    if spec.source is not None:
+        told.append("department")
+    if spec.decision is not None:
+        told.append("decision")
+    return told
 
 
 def _named(ready: ReadyType, seen: Scene, lang: Language) -> NamedFields:

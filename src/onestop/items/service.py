@@ -1,13 +1,9 @@
 """Verbs of the items room: load the items, find one, show its guide."""
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from onestop.directory.models import Directory
-from onestop.errors import OnestopError
 from onestop.items import rules
 from onestop.items.errors import BadItem, ItemUnknown
 from onestop.items.models import (
@@ -23,6 +19,7 @@ from onestop.items.models import (
     Term,
 )
 from onestop.items.ready import IDENTITY, ReadyItem
+from onestop.resources import read_toml
 from onestop.texts import text
 
 DATA = Path(__file__).parent / "data"
@@ -52,16 +49,14 @@ def parse(data: bytes, name: str) -> Item:
     Raises:
         BadItem: not TOML, an unknown or missing key, a value out of bounds, or parts that do not fit together.
     """
-    try:
-        item = msgspec.convert(tomllib.loads(data.decode("utf-8")), Item)
-        problem = rules.fault(item)
-        if problem is None:
-            ReadyItem(item)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError, OnestopError) as fault:
-        raise BadItem(f"{name}: {fault}") from fault
-    if problem:
-        raise BadItem(f"{name}: {problem}")
-    return item
+    return read_toml(data, name, Item, _fault, BadItem)
+
+
+def _fault(item: Item) -> str | None:
+    problem = rules.fault(item)
+    if problem is None:
+        ReadyItem(item)  # its schema can be compiled
+    return problem
 
 
 def load(extra_dirs: Sequence[Path] = ()) -> Catalogue:
