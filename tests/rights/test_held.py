@@ -2,6 +2,7 @@
 
 import pytest
 
+from onestop.cases.store import update_answers
 from onestop.rights.service import Rights
 from tests.rights.conftest import town_on
 
@@ -50,14 +51,15 @@ async def test_a_round_deletes_what_is_due_and_says_so_and_leaves_the_rest(dsn, 
     for name, state, days in (
         ("case_old_draft", "draft", 181), ("case_draft", "draft", 179),
         ("case_old", "decided", 3651), ("case_new", "decided", 3649), ("case_gone", "withdrawn", 3651),
-        ("case_open", "submitted", 4000),
+        ("case_open", "submitted", 4000), ("case_written_on", "draft", 400),
     ):  # fmt: skip
         await pool.execute(CASE, name, "sub_1", state, await days_ago(pool, days))
+    await update_answers(pool, "990100", "case_written_on", b"")
     async with town_on(dsn, state_dir) as town:
         rights: Rights = await town.desk.app.dependencies["rights"].dependency()
         assert await rights.keep_no_longer() == {"draft": 1, "case": 2, "session": 0, "consent": 0, "export": 0}
         left = {row["id"] for row in await pool.fetch("SELECT id FROM cases")}
-        assert left == {"case_draft", "case_new", "case_open"}
+        assert left == {"case_draft", "case_new", "case_open", "case_written_on"}
         runs = await pool.fetch("SELECT class, days, deleted FROM retention_runs ORDER BY class")
         assert [tuple(row) for row in runs] == [("case", 3650, 2), ("draft", 180, 1)]
         assert await rights.keep_no_longer() == {"draft": 0, "case": 0, "session": 0, "consent": 0, "export": 0}

@@ -71,7 +71,7 @@ async def own_cases(
 
 UPDATE_ANSWERS = """
     UPDATE cases
-       SET answers = $3, version = version + 1
+       SET answers = $3, version = version + 1, changed_at = now()
      WHERE region = $1 AND id = $2
 """
 

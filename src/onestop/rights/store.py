@@ -29,7 +29,8 @@ SELECT_HELD = """
     SELECT 'certificate', count(*), max(issued_at) FROM certificates c
      WHERE region = $1 AND case_id IN (SELECT id FROM cases WHERE region = $1 AND subject = $2)
     UNION ALL
-    SELECT 'draft', count(*), max(opened_at) FROM cases WHERE region = $1 AND subject = $2 AND state = 'draft'
+    SELECT 'draft', count(*), max(coalesce(changed_at, opened_at))
+      FROM cases WHERE region = $1 AND subject = $2 AND state = 'draft'
     UNION ALL
     SELECT 'lookup', count(*), max(created_at) FROM completions WHERE region = $1 AND subject = $2
     UNION ALL

@@ -5,7 +5,8 @@ from onestop.db import Connection, execute, value
 DELETE_DRAFTS = """
     WITH gone AS (DELETE FROM cases WHERE region = $1 AND id IN (
                     SELECT id FROM cases WHERE region = $1 AND state = 'draft'
-                       AND opened_at < now() - make_interval(days => $2) LIMIT $3 FOR UPDATE SKIP LOCKED)
+                       AND coalesce(changed_at, opened_at) < now() - make_interval(days => $2)
+                     LIMIT $3 FOR UPDATE SKIP LOCKED)
                   RETURNING id),
          events AS (DELETE FROM case_events WHERE region = $1 AND case_id IN (SELECT id FROM gone)),
          replies AS (DELETE FROM idempotency_keys k USING gone WHERE k.region = $1 AND k.made_id = gone.id)
@@ -14,7 +15,7 @@ DELETE_DRAFTS = """
 
 
 async def delete_drafts(db: Connection, region: str, days: int, most: int) -> int:
-    """Delete drafts that were opened so many days ago, at most `most`; return how many."""
+    """Delete drafts that were last written so many days ago, at most `most`; return how many."""
     return int(await value(db, DELETE_DRAFTS, region, days, most))
 
 
