@@ -61,24 +61,6 @@ async def task(db: Db, region: str, task_id: str, department: str) -> Task | Non
     return await one(db, Task, SELECT_TASK, region, task_id, department)
 
 
-SELECT_TASKS_OF_CASE = """
-    SELECT t.id, t.case_id, c.number, c.item, t.step, t.department, t.kind, t.reason, t.state, t.due_on, t.opened_at,
-           e.key AS effect_key, e.operation AS effect_operation, e.attempt AS effect_attempt,
-           e.sent_at AS effect_sent_at, e.reference AS effect_reference, e.problem ->> 'code' AS effect_problem
-      FROM desk_tasks t JOIN cases c ON c.region = t.region AND c.id = t.case_id
-      LEFT JOIN case_steps s ON s.region = t.region AND s.case_id = t.case_id AND s.code = t.step
-      LEFT JOIN effects e ON e.region = s.region AND e.id = s.effect_id AND t.kind = 'find_out'
-     WHERE t.region = $1 AND t.case_id = $2
-     ORDER BY t.id
-     LIMIT 200
-"""
-
-
-async def tasks_of_case(db: Db, region: str, case_id: str) -> list[Task]:
-    """Return every task of a case, oldest first."""
-    return await many(db, Task, SELECT_TASKS_OF_CASE, region, case_id)
-
-
 UPDATE_TASK_ANSWERED = """
     UPDATE desk_tasks
        SET state = 'answered', answered_at = now(), answered_by = $3

@@ -118,11 +118,6 @@ SELECT_OF_CASE = f"""
     SELECT {_COLUMNS} FROM effects WHERE region = $1 AND case_id = $2 ORDER BY id LIMIT 200
 """  # noqa: S608 - the columns are a constant of this file
 
-COUNT_BY_STATE = """
-    SELECT adapter, state, answer, count(*) AS number
-      FROM effects WHERE region = $1 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT 1000
-"""
-
 # Handling it raised: it waits, and the case hears nothing yet.
 SET_BACK = """
     UPDATE effects
@@ -173,15 +168,6 @@ class Named(msgspec.Struct, frozen=True):
     reference: str | None
     operation: str
     version: str
-
-
-class Count(msgspec.Struct, frozen=True):
-    """How many effects of one adapter are in one state."""
-
-    adapter: str
-    state: str
-    answer: str
-    number: int
 
 
 async def insert_effects(db: Connection, region: str, rows: list[tuple[object, ...]]) -> set[str]:
@@ -287,11 +273,6 @@ async def insert_callback(db: Connection, region: str, adapter: str, nonce: str)
 async def of_case(db: Db, region: str, case_id: str) -> list[Effect]:
     """Read the effects of one case in the order they were intended."""
     return await many(db, Effect, SELECT_OF_CASE, region, case_id)
-
-
-async def count_by_state(db: Db, region: str) -> list[Count]:
-    """Count the ledger by adapter and state."""
-    return await many(db, Count, COUNT_BY_STATE, region)
 
 
 async def heartbeat(db: Db, region: str, worker: str, ids: list[str], lease_s: float) -> int:

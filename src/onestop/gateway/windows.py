@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from onestop.gateway.manifest import Window, Words
+from onestop.gateway.manifest import Window
 
 CHINA: Final = timezone(timedelta(hours=8))
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -49,14 +49,3 @@ def _around(weekly: Sequence[Window], one_offs: Sequence[OneOff], at: datetime) 
                 end = datetime.combine(day, window.ends.replace(tzinfo=None), CHINA)
                 found.append((begin, end if end > begin else end + timedelta(days=1)))
     return found
-
-
-def note_of(one_offs: Sequence[OneOff], weekly: Sequence[Window], now: datetime) -> Words | None:
-    """Return what the department says of the window that `now` lies in, None where it says nothing."""
-    for one in one_offs:
-        if one.begins <= now < one.ends and (one.note_zh or one.note_en):
-            return Words(zh=one.note_zh or one.note_en, en=one.note_en or one.note_zh)
-    for window in weekly:
-        if window.note is not None and in_window([window], (), now) is not None:
-            return window.note
-    return None

@@ -16,8 +16,6 @@ Environment = Literal["sandbox", "live"]
 RunState = Literal["running", "ended", "interrupted"]
 RunTarget = Literal["simulator", "sandbox", "live"]  # simulator: whatever onestop itself plays, wherever it stands
 
-AdapterId = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{1,39}$", examples=["gongan"])]
-VersionNumber = Annotated[str, Meta(pattern=r"^\d{1,4}\.\d{1,4}\.\d{1,4}$", examples=["1.2.0"])]
 ManifestText = Annotated[str, Meta(min_length=1, max_length=262_144, description="manifest.toml as text")]
 Why = Annotated[str, Meta(max_length=500)]
 Note = Annotated[str, Meta(max_length=200)]

@@ -8,7 +8,6 @@ import base64
 import hmac
 import secrets
 import time
-from hashlib import sha256
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -163,11 +162,6 @@ def confirmation(bound_to: str | None) -> dict[str, Any]:
         return {}
     kind, _, thumb = bound_to.partition(":")
     return {"cnf": {"jkt" if kind == "jkt" else "x5t#S256": thumb}}
-
-
-def hash_of_token(token: str) -> bytes:
-    """Return what a code or refresh token is kept by."""
-    return sha256(token.encode()).digest()
 
 
 def _b64(raw: bytes) -> str:
