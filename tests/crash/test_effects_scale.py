@@ -22,7 +22,7 @@ from .scale import OneStep, ScaleCity, compare
 from .scale_department import KINDS
 
 # The applicants' own HTTP client now and then leaves a socket to the collector when a gateway dies while it connects.
-pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
+pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:unclosed (<socket|transport):ResourceWarning")]
 
 _AT_ONCE = 24
 _LOOK_S = 0.2

@@ -20,7 +20,7 @@ from .checker import check
 from .city import DEPARTMENTS, City, Killer, open_city
 
 # The applicants' own HTTP client now and then leaves a socket to the collector when a gateway dies while it connects.
-pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
+pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore:unclosed (<socket|transport):ResourceWarning")]
 
 DOERS = ("weijian", "gongan", "renshe", "yibao")  # the departments with something to do in the bundle
 _AT_ONCE = 16
